@@ -1,0 +1,1 @@
+"""The coordinator: verifies, tallies, pays, publishes."""

@@ -1,0 +1,1 @@
+"""The light client: what runs on a device."""
