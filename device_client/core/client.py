@@ -1,0 +1,312 @@
+"""The light client, sans-IO: messages and milliseconds come in, messages to publish go out.
+
+    keys, beacon, down --received--> Client --tick--> [(topic, message), ...]
+
+It waits for a certified coordinator key and a beacon, enrols once, then signs a report every `beacons_per_report`
+beacons. Each statement is in the outbox, durable, before `tick` hands it out, and stays there until a receipt signed by
+the coordinator names it. Time is a counter of milliseconds since start; no clock is read.
+"""
+
+from . import cose, light, statement, verdicts
+from .cbor import Malformed, encode
+from .light import BadSignature
+from .statement import Statement
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .outbox import Outbox, Pending
+
+IN_FLIGHT_MAX = 63
+RETRY_CAP_MS = 300_000
+ENROLL_AGAIN_MS = 60_000
+
+
+class Config:
+    """What provisioning gives a device. Keys are 32 bytes, `genesis` is the network's hash, `place` a coarse cell or 0.
+
+    `channels` is [[name, unit, exponent], ...]; a reported value v means v * 10^exponent of the unit.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        genesis: bytes,
+        root_key: bytes,
+        public_key: bytes,
+        token_key: bytes,
+        token_signature: bytes,
+        interval_s: int,
+        beacon_interval_s: int,
+        channels: "list[list[object]]",
+        readings_public: bool = True,
+        place: int = 0,
+        sets_per_report: int = 1,
+        retry_ms: int = 5_000,
+        attempts_max: int = 20,
+        spread_ms: int = 0,
+    ) -> None:
+        self.network = network
+        self.genesis = genesis
+        self.root_key = root_key
+        self.public_key = public_key
+        self.token_key = token_key
+        self.token_signature = token_signature
+        self.interval_s = interval_s
+        self.beacon_interval_s = beacon_interval_s
+        self.channels = channels
+        self.readings_public = readings_public
+        self.place = place
+        self.sets_per_report = sets_per_report
+        self.retry_ms = retry_ms
+        self.attempts_max = attempts_max
+        self.spread_ms = spread_ms
+
+
+def base_topic(network: str, device_id: bytes) -> str:
+    """edgetally/<network>/<shard>/<device>; the shard is the first byte of the id in hex."""
+    return "edgetally/%s/%s/%s" % (network, device_id[:1].hex(), device_id.hex())
+
+
+class Client:
+    """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell."""
+
+    def __init__(
+        self,
+        config: Config,
+        outbox: "Outbox",
+        sign: "Callable[[bytes], bytes]",
+        verify: "Callable[[bytes, bytes, bytes], bool]",
+        random: "Callable[[int], bytes]",
+        now_ms: int,
+    ) -> None:
+        self.config = config
+        self.outbox = outbox
+        self.device_id = cose.signer_id(config.public_key)
+        self.trust = light.Trust(config.genesis, config.root_key, verify)
+        base = base_topic(config.network, self.device_id)
+        self.up_topic = base + "/up"
+        self.down_topic = base + "/down"
+        self.beacon_topic = "edgetally/%s/beacon" % config.network
+        self.keys_topic = "edgetally/%s/keys" % config.network
+        self.beacon: "light.Beacon | None" = None
+        self.counters: "dict[str, int]" = {}
+        self.enroll_refused = 0
+        self.online = False
+        self._sign = sign
+        self._random = random
+        self._started_ms = now_ms
+        self._beacon_bytes = b""
+        self._beacon_ms = 0
+        self._seq = 0
+        self._prev = b""
+        self._sets: "list[tuple[int, list[int]]]" = []  # (taken at ms, values)
+        self._reported_beacon = -1
+        self._reported_ms = now_ms
+        self._sampled_ms = now_ms
+        self._enroll_ms = now_ms
+        self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
+        self.boot = outbox.begin_boot()
+        for pending in outbox.pending:
+            pending.due_ms = now_ms
+
+    def _count(self, what: str) -> None:
+        self.counters[what] = self.counters.get(what, 0) + 1
+
+    # RECEIVED
+
+    def received(self, topic: str, payload: bytes, now_ms: int) -> None:
+        """Take one message from the broker. Whatever it is, it is counted and never raises."""
+        try:
+            if topic == self.keys_topic:
+                self.trust.accept_certificates(payload)
+            elif topic == self.beacon_topic:
+                self._take_beacon(payload, now_ms)
+            elif topic == self.down_topic:
+                self._take_sheet(payload)
+            else:
+                self._count("wrong_topic")
+        except Malformed:
+            self._count("malformed")
+        except BadSignature:
+            self._count("bad_signature")
+
+    def _take_beacon(self, data: bytes, now_ms: int) -> None:
+        if data == self._beacon_bytes:
+            return
+        beacon = self.trust.accept_beacon(data)
+        held = self.beacon
+        if held is not None and (beacon.incarnation, beacon.number) == (held.incarnation, held.number):
+            self._count("beacon_conflicts")
+            self.outbox.keep_evidence(self._beacon_bytes, data)
+            return
+        if held is not None and (beacon.incarnation, beacon.number) < (held.incarnation, held.number):
+            self._count("old_beacons")
+            return
+        self.beacon = beacon
+        self._beacon_bytes = data
+        self._beacon_ms = now_ms
+        self._count("beacons")
+
+    def _take_sheet(self, data: bytes) -> None:
+        # A sheet is verified only if it names a pending statement: others' rows cost a device nothing.
+        named = light.parse_sheet(cose.unwrap(data).payload)
+        if not [row for row in named.rows if self._pending_of(row) is not None]:
+            self._count("receipts_not_pending")
+            return
+        for row in self.trust.accept_sheet(data).rows:
+            pending = self._pending_of(row)
+            code = row[4]
+            if pending is None or not isinstance(code, int):
+                continue
+            if not verdicts.is_receipted(code):
+                self._count("malformed")
+                continue
+            self._count("receipts_verified")
+            if pending.kind == statement.KIND_ENROLL:
+                self._take_enrolment(code)
+            self.outbox.settle(pending, code)
+
+    def _pending_of(self, row: "list[object]") -> "Pending | None":
+        device_id, boot, seq, id8, _ = row
+        if device_id != self.device_id:
+            return None
+        return self.outbox.find(boot, seq, id8)  # type: ignore[arg-type]
+
+    def _take_enrolment(self, code: int) -> None:
+        if code in (verdicts.OK, verdicts.ALREADY_ENROLLED):
+            self.outbox.set_enrolled()
+        else:
+            self.enroll_refused = code
+
+    def connected(self, now_ms: int) -> None:
+        """The link is new: what was sent may be lost, so send it again without waiting for its time."""
+        self.online = True
+        for pending in self.outbox.pending:
+            pending.due_ms = now_ms
+
+    def disconnected(self) -> None:
+        """Go on measuring and signing, but hand nothing out until the link is back."""
+        self.online = False
+
+    # TICK
+
+    def sample_due(self, now_ms: int) -> bool:
+        """Whether `sample` should be called before the next `tick`."""
+        if not self.outbox.enrolled:
+            return False
+        spacing_ms = self.config.interval_s * 1000 // self.config.sets_per_report
+        between = self.config.sets_per_report > 1 and now_ms - self._sampled_ms >= spacing_ms
+        return between or self._report_due(now_ms)
+
+    def sample(self, values: "list[int]", now_ms: int) -> None:
+        """Keep one reading set for the next report: one scaled integer for each channel."""
+        self._sampled_ms = now_ms
+        if len(self._sets) >= statement.SETS_MAX:
+            self._sets.pop(0)
+            self._count("sets_dropped")
+        self._sets.append((now_ms, values))
+
+    def tick(self, now_ms: int) -> "list[tuple[str, bytes]]":
+        """Messages to publish now, all of them durable in the outbox."""
+        if self.beacon is not None:
+            if not self.outbox.enrolled:
+                self._enroll(now_ms)
+            elif self._report_due(now_ms):
+                self._report(now_ms)
+        return self._to_send(now_ms) if self.online else []
+
+    def _report_due(self, now_ms: int) -> bool:
+        beacon = self.beacon
+        if beacon is None:
+            return False
+        if self._reported_beacon < 0 or beacon.number - self._reported_beacon >= self._beacons_per_report():
+            return now_ms - self._beacon_ms >= self._spread_ms
+        # Without beacons (no network) the readings go on; quoting an old beacon, they will count as late.
+        return now_ms - self._reported_ms >= self.config.interval_s * 1500
+
+    def _beacons_per_report(self) -> int:
+        return max(1, self.config.interval_s // self.config.beacon_interval_s)
+
+    def _enroll(self, now_ms: int) -> None:
+        for pending in self.outbox.pending:
+            if pending.kind == statement.KIND_ENROLL:
+                return
+        if self.enroll_refused and now_ms - self._enroll_ms < ENROLL_AGAIN_MS:
+            return
+        self._enroll_ms = now_ms
+        config = self.config
+        body: "list[object]" = [
+            config.public_key,
+            config.token_key,
+            config.token_signature,
+            config.interval_s,
+            1 if config.readings_public else 0,
+            config.place,
+            config.channels,
+        ]
+        self._add(statement.KIND_ENROLL, body, b"", b"", now_ms)
+
+    def _report(self, now_ms: int) -> None:
+        assert self.beacon is not None
+        self._reported_beacon = self.beacon.number
+        self._reported_ms = now_ms
+        salt = self._random(statement.SALT_BYTES)
+        readings = self._readings()
+        self._add(statement.KIND_REPORT, [0, statement.commitment(salt, readings)], salt, readings, now_ms)
+        self._count("reports")
+
+    def _readings(self) -> bytes:
+        # dt_ms counts from the receipt of the quoted beacon; sets taken before it are negative.
+        room = statement.MESSAGE_BYTES_MAX - 256
+        while True:
+            readings = encode([[taken_ms - self._beacon_ms, *values] for taken_ms, values in self._sets])
+            if len(readings) <= room:
+                self._sets = []
+                return readings
+            self._sets.pop(0)
+            self._count("sets_dropped")
+
+    def _add(self, kind: int, body: "list[object]", salt: bytes, readings: bytes, now_ms: int) -> None:
+        said = Statement(
+            light.quote(self._beacon_bytes),
+            (now_ms - self._started_ms) // 1000,
+            self.boot,
+            kind,
+            self._seq + 1,
+            self._prev,
+            body,
+        )
+        envelope, statement_id = statement.sealed(said, self.device_id, self.config.genesis, self._sign)
+        pending = self.outbox.add(said.seq, statement_id, kind, statement.message(envelope, salt, readings))
+        pending.due_ms = now_ms
+        self._seq = said.seq
+        self._prev = statement_id[: statement.PREV_BYTES]
+
+    def _to_send(self, now_ms: int) -> "list[tuple[str, bytes]]":
+        """The newest statement first, then the backlog oldest first; at most IN_FLIGHT_MAX without an answer."""
+        waiting = self.outbox.pending
+        in_flight = 0
+        due = []
+        for pending in waiting:
+            if pending.due_ms <= now_ms:
+                due.append(pending)
+            elif pending.attempts:
+                in_flight += 1
+        if due and due[-1] is waiting[-1]:
+            due.insert(0, due.pop())
+        messages = []
+        for pending in due:
+            if in_flight >= IN_FLIGHT_MAX:
+                break
+            if pending.attempts >= self.config.attempts_max:
+                self._count("gave_up")
+                self.outbox.settle(pending, verdicts.GAVE_UP)
+                continue
+            messages.append((self.up_topic, self.outbox.message(pending)))
+            delay_ms = min(RETRY_CAP_MS, self.config.retry_ms << min(pending.attempts, 10))
+            pending.due_ms = now_ms + delay_ms + delay_ms * self._random(1)[0] // 512
+            pending.attempts += 1
+            in_flight += 1
+        return messages

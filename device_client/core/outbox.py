@@ -1,0 +1,180 @@
+"""Statements that wait for a receipt. What is sent is durable before it is sent; what is receipted may be forgotten.
+
+One append-only log of records, each `crc32 (4) | length (2) | kind (1) | body`, big-endian, the checksum over all that
+follows it. A torn tail ends the log: whatever stood there had not been sent. The log also holds the boot counter, so
+a device that loses the log has lost its boot counter, and must enrol again with a new key instead of looking like a
+copy of itself.
+
+    B boot (4)                                   a boot began
+    S boot (4) seq (4) id8 (8) statement kind (1) message     a statement
+    A boot (4) seq (4) code (1)                  it was receipted, finally refused, dropped or given up
+    E                                            the enrolment was receipted
+    X length (2) beacon beacon                   two different beacons of one number: evidence
+
+The storage has `size()`, `read(at, length)`, `append(data, durable)`: all of it or OSError and none of it, and when
+`durable` it returns only when a power cut can no longer undo it; and `replace(pieces)`: atomic and durable.
+"""
+
+import binascii
+import struct
+
+from . import verdicts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Storage(Protocol):
+        def size(self) -> int: ...
+        def read(self, at: int, length: int) -> bytes: ...
+        def append(self, data: bytes, durable: bool) -> None: ...
+        def replace(self, pieces: "list[bytes]") -> None: ...
+
+
+_HEAD_BYTES = 7
+_STATEMENT_HEAD = 17
+COMPACT_BYTES_MIN = 16384
+
+
+class Pending:
+    """One statement without a receipt. `at`, `length`: its message in the log; `due_ms`: when to send it (again)."""
+
+    def __init__(self, boot: int, seq: int, id8: bytes, kind: int, at: int, length: int) -> None:
+        self.boot = boot
+        self.seq = seq
+        self.id8 = id8
+        self.kind = kind
+        self.at = at
+        self.length = length
+        self.attempts = 0
+        self.due_ms = 0
+
+
+def record(kind: bytes, body: bytes) -> bytes:
+    framed = struct.pack(">H", len(body)) + kind + body
+    return struct.pack(">I", binascii.crc32(framed) & 0xFFFFFFFF) + framed
+
+
+class Outbox:
+    """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `lost` tells that a log was
+    there but did not begin with a whole record."""
+
+    def __init__(self, storage: "Storage", records_max: int) -> None:
+        self._storage = storage
+        self._records_max = records_max
+        self.boot = 0
+        self.enrolled = False
+        self.evidence: "tuple[bytes, bytes] | None" = None
+        self.pending: "list[Pending]" = []
+        self._index: "dict[tuple[int, int], Pending]" = {}
+        self.settled: "dict[int, int]" = {}
+        self._pending_bytes = 0
+        self._size = storage.size()
+        end = self._scan()
+        self.lost = self._size > 0 and self.boot == 0
+        if end != self._size and not self.lost:
+            self._compact()
+
+    def _scan(self) -> int:
+        at = 0
+        while at + _HEAD_BYTES <= self._size:
+            head = self._storage.read(at, _HEAD_BYTES)
+            checksum, length = struct.unpack(">IH", head[:6])
+            body = self._storage.read(at + _HEAD_BYTES, length)
+            if len(body) != length or binascii.crc32(head[4:] + body) & 0xFFFFFFFF != checksum:
+                break
+            self._apply(head[6:7], body, at + _HEAD_BYTES)
+            at += _HEAD_BYTES + length
+        return at
+
+    def _apply(self, kind: bytes, body: bytes, at: int) -> None:
+        if kind == b"B":
+            self.boot = struct.unpack(">I", body)[0]
+        elif kind == b"S":
+            boot, seq = struct.unpack(">II", body[:8])
+            self._hold(Pending(boot, seq, body[8:16], body[16], at + _STATEMENT_HEAD, len(body) - _STATEMENT_HEAD))
+        elif kind == b"A":
+            boot, seq = struct.unpack(">II", body[:8])
+            self._forget(boot, seq)
+        elif kind == b"E":
+            self.enrolled = True
+        elif kind == b"X":
+            length = struct.unpack(">H", body[:2])[0]
+            self.evidence = (body[2 : 2 + length], body[2 + length :])
+
+    def _hold(self, pending: Pending) -> None:
+        self.pending.append(pending)
+        self._index[(pending.boot, pending.seq)] = pending
+        self._pending_bytes += pending.length
+
+    def _forget(self, boot: int, seq: int) -> None:
+        pending = self._index.pop((boot, seq), None)
+        if pending is not None:
+            self.pending.remove(pending)
+            self._pending_bytes -= pending.length
+
+    def _append(self, kind: bytes, body: bytes, durable: bool) -> int:
+        data = record(kind, body)
+        self._storage.append(data, durable)
+        at = self._size + _HEAD_BYTES
+        self._size += len(data)
+        return at
+
+    def begin_boot(self) -> int:
+        """Count this boot, durably, before its first statement."""
+        self._append(b"B", struct.pack(">I", self.boot + 1), True)
+        self.boot += 1
+        return self.boot
+
+    def add(self, seq: int, statement_id: bytes, kind: int, message: bytes) -> Pending:
+        """Keep a statement of this boot, durable on return. Without room the oldest is dropped, and counted."""
+        while len(self.pending) >= self._records_max:
+            oldest = self.pending[0]
+            self.settle(oldest, verdicts.DROPPED)
+        head = struct.pack(">II", self.boot, seq) + statement_id[:8] + bytes((kind,))
+        at = self._append(b"S", head + message, True)
+        pending = Pending(self.boot, seq, statement_id[:8], kind, at + _STATEMENT_HEAD, len(message))
+        self._hold(pending)
+        return pending
+
+    def find(self, boot: int, seq: int, id8: bytes) -> "Pending | None":
+        pending = self._index.get((boot, seq))
+        return pending if pending is not None and pending.id8 == id8 else None
+
+    def message(self, pending: Pending) -> bytes:
+        return self._storage.read(pending.at, pending.length)
+
+    def settle(self, pending: Pending, code: int) -> None:
+        """Forget a statement. Not durable: after a power cut it is sent once more and receipted once more."""
+        self._append(b"A", struct.pack(">IIB", pending.boot, pending.seq, code), False)
+        self._forget(pending.boot, pending.seq)
+        self.settled[code] = self.settled.get(code, 0) + 1
+        if self._size > COMPACT_BYTES_MIN and self._size > 4 * self._pending_bytes:
+            self._compact()
+
+    def set_enrolled(self) -> None:
+        self.enrolled = True
+        self._append(b"E", b"", True)
+
+    def keep_evidence(self, first: bytes, second: bytes) -> None:
+        """Keep two beacons that contradict each other; the first pair is enough."""
+        if self.evidence is None:
+            self.evidence = (first, second)
+            self._append(b"X", struct.pack(">H", len(first)) + first + second, True)
+
+    def _compact(self) -> None:
+        pieces = [record(b"B", struct.pack(">I", self.boot))]
+        if self.enrolled:
+            pieces.append(record(b"E", b""))
+        if self.evidence is not None:
+            first, second = self.evidence
+            pieces.append(record(b"X", struct.pack(">H", len(first)) + first + second))
+        size = sum([len(piece) for piece in pieces])
+        for pending in self.pending:
+            body = struct.pack(">II", pending.boot, pending.seq) + pending.id8 + bytes((pending.kind,))
+            piece = record(b"S", body + self.message(pending))
+            pending.at = size + _HEAD_BYTES + _STATEMENT_HEAD
+            size += len(piece)
+            pieces.append(piece)
+        self._storage.replace(pieces)
+        self._size = size

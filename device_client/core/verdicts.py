@@ -1,0 +1,77 @@
+"""What can become of a statement: the closed enum of the wire, as numbers that never change.
+
+`OK` and `LATE` are durable and in a batch. `FINAL` refusals are receipted with their code: the device drops the
+statement. Whatever is not validly signed gets no row at all (a row would let a stranger make a device drop its
+statements), so those codes are only counted, and the device tries again.
+"""
+
+OK = 0
+LATE = 1
+STALE_BEACON = 2
+UNKNOWN_BEACON = 3
+DUPLICATE = 4
+OUT_OF_WINDOW = 5
+QUARANTINED = 6
+FORK = 7
+WEAK_KEY = 8
+UNSUPPORTED_KIND = 9
+BAD_BODY = 10
+TOKEN_UNKNOWN = 11
+TOKEN_EXPIRED = 12
+TOKEN_EXHAUSTED = 13
+BAD_TOKEN_SIGNATURE = 14
+ALREADY_ENROLLED = 15
+NOT_ENROLLED = 16
+
+MALFORMED = 64
+OVERSIZED = 65
+BAD_SIGNATURE = 66
+UNKNOWN_DEVICE = 67
+WRONG_TOPIC = 68
+BAD_COMMITMENT = 69
+RATE_LIMITED = 70
+OVERLOADED = 71
+
+# Given by a device to itself: no room, or no answer after the last attempt.
+DROPPED = 96
+GAVE_UP = 97
+
+NAMES = {
+    OK: "ok",
+    LATE: "late",
+    STALE_BEACON: "stale_beacon",
+    UNKNOWN_BEACON: "unknown_beacon",
+    DUPLICATE: "duplicate",
+    OUT_OF_WINDOW: "out_of_window",
+    QUARANTINED: "quarantined",
+    FORK: "fork",
+    WEAK_KEY: "weak_key",
+    UNSUPPORTED_KIND: "unsupported_kind",
+    BAD_BODY: "bad_body",
+    TOKEN_UNKNOWN: "token_unknown",
+    TOKEN_EXPIRED: "token_expired",
+    TOKEN_EXHAUSTED: "token_exhausted",
+    BAD_TOKEN_SIGNATURE: "bad_token_signature",
+    ALREADY_ENROLLED: "already_enrolled",
+    NOT_ENROLLED: "not_enrolled",
+    MALFORMED: "malformed",
+    OVERSIZED: "oversized",
+    BAD_SIGNATURE: "bad_signature",
+    UNKNOWN_DEVICE: "unknown_device",
+    WRONG_TOPIC: "wrong_topic",
+    BAD_COMMITMENT: "bad_commitment",
+    RATE_LIMITED: "rate_limited",
+    OVERLOADED: "overloaded",
+    DROPPED: "dropped",
+    GAVE_UP: "gave_up",
+}
+
+
+def name(code: int) -> str:
+    """Name of a code; one from a newer version is shown by its number."""
+    return NAMES.get(code, "code_%d" % code)
+
+
+def is_receipted(code: int) -> bool:
+    """Whether a receipt sheet may carry this code."""
+    return 0 <= code < MALFORMED
