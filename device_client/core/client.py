@@ -261,7 +261,7 @@ class Client:
         # dt_ms counts from the receipt of the quoted beacon; sets taken before it are negative.
         room = statement.MESSAGE_BYTES_MAX - 256
         while True:
-            readings = encode([[taken_ms - self._beacon_ms, *values] for taken_ms, values in self._sets])
+            readings = encode([[taken_ms - self._beacon_ms] + values for taken_ms, values in self._sets])
             if len(readings) <= room:
                 self._sets = []
                 return readings
