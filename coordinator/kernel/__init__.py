@@ -1,0 +1,1 @@
+"""Pure words that every module shares: amounts, time in beacons, chains of statements, tables, the module interface."""

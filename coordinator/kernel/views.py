@@ -1,0 +1,132 @@
+"""What may be read of a network, as plain values: the one shape that pages, API, command line and tests share.
+
+Amounts are integers of base units (9 decimals), ids are bytes. Nothing here is computed twice elsewhere: a total that
+two pages show comes from one field.
+"""
+
+from typing import NamedTuple
+
+
+class NetworkView(NamedTuple):
+    name: str
+    genesis: bytes
+    beacon: int
+    beacon_time: int  # unix seconds of the newest beacon
+    beacon_interval_s: int
+    epoch_beacons: int
+    epoch: int  # the running one
+    batches: int
+    statements: int
+    devices: int
+    quarantined: int
+    owners: int
+    paid: int  # over all closed epochs
+    treasury: int
+    refusals: dict[str, int]  # by reason, all time
+
+
+class DeviceView(NamedTuple):
+    device: bytes
+    owner: bytes
+    standing: str  # vetting | active | quarantined
+    reason: str  # why not active, "" otherwise
+    enrolled_slot: int
+    last_slot: int  # of the newest accepted statement, -1 for none
+    interval_s: int
+    readings_public: bool
+    channels: list[tuple[str, str, int]]  # name, unit, decimal exponent
+    statements: int
+    gaps: int  # statements known to be missing
+    paid: int
+    withheld: int
+
+
+class PayoutView(NamedTuple):
+    """One device in one closed epoch. paid = presence + sensing - owner_cap; withheld is the part of paid held back."""
+
+    epoch: int
+    device: bytes
+    owner: bytes
+    presence: int
+    sensing: int
+    owner_cap: int
+    paid: int
+    withheld: int
+    released: int  # withheld earlier, freed now
+    presence_ppm: int
+    sensing_ppm: int
+
+
+class EpochView(NamedTuple):
+    number: int
+    first_slot: int
+    last_slot: int
+    closed: bool
+    batch: int  # that closed it, -1 while open
+    header: bytes  # id of that batch's header, empty while open
+    emission: int
+    paid: int
+    treasury: int
+    devices: int  # paid ones
+
+
+class OwnerView(NamedTuple):
+    account: bytes
+    devices: list[DeviceView]
+    balance: int
+    paid: int
+    withheld: int
+    capped_epochs: list[int]  # epochs in which the owner's cap was reached
+
+
+class OwnerEpochView(NamedTuple):
+    epoch: int
+    paid: int
+    presence: int
+    sensing: int
+    owner_cap: int
+    withheld: int
+    released: int
+    devices: int
+
+
+class ReadingView(NamedTuple):
+    """One reading set of a public device: values in the channels' order, scaled by their exponents."""
+
+    slot: int
+    boot: int
+    seq: int
+    dt_ms: int
+    values: list[int]
+
+
+class PresenceView(NamedTuple):
+    epoch: int
+    windows_present: int
+    windows: int
+
+
+class Reason(NamedTuple):
+    """One plain sentence of an explanation, with the stable code that it stands for and how often it applied."""
+
+    code: str
+    count: int
+    text: str
+    advice: str  # what to do, "" when nothing
+
+
+class Explanation(NamedTuple):
+    """Why one device earned what it earned in one epoch; `lines()` is the text of CLI, API and page."""
+
+    device: bytes
+    epoch: int
+    state: str  # open | closed
+    payout: PayoutView | None
+    summary: str
+    reasons: list[Reason]
+
+    def lines(self) -> list[str]:
+        out = [self.summary]
+        for reason in self.reasons:
+            out.append(f"- {reason.text}" + (f" {reason.advice}" if reason.advice else ""))
+        return out

@@ -1,0 +1,81 @@
+"""What the web needs of the rest; `service` plugs it in. The web knows neither the store nor the intake."""
+
+from typing import NamedTuple, Protocol
+
+from coordinator.kernel.views import (
+    DeviceView,
+    EpochView,
+    Explanation,
+    NetworkView,
+    OwnerEpochView,
+    OwnerView,
+    PayoutView,
+    PresenceView,
+    ReadingView,
+)
+
+
+class Reader(Protocol):
+    """Reads of the published state. A missing thing is None (or an empty list), never an exception."""
+
+    async def network(self) -> NetworkView: ...
+
+    async def devices(self, after: bytes, limit: int) -> list[DeviceView]:
+        """In order of device id, those behind `after` (empty for the first page)."""
+        ...
+
+    async def device(self, device: bytes) -> DeviceView | None: ...
+
+    async def device_payouts(self, device: bytes, limit: int) -> list[PayoutView]:
+        """Newest epoch first."""
+        ...
+
+    async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
+        """Closed epochs and the running one, newest first."""
+        ...
+
+    async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
+        """Public readings of closed slots, oldest first, of slots > after_slot (-1 for all)."""
+        ...
+
+    async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
+        """None for an unknown device. Without an epoch: the newest closed one, or the running one before the first."""
+        ...
+
+    async def owners(self, limit: int) -> list[OwnerView]:
+        """Highest paid first."""
+        ...
+
+    async def owner(self, account: bytes) -> OwnerView | None: ...
+
+    async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
+        """Closed epochs below `before`, newest first."""
+        ...
+
+    async def epochs(self, before: int | None, limit: int) -> list[EpochView]:
+        """Newest first, the running one included; those below `before`."""
+        ...
+
+    async def epoch(self, number: int) -> EpochView | None: ...
+
+    async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
+        """Of one closed epoch in order of device id, those behind `after`."""
+        ...
+
+
+class Submitted(NamedTuple):
+    """What became of a message handed in. `verdict` is a name of core.verdicts; the receipt sheet is empty for those
+    that get no row."""
+
+    verdict: str
+    code: int
+    receipted: bool
+    statement_id: bytes
+    slot: int
+    receipt: bytes
+
+
+class Submit(Protocol):
+    async def __call__(self, message: bytes) -> Submitted:
+        """Hand one statement message to the intake and wait for its durable commit or refusal."""
+        ...
