@@ -107,10 +107,10 @@ class PresenceView(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """One plain sentence of an explanation, with the stable code that it stands for and how often it applied."""
+    """One plain sentence of an explanation, with the stable code that it stands for and how many times it applied."""
 
     code: str
-    count: int
+    times: int
     text: str
     advice: str  # what to do, "" when nothing
 
