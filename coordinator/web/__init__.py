@@ -1,1 +1,1 @@
-"""The pages and the API. They read only what is published, through `ports.Reader`, and hand statements to the intake."""
+"""The pages and the API. They read what is published through `ports.Reader` and hand statements to the intake."""

@@ -1,0 +1,45 @@
+"""Time in beacons: slots, epochs and presence windows. No clock.
+
+A slot is named by the beacon that opens it. Epoch e covers the slots [e*E, (e+1)*E). It closes in the first batch whose
+last slot reaches the end of the epoch plus the deadline, so that a statement which was under way still counts.
+"""
+
+from typing import NamedTuple
+
+
+class Calendar(NamedTuple):
+    """The network's parameters of time, all in beacons but the first."""
+
+    beacon_interval_s: int
+    batch_beacons: int
+    epoch_beacons: int
+    deadline_beacons: int
+    late_beacons_max: int
+
+    def epoch_of(self, slot: int) -> int:
+        return slot // self.epoch_beacons
+
+    def first_slot(self, epoch: int) -> int:
+        return epoch * self.epoch_beacons
+
+    def last_slot(self, epoch: int) -> int:
+        return (epoch + 1) * self.epoch_beacons - 1
+
+    def closing(self, first_slot: int, last_slot: int) -> range:
+        """Epochs that a batch of the slots [first_slot, last_slot] closes."""
+        before = (first_slot - self.deadline_beacons) // self.epoch_beacons
+        after = (last_slot + 1 - self.deadline_beacons) // self.epoch_beacons
+        return range(max(0, before), max(0, after))
+
+    def window_beacons(self, interval_s: int) -> int:
+        """Length of a presence window for a declared report interval; never beyond the epoch."""
+        return min(max(1, -(-interval_s // self.beacon_interval_s)), self.epoch_beacons)
+
+    def windows(self, interval_s: int) -> int:
+        """Windows in an epoch. What is left over at the end belongs to the last one."""
+        return self.epoch_beacons // self.window_beacons(interval_s)
+
+    def window_of(self, slot: int, interval_s: int) -> int:
+        """Index of a slot's window in its epoch."""
+        offset = slot % self.epoch_beacons
+        return min(offset // self.window_beacons(interval_s), self.windows(interval_s) - 1)

@@ -1,0 +1,41 @@
+"""Double entry: every amount leaves one account and enters another, under a code that says why.
+
+An account is a kind and an id of 16 bytes. `emission` is the only one that may go below zero: its balance is minus what
+the network has ever issued. `withheld` belongs to a device, everything else to an owner or to the network.
+"""
+
+from typing import NamedTuple
+
+EMISSION = 0
+TREASURY = 1
+OWNER = 2
+WITHHELD = 3
+ACCOUNT_KINDS = {EMISSION: "emission", TREASURY: "treasury", OWNER: "owner", WITHHELD: "withheld"}
+NOBODY = bytes(16)
+
+CODE_REWARD = 1
+CODE_WITHHELD = 2
+CODE_RELEASED = 3
+CODE_UNEARNED = 4
+CODE_OWNER_CAP = 5
+CODES = {
+    CODE_REWARD: "reward",
+    CODE_WITHHELD: "withheld",
+    CODE_RELEASED: "released",
+    CODE_UNEARNED: "unearned",
+    CODE_OWNER_CAP: "owner_cap",
+}
+
+
+class Account(NamedTuple):
+    kind: int
+    holder: bytes
+
+
+class Posting(NamedTuple):
+    """`amount` > 0 base units move from `debit` to `credit`."""
+
+    debit: Account
+    credit: Account
+    amount: int
+    code: int

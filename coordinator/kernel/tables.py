@@ -1,0 +1,70 @@
+"""Tables of the modules: typed columns, rows as tuples, one byte form for files and digests, one mapping for state."""
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from device_client.core import cbor
+
+Value = int | bytes
+Key = tuple[Value, ...]
+Row = tuple[Value, ...]
+Rows = Mapping[Key, Row]
+TableState = Mapping[str, Rows]
+Delta = dict[str, dict[Key, Row | None]]  # None deletes
+
+U8, U32, U64, I64, ID16, HASH32, BLOB = "B", "I", "Q", "q", "16s", "32s", "blob"
+
+
+class Column(NamedTuple):
+    """A name and a type: a struct code of fixed width, or `blob` (state tables only)."""
+
+    name: str
+    type: str
+
+
+class Table(NamedTuple):
+    """State (`key` names how many leading columns identify a row) or records (`key` = 0: appended, never changed)."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: int = 0
+
+    @property
+    def row_struct(self) -> struct.Struct:
+        return struct.Struct(">" + "".join(column.type for column in self.columns))
+
+    def pack(self, rows: Iterable[Row]) -> bytes:
+        """Fixed-width big-endian rows, one behind the other."""
+        pack = self.row_struct.pack
+        return b"".join([pack(*row) for row in rows])
+
+    def unpack(self, data: bytes) -> list[Row]:
+        """Rows from bytes. Raises ValueError when the length is not a whole number of rows."""
+        if len(data) % self.row_struct.size:
+            raise ValueError(f"{self.name}: {len(data)} bytes are not whole rows of {self.row_struct.size}")
+        return list(self.row_struct.iter_unpack(data))
+
+
+def encode_delta(delta: Delta) -> bytes:
+    """The one encoding of a state change: tables by name, rows by key, a deleted row as its key alone."""
+    tables = []
+    for name in sorted(delta):
+        rows = [[list(key), [] if row is None else list(row)] for key, row in sorted(delta[name].items())]
+        if rows:
+            tables.append([name, rows])
+    return cbor.encode(tables)
+
+
+def applied(state: TableState, delta: Delta) -> dict[str, dict[Key, Row]]:
+    """The state after a delta; tables without a change are shared, the others copied."""
+    after = dict(state)
+    for name, changes in delta.items():
+        rows = dict(state.get(name, {}))
+        for key, row in changes.items():
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+        after[name] = rows
+    return after  # type: ignore[return-value]

@@ -1,0 +1,339 @@
+"""Who may speak: tokens, devices, their chains of statements, and the verdict on every statement.
+
+A device enrols with a token that an operator issued to an owner. From then on each statement is placed in the chain of
+its boot; two statements that cannot both come from one holder of the key quarantine the device from that batch on.
+Every other module builds on the verdicts found here.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from coordinator.kernel.chains import ID8, Chain, Place
+from coordinator.kernel.module import Effects, Module, OwnerRow, Snapshot, StatementRow
+from coordinator.kernel.tables import BLOB, HASH32, ID16, U8, U32, U64, Column, Delta, Row, Table
+from device_client.core import cbor, cose, verdicts
+from device_client.core.statement import KIND_ENROLL
+
+# PARAMETERS: none of its own; the deadlines belong to time.
+
+# MESSAGES
+
+OWNER_TOKEN = 2  # by the operator: [token key, owner public key, devices, last epoch]
+
+# TABLES
+
+ACTIVE, QUARANTINED = 0, 1
+BOOTS_MAX = 8
+
+ACCOUNTS = Table("accounts", (Column("account", ID16), Column("public_key", HASH32), Column("nonce", U64)), 1)
+TOKENS = Table(
+    "tokens",
+    (
+        Column("token_key", HASH32),
+        Column("owner", ID16),
+        Column("issued", U32),
+        Column("used", U32),
+        Column("last_epoch", U64),
+    ),
+    1,
+)
+DEVICES = Table(
+    "devices",
+    (
+        Column("device", ID16),
+        Column("public_key", HASH32),
+        Column("owner", ID16),
+        Column("token_key", HASH32),
+        Column("enrolled_slot", U64),
+        Column("interval_s", U32),
+        Column("readings_public", U8),
+        Column("place", U64),
+        Column("channels", BLOB),
+        Column("standing", U8),
+        Column("since_batch", U64),
+        Column("statements", U64),
+        Column("last_slot", U64),
+    ),
+    1,
+)
+CHAINS = Table(
+    "chains",
+    (
+        Column("device", ID16),
+        Column("boot", U32),
+        Column("first_slot", U64),
+        Column("high", U32),
+        Column("lost", U32),
+        Column("ids", BLOB),
+        Column("gaps", BLOB),
+    ),
+    2,
+)
+VERDICTS = Table(
+    "verdicts",
+    (
+        Column("device", ID16),
+        Column("boot", U32),
+        Column("seq", U32),
+        Column("id", HASH32),
+        Column("slot", U64),
+        Column("quoted", "q"),
+        Column("code", U8),
+        Column("measured", U8),
+    ),
+)
+QUARANTINES = Table("quarantines", (Column("device", ID16), Column("code", U8), Column("proof", HASH32)))
+OWNER_VERDICTS = Table("owner_verdicts", (Column("account", ID16), Column("nonce", U64), Column("code", U8)))
+
+
+class Device(NamedTuple):
+    """A row of `devices` without its key."""
+
+    public_key: bytes
+    owner: bytes
+    token_key: bytes
+    enrolled_slot: int
+    interval_s: int
+    readings_public: int
+    place: int
+    channels: bytes
+    standing: int
+    since_batch: int
+    statements: int
+    last_slot: int
+
+
+class Token(NamedTuple):
+    """A row of `tokens` without its key."""
+
+    owner: bytes
+    issued: int
+    used: int
+    last_epoch: int
+
+
+class Account(NamedTuple):
+    """A row of `accounts` without its key."""
+
+    public_key: bytes
+    nonce: int
+
+
+class Findings(NamedTuple):
+    """Verdict by statement id."""
+
+    verdicts: dict[bytes, int]
+
+
+class Followed(NamedTuple):
+    """What the chain rules made of one device's statements: a code each, the chains, the first proof of a copy."""
+
+    device: bytes
+    rows: list[tuple[StatementRow, int]]
+    chains: dict[int, Chain]
+    dropped_boots: list[int]
+    proof: bytes
+    enroll: StatementRow | None
+
+
+# REFUSALS are codes of device_client.core.verdicts.
+
+# RULES
+
+
+def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> list[Followed]:
+    """Follow every device of the lane. Rows come ordered by (device, boot, seq, id)."""
+    held: dict[bytes, dict[int, Chain]] = {}
+    wanted = {row.device for row in lane}
+    for (device, boot), row in snapshot.state.get("chains", {}).items():
+        if device in wanted:
+            held.setdefault(device, {})[boot] = Chain.unpack(*row)  # type: ignore[arg-type, index]
+    return [
+        follow(device, list(rows), held.get(device, {}), snapshot)
+        for device, rows in groupby(lane, key=lambda row: row.device)
+    ]
+
+
+def follow(device: bytes, rows: list[StatementRow], chains: dict[int, Chain], snapshot: Snapshot) -> Followed:
+    known = (device,) in snapshot.state.get("devices", {})
+    calendar = snapshot.frame.parameters.calendar
+    first_slots = {boot: chain.first_slot for boot, chain in chains.items()}
+    for row in rows:
+        first_slots[row.boot] = min(first_slots.get(row.boot, row.slot), row.slot)
+    coded: list[tuple[StatementRow, int]] = []
+    proof, enroll = b"", None
+    oldest = min(chains) if len(chains) >= BOOTS_MAX else 0
+    for row in rows:
+        if not known and enroll is None and row.kind != KIND_ENROLL:
+            coded.append((row, verdicts.NOT_ENROLLED))
+            continue
+        if row.boot < oldest and row.boot not in chains:
+            coded.append((row, verdicts.OUT_OF_WINDOW))
+            continue
+        chain = chains.setdefault(row.boot, Chain(first_slots[row.boot]))
+        place = chain.add(row.seq, row.id[:ID8], row.prev[:ID8])
+        # A newer boot was received before the beacon that this older boot quotes: two machines run with one key.
+        newer_boot = any(boot > row.boot and slot < row.quoted for boot, slot in first_slots.items())
+        code = _placed(place, newer_boot) or _aged(row, calendar.deadline_beacons, calendar.late_beacons_max)
+        if code == verdicts.FORK and not proof:
+            proof = row.id
+        if row.kind == KIND_ENROLL and code in (verdicts.OK, verdicts.LATE):
+            if known or enroll is not None:
+                code = verdicts.ALREADY_ENROLLED
+            else:
+                enroll = row
+        coded.append((row, code))
+    dropped = sorted(chains)[:-BOOTS_MAX]
+    return Followed(device, coded, {b: c for b, c in chains.items() if b not in dropped}, dropped, proof, enroll)
+
+
+def _placed(place: Place, newer_boot: bool) -> int:
+    if place is Place.FORK or newer_boot:
+        return verdicts.FORK
+    if place is Place.SEEN:
+        return verdicts.DUPLICATE
+    return verdicts.OUT_OF_WINDOW if place is Place.OUT_OF_WINDOW else verdicts.OK
+
+
+def _aged(row: StatementRow, deadline: int, late_max: int) -> int:
+    if row.quoted < 0:
+        return verdicts.UNKNOWN_BEACON
+    age = row.slot - row.quoted
+    if age > late_max:
+        return verdicts.STALE_BEACON
+    return verdicts.LATE if age > deadline else verdicts.OK
+
+
+def finish(snapshot: Snapshot, partials: Sequence[list[Followed]]) -> Effects:
+    """Spend tokens in device order, set standings, and give every statement its verdict."""
+    delta: Delta = {table.name: {} for table in (ACCOUNTS, TOKENS, DEVICES, CHAINS)}
+    owner_rows = _owner_messages(snapshot, delta)
+    found: dict[bytes, int] = {}
+    verdict_rows: list[Row] = []
+    quarantine_rows: list[Row] = []
+    for followed in (followed for part in partials for followed in part):
+        held = snapshot.state.get("devices", {}).get((followed.device,))
+        device = Device(*held) if held else None  # type: ignore[arg-type]
+        refusal = 0
+        if device is None and followed.enroll is not None:
+            device, refusal = _enrolled(followed.enroll, snapshot, delta)
+        if followed.proof and device is not None and device.standing != QUARANTINED:
+            device = device._replace(standing=QUARANTINED, since_batch=snapshot.frame.number)
+            quarantine_rows.append((followed.device, verdicts.FORK, followed.proof))
+        accepted = []
+        for row, chained in followed.rows:
+            code = _final(chained, row is followed.enroll, device, refusal)
+            found[row.id] = code
+            verdict_rows.append((row.device, row.boot, row.seq, row.id, row.slot, row.quoted, code, row.measured))
+            if code in (verdicts.OK, verdicts.LATE):
+                accepted.append(row.slot)
+        if device is None:
+            continue
+        if accepted:
+            device = device._replace(
+                statements=device.statements + len(accepted), last_slot=max(device.last_slot, *accepted)
+            )
+        delta["devices"][(followed.device,)] = tuple(device)
+        for boot, chain in followed.chains.items():
+            delta["chains"][(followed.device, boot)] = chain.pack()
+        for boot in followed.dropped_boots:
+            delta["chains"][(followed.device, boot)] = None
+    records = {"verdicts": verdict_rows, "quarantines": quarantine_rows, "owner_verdicts": owner_rows}
+    return Effects(delta, records, Findings(found))
+
+
+def _final(chained: int, is_enroll: bool, device: Device | None, refusal: int) -> int:
+    if device is None:
+        return refusal if is_enroll else verdicts.NOT_ENROLLED
+    if device.standing == QUARANTINED and chained in (verdicts.OK, verdicts.LATE):
+        return verdicts.QUARANTINED
+    return chained
+
+
+def _enrolled(row: StatementRow, snapshot: Snapshot, delta: Delta) -> tuple[Device | None, int]:
+    """The device that this enrolment makes, or the refusal. Its key and the token's signature were verified before."""
+    public_key, token_key, _, interval_s, readings_public, place, channels = row.body
+    token_row = delta["tokens"].get((token_key,)) or snapshot.state.get("tokens", {}).get((token_key,))
+    if token_row is None:
+        return None, verdicts.TOKEN_UNKNOWN
+    token = Token(*token_row)  # type: ignore[arg-type]
+    if snapshot.frame.parameters.calendar.epoch_of(row.slot) > token.last_epoch:
+        return None, verdicts.TOKEN_EXPIRED
+    if token.used >= token.issued:
+        return None, verdicts.TOKEN_EXHAUSTED
+    delta["tokens"][(token_key,)] = tuple(token._replace(used=token.used + 1))
+    return (
+        Device(
+            public_key=public_key,
+            owner=token.owner,
+            token_key=token_key,
+            enrolled_slot=row.slot,
+            interval_s=interval_s,
+            readings_public=readings_public,
+            place=place,
+            channels=cbor.encode(channels),
+            standing=ACTIVE,
+            since_batch=snapshot.frame.number,
+            statements=0,
+            last_slot=row.slot,
+        ),
+        0,
+    )
+
+
+def _owner_messages(snapshot: Snapshot, delta: Delta) -> list[Row]:
+    """Apply the operator's messages in the order of their running numbers."""
+    rows: list[Row] = []
+    for message in snapshot.frame.owner_messages:
+        code = _owner_message(message, snapshot, delta)
+        rows.append((message.account, message.nonce, code))
+    return rows
+
+
+def _owner_message(message: OwnerRow, snapshot: Snapshot, delta: Delta) -> int:
+    key = (message.account,)
+    held = delta["accounts"].get(key) or snapshot.state.get("accounts", {}).get(key)
+    nonce = int(held[1]) if held else 0
+    if message.nonce <= nonce:
+        return verdicts.DUPLICATE
+    delta["accounts"][key] = (held[0] if held else bytes(32), message.nonce)
+    if message.kind != OWNER_TOKEN:
+        return verdicts.UNSUPPORTED_KIND
+    token_key, owner_key, devices, last_epoch = message.body
+    owner = cose.signer_id(owner_key)
+    tokens = snapshot.state.get("tokens", {})
+    if (token_key,) in tokens or (token_key,) in delta["tokens"]:
+        return verdicts.DUPLICATE
+    delta["tokens"][(token_key,)] = tuple(Token(owner, devices, 0, last_epoch))
+    owner_held = delta["accounts"].get((owner,)) or snapshot.state.get("accounts", {}).get((owner,))
+    if owner_held is None:
+        delta["accounts"][(owner,)] = (owner_key, 0)
+    return verdicts.OK
+
+
+# INVARIANTS
+
+
+def check(snapshot: Snapshot, effects: Effects) -> None:
+    """No token is overspent; every statement has one verdict; a quarantine is never lifted by a statement."""
+    for key, row in effects.delta["tokens"].items():
+        assert row is not None and row[2] <= row[1], f"token {key!r} is overspent"  # type: ignore[operator]
+    assert len(effects.findings.verdicts) == len({row[3] for row in effects.records["verdicts"]}), "verdict missing"
+    for key, row in effects.delta["devices"].items():
+        before = snapshot.state.get("devices", {}).get(key)
+        assert row is not None
+        assert not (before and before[8] == QUARANTINED and row[8] != QUARANTINED), f"{key!r} left quarantine"
+
+
+MODULE = Module(
+    name="identity",
+    version=1,
+    reads=(),
+    parameters=(),
+    state=(ACCOUNTS, TOKENS, DEVICES, CHAINS),
+    records=(VERDICTS, QUARANTINES, OWNER_VERDICTS),
+    partial=partial,
+    finish=finish,
+    check=check,
+)

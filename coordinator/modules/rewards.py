@@ -1,0 +1,218 @@
+"""From weights to money: the epoch's budget, split exactly.
+
+    emission = budget, halved every `reward_halving_epochs`
+    presence pool + sensing pool <= emission, each split by weight over the devices in good standing
+    owner cap: what one owner's devices earn beyond it goes to the treasury, each device giving in proportion
+    vetting: a part of a new device's pay is withheld, and released when it has been here long enough
+
+What nobody earned goes to the treasury by a posting that says so. Quarantined devices earn nothing in the epoch that
+closes, nor is what was withheld from them released.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from coordinator.kernel.amounts import AMOUNT_MAX, PPM, TOKEN, share_ppm, split
+from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
+from coordinator.kernel.parameters import Parameter
+from coordinator.kernel.postings import (
+    CODE_OWNER_CAP,
+    CODE_RELEASED,
+    CODE_REWARD,
+    CODE_UNEARNED,
+    CODE_WITHHELD,
+    EMISSION,
+    NOBODY,
+    OWNER,
+    TREASURY,
+    WITHHELD,
+    Account,
+    Posting,
+)
+from coordinator.kernel.tables import I64, ID16, U32, U64, Column, Key, Row, Table
+
+# PARAMETERS
+
+PARAMETERS = (
+    Parameter("reward_budget", 1_000 * TOKEN, 0, AMOUNT_MAX // 1000, "base units issued in an epoch"),
+    Parameter("reward_halving_epochs", 0, 0, 10**9, "the budget halves every so many epochs; 0 is never"),
+    Parameter("reward_presence_ppm", 500_000, 0, PPM, "part of the budget for being up; the rest is for measuring"),
+    Parameter("reward_owner_cap_ppm", 200_000, 1, PPM, "largest part of the budget that one owner can earn"),
+    Parameter("reward_vetting_epochs", 7, 0, 10**6, "epochs during which a new device is vetted"),
+    Parameter("reward_withheld_ppm", 250_000, 0, PPM, "part of the pay withheld during vetting"),
+)
+
+# TABLES
+
+WITHHELD_FROM = Table("withheld", (Column("device", ID16), Column("amount", I64)), 1)
+PAYOUTS = Table(
+    "payouts",
+    (
+        Column("epoch", U64),
+        Column("device", ID16),
+        Column("owner", ID16),
+        Column("presence", I64),
+        Column("sensing", I64),
+        Column("owner_cap", I64),
+        Column("paid", I64),
+        Column("withheld", I64),
+        Column("released", I64),
+        Column("presence_ppm", U32),
+        Column("sensing_ppm", U32),
+    ),
+)
+EPOCHS = Table(
+    "epochs",
+    (
+        Column("epoch", U64),
+        Column("emission", I64),
+        Column("paid", I64),
+        Column("treasury", I64),
+        Column("devices", U32),
+    ),
+)
+CAPS = Table("caps", (Column("epoch", U64), Column("owner", ID16), Column("earned", I64), Column("cap", I64)))
+
+
+class Earned(NamedTuple):
+    """One device's part of the pools, before the owner's cap."""
+
+    device: bytes
+    owner: bytes
+    enrolled_slot: int
+    good_standing: bool
+    presence: int
+    sensing: int
+    presence_ppm: int
+    sensing_ppm: int
+
+
+# RULES
+
+
+def partial(_lane: Sequence[StatementRow], _snapshot: Snapshot) -> None:
+    """Statements reach this module only as weights."""
+
+
+def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
+    records: dict[str, list[Row]] = {"payouts": [], "epochs": [], "caps": []}
+    withheld: dict[Key, Row | None] = {}
+    postings: list[tuple[int, Posting]] = []
+    for epoch in snapshot.frame.closing:
+        _close(epoch, snapshot, withheld, records, postings)
+    return Effects({"withheld": withheld}, records, postings)
+
+
+def emission_of(epoch: int, budget: int, halving_epochs: int) -> int:
+    return budget >> min(epoch // halving_epochs, 63) if halving_epochs else budget
+
+
+def _close(
+    epoch: int,
+    snapshot: Snapshot,
+    withheld: dict[Key, Row | None],
+    records: dict[str, list[Row]],
+    postings: list[tuple[int, Posting]],
+) -> None:
+    parameters = snapshot.frame.parameters
+    emission = emission_of(epoch, parameters.integer("reward_budget"), parameters.integer("reward_halving_epochs"))
+    earned = _earned(epoch, emission, snapshot)
+    cap = share_ppm(emission, parameters.integer("reward_owner_cap_ppm"))
+    deducted = _owner_caps(epoch, earned, cap, records["caps"])
+    vetting = parameters.integer("reward_vetting_epochs")
+    withheld_ppm = parameters.integer("reward_withheld_ppm")
+    paid_total = 0
+    source, treasury = Account(EMISSION, NOBODY), Account(TREASURY, NOBODY)
+    for one, deduction in zip(earned, deducted, strict=True):
+        paid = one.presence + one.sensing - deduction
+        age = epoch - parameters.calendar.epoch_of(one.enrolled_slot)
+        kept = share_ppm(paid, withheld_ppm) if age < vetting else 0
+        key = (one.device,)
+        row = withheld[key] if key in withheld else snapshot.state.get("withheld", {}).get(key)
+        held = int(row[0]) if row else 0
+        released = held if age >= vetting and one.good_standing else 0
+        if kept or released:
+            after = held + kept - released
+            withheld[key] = (after,) if after else None
+        records["payouts"].append(
+            (epoch, one.device, one.owner, one.presence, one.sensing, deduction, paid, kept, released)
+            + (one.presence_ppm, one.sensing_ppm)
+        )
+        owner, reserve = Account(OWNER, one.owner), Account(WITHHELD, one.device)
+        for posting in (
+            Posting(source, owner, paid - kept, CODE_REWARD),
+            Posting(source, reserve, kept, CODE_WITHHELD),
+            Posting(reserve, owner, released, CODE_RELEASED),
+            Posting(source, treasury, deduction, CODE_OWNER_CAP),
+        ):
+            if posting.amount:
+                postings.append((epoch, posting))
+        paid_total += paid
+    unearned = emission - paid_total - sum(deducted)
+    if unearned:
+        postings.append((epoch, Posting(source, treasury, unearned, CODE_UNEARNED)))
+    payees = sum(1 for one, deduction in zip(earned, deducted, strict=True) if one.presence + one.sensing > deduction)
+    records["epochs"].append((epoch, emission, paid_total, emission - paid_total, payees))
+
+
+def _earned(epoch: int, emission: int, snapshot: Snapshot) -> list[Earned]:
+    """Both pools split over the devices that have a weight, in device order; the quarantined weigh nothing."""
+    present: Mapping[bytes, int] = snapshot.reads["presence"].findings[epoch]
+    measured: Mapping[bytes, int] = snapshot.reads["sensing"].findings[epoch]
+    devices = snapshot.reads["identity"].after["devices"]
+    ids = sorted(present.keys() | measured.keys())
+    standing = {device: devices[(device,)][8] == 0 for device in ids}
+    presence_pool = share_ppm(emission, snapshot.frame.parameters.integer("reward_presence_ppm"))
+    presence_ppm = [present.get(device, 0) if standing[device] else 0 for device in ids]
+    sensing_ppm = [measured.get(device, 0) if standing[device] else 0 for device in ids]
+    presence = split(presence_pool, presence_ppm)
+    sensing = split(emission - presence_pool, sensing_ppm)
+    return [
+        Earned(device, devices[(device,)][1], int(devices[(device,)][3]), standing[device], *parts)  # type: ignore[arg-type]
+        for device, *parts in zip(ids, presence, sensing, presence_ppm, sensing_ppm, strict=True)
+    ]
+
+
+def _owner_caps(epoch: int, earned: Sequence[Earned], cap: int, caps: list[Row]) -> list[int]:
+    """What each device gives up so that no owner earns more than `cap`; each owner's devices in proportion."""
+    by_owner: dict[bytes, list[int]] = {}
+    for index, one in enumerate(earned):
+        by_owner.setdefault(one.owner, []).append(index)
+    deducted = [0] * len(earned)
+    for owner in sorted(by_owner):
+        indices = by_owner[owner]
+        gross = [earned[index].presence + earned[index].sensing for index in indices]
+        if sum(gross) <= cap:
+            continue
+        caps.append((epoch, owner, sum(gross), cap))
+        for index, amount, allowed in zip(indices, gross, split(cap, gross), strict=True):
+            deducted[index] = amount - allowed
+    return deducted
+
+
+# INVARIANTS
+
+
+def check(_snapshot: Snapshot, effects: Effects) -> None:
+    """Every payout is >= 0 and every epoch's postings out of the emission sum to it, to the base unit."""
+    for row in effects.records["payouts"]:
+        _, device, _, presence, sensing, owner_cap, paid, withheld, released, _, _ = row
+        for amount in (presence, sensing, owner_cap, paid, withheld, released):
+            assert 0 <= int(amount) <= AMOUNT_MAX, f"payout of {device!r}"
+        assert paid == int(presence) + int(sensing) - int(owner_cap), f"parts of {device!r}"
+    for epoch, emission, paid, treasury, _ in effects.records["epochs"]:
+        issued = sum(p.amount for e, p in effects.findings if e == epoch and p.debit.kind == EMISSION)
+        assert issued == emission == int(paid) + int(treasury), f"epoch {epoch!r} does not sum to its emission"
+
+
+MODULE = Module(
+    name="rewards",
+    version=1,
+    reads=("identity", "presence", "sensing"),
+    parameters=PARAMETERS,
+    state=(WITHHELD_FROM,),
+    records=(PAYOUTS, EPOCHS, CAPS),
+    partial=partial,
+    finish=finish,
+    check=check,
+)
