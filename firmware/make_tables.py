@@ -164,7 +164,7 @@ def files() -> dict[str, str]:
     curve += "\n# y of the points of small order, 32 bytes each\n"
     curve += constant("SMALL_ORDER_Y", b"".join(y.to_bytes(32, "little") for y in torsion_y()))
 
-    programs = head.format("Ed25519 point arithmetic for the machine of _field_viper.py.")
+    programs = head.format("Ed25519 point programs for _field_viper.py.")
     programs += "from micropython import const\n\n"
     for name in ("X", "Y", "A", "B", "D", "E"):
         programs += f"SLOT_{name} = const({SLOTS.index(name)})\n"

@@ -1,4 +1,4 @@
-"""Ed25519 point arithmetic for the machine of _field_viper.py. Written by firmware/make_tables.py, which explains it."""
+"""Ed25519 point programs for _field_viper.py. Written by firmware/make_tables.py, which explains it."""
 
 from micropython import const
 

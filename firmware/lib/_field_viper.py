@@ -1,9 +1,9 @@
 # ruff: noqa: F821
 """Arithmetic modulo p = 2**255 - 19 for MicroPython's viper emitter: a machine that runs programs of field operations.
 
-A field element is 20 limbs of 13 bits, 16-bit words, least significant first; the top limb holds 8 bits. Elements live
-in `memory`, an array of 40-byte slots, and a program is a bytes literal of four-byte steps `(operation, out, a, b)`: the
-last three name slots. One call runs a whole point addition: nothing is allocated, and no field operation costs a call.
+A field element is 20 limbs of 13 bits, 16-bit words, least significant first; the top limb holds 8 bits. Elements
+live in an array of 40-byte slots; a program is a bytes literal of four-byte steps `(operation, out, a, b)`, the last
+three being slots. One call runs a whole point addition: nothing is allocated, and no field operation costs a call.
 
 Bounds, which hold on 32-bit ports (signed 32-bit viper integers) as on 64-bit ones:
 - every operation leaves limbs <= 8250 (13 bits and a small excess) and a value < 2**255 + 2**20, and accepts the same;

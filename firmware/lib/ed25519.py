@@ -7,12 +7,12 @@ Strict means that `verify` refuses, besides a wrong signature: S >= L, a public 
 key or an R of small order. It is libsodium's `crypto_sign_verify_detached`, answer for answer. A key of mixed order
 passes it there and here; `valid_point` refuses such keys too, once, at enrolment.
 
-Side channels, honestly. In the viper code no branch and no address inside a field operation depends on a secret, and the
-comb's entries are chosen by mask; whether an entry is added or subtracted picks one of two programs that do the same
-operations in another order. S = r + k a modulo L and the reduction of the nonce run on the interpreter's big integers,
-whose time varies a little with the values; the big-integer fallback varies throughout. Nothing here resists power
-analysis, glitching or a reader of the flash: who holds the board can have its key. The expanded key of the last seed
-stays in RAM, so that a signature does not compute the public key again. Not for several threads at once.
+Side channels, honestly. In the viper code no branch and no address inside a field operation depends on a secret, and
+the comb's entries are chosen by mask; whether an entry is added or subtracted picks one of two programs that do the
+same operations in another order. S = r + k a modulo L and the reduction of the nonce run on the interpreter's big
+integers, whose time varies a little with the values; the big-integer fallback varies throughout. Nothing here resists
+power analysis, glitching or a reader of the flash: who holds the board can have its key. The expanded key of the last
+seed stays in RAM, so that a signature does not compute the public key again. Not for several threads at once.
 """
 
 # The largest to compile comes first, while the heap is empty.

@@ -1,0 +1,31 @@
+"""Runs on MicroPython: reads `operation,hex,hex,...` lines, prints one answer a line."""
+
+import sys
+from binascii import hexlify, unhexlify
+
+import ed25519
+import sha512
+
+
+def hash_in_parts(message, size):
+    state = sha512.Hash()
+    size = size[0]
+    for start in range(0, len(message), size):
+        state.update(message[start : start + size])
+    return state.digest()
+
+
+OPERATIONS = {
+    "public_key": ed25519.public_key,
+    "sign": ed25519.sign,
+    "verify": ed25519.verify,
+    "valid_point": ed25519.valid_point,
+    "sha512": sha512.sha512,
+    "hash_in_parts": hash_in_parts,
+    "viper": lambda: "_ed25519_viper" in sys.modules and "_sha512_viper" in sys.modules,
+}
+
+for line in sys.stdin:
+    operation, *arguments = line.strip().split(",")
+    answer = OPERATIONS[operation](*map(unhexlify, arguments))
+    print(answer if isinstance(answer, bool) else hexlify(answer).decode())
