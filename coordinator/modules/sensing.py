@@ -7,13 +7,13 @@ A report counts whole or not at all. An epoch in which a sensor was stuck (`cons
 can tell which of its values were real.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
 from coordinator.kernel.parameters import Parameter, UnitRule
-from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Key, Row, Table
+from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Key, Row, Table, Value
 from coordinator.kernel.windows import marked, marks
 from device_client.core import verdicts
 from device_client.core.statement import KIND_REPORT
@@ -93,8 +93,11 @@ _FAULTS = (OUT_OF_BOUNDS, JUMP, CONSTANT, BAD_READINGS, NOTHING_MEASURED)
 
 
 class Memory(NamedTuple):
-    """What `measure` remembers of a device: its last reading set, and for each channel how long it has not changed."""
+    """What `measure` remembers of a device: where its last report stood in the chain, the last reading set of it, and
+    for each channel how many sets long it has not changed."""
 
+    boot: int
+    seq: int
     values: tuple[int, ...]
     runs: tuple[int, ...]
 
@@ -103,18 +106,23 @@ class Memory(NamedTuple):
 
 
 def measure(
-    memory: Memory | None, channels: Sequence[Sequence[Any]], sets: Sequence[Sequence[int]], units: dict[str, UnitRule]
+    memory: Memory | None,
+    row: StatementRow,
+    channels: Sequence[Sequence[Any]],
+    sets: Sequence[Sequence[int]],
+    units: Mapping[str, UnitRule],
 ) -> tuple[int, Memory | None]:
     """One code for the reading sets of one report, the worst found first in the order of the checks; and the memory.
 
     `channels` is [[name, unit, exponent], ...] as declared at enrolment, `sets` rows of [dt_ms, one value a channel].
-    A unit without a rule is bounded by nothing.
+    A unit without a rule is bounded by nothing. A jump is a step between neighbours, so a report behind a gap has none.
     """
     if not sets:
         return NOTHING_MEASURED, memory
     out_of_bounds = jump = constant = False
-    for row in sets:
-        values = tuple(row[1:])
+    neighbour = memory is not None and (memory.boot, memory.seq) == (row.boot, row.seq - 1)
+    for reading_set in sets:
+        values = tuple(reading_set[1:])
         runs = []
         for index, (_, unit, exponent) in enumerate(channels):
             rule = units.get(unit)
@@ -126,9 +134,11 @@ def measure(
                 continue
             _, minimum, maximum, step, run_max = rule
             out_of_bounds |= not _within(value, exponent, minimum, maximum)
-            jump |= bool(step) and before is not None and not _within(value - before, exponent, -step, step)
+            if neighbour and step and before is not None:
+                jump |= not _within(value - before, exponent, -step, step)
             constant |= bool(run_max) and run > run_max
-        memory = Memory(values, tuple(runs))
+        memory = Memory(row.boot, row.seq, values, tuple(runs))
+        neighbour = True
     if out_of_bounds:
         return OUT_OF_BOUNDS, memory
     if jump:

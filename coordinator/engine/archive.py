@@ -1,0 +1,33 @@
+"""What an auditor reads, and how it says what is wrong."""
+
+from typing import Protocol
+
+GENESIS_FILE = "genesis.cbor"
+KEYS_FILE = "keys.cbor"
+BEACONS_FILE = "beacons.log"
+
+
+class Archive(Protocol):
+    """The published folder. Names are relative to it, with forward slashes."""
+
+    def read(self, name: str) -> bytes | None:
+        """Contents of a file, None where there is none."""
+        ...
+
+    def batches(self) -> list[int]: ...
+
+    def batch_files(self, number: int) -> list[str]: ...
+
+    def private_readings(self, number: int) -> bytes | None:
+        """Readings that are not published, where the auditor happens to hold them."""
+        ...
+
+
+class Wrong(Exception):
+    """The first thing that is wrong: in which batch (-1 for none), which file, and what."""
+
+    def __init__(self, batch: int, file: str, what: str) -> None:
+        super().__init__(f"{file}: {what}")
+        self.batch = batch
+        self.file = file
+        self.what = what

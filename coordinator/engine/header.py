@@ -1,0 +1,66 @@
+"""The header of a batch: it covers every file of the batch, names its predecessor, and is a leaf of the log.
+
+    [number, previous, incarnation, first slot, last slot, beacon, rules version, parameters, statements,
+     statements root, payouts root, [[file, size, SHA-256], ...], [[module, SHA-256 of its state change], ...]]
+
+`previous` is the id of the header before it (32 zero bytes for batch 0), `beacon` the SHA-256 of the beacon at which it
+was sealed. A header holds no wall time and no order of arrival.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+from device_client.core import cbor, verdicts
+
+from . import wire
+from .wire import Refused
+
+HEADER_FILE = "header.cose"
+RULES_VERSION = 1
+_FIELD_TYPES: tuple[type, ...] = (int, bytes, int, int, int, bytes, int, bytes, int, bytes, bytes, list, list)
+
+
+class FileEntry(NamedTuple):
+    name: str
+    size: int
+    sha256: bytes
+
+
+class Header(NamedTuple):
+    number: int
+    previous: bytes
+    incarnation: int
+    first_slot: int
+    last_slot: int
+    beacon: bytes
+    rules_version: int
+    parameters: bytes
+    statements: int
+    statements_root: bytes
+    payouts_root: bytes
+    files: list[FileEntry]
+    deltas: list[tuple[str, bytes]]
+
+    def payload(self) -> bytes:
+        fixed = list(self[:11])
+        return cbor.encode([*fixed, [list(entry) for entry in self.files], [list(delta) for delta in self.deltas]])
+
+
+def entries_of(files: dict[str, bytes]) -> list[FileEntry]:
+    return [FileEntry(name, len(data), hashlib.sha256(data).digest()) for name, data in sorted(files.items())]
+
+
+def parse_header(payload: bytes) -> Header:
+    """Raises Refused MALFORMED."""
+    fields = wire.decoded(payload)
+    if type(fields) is not list or len(fields) != 13:
+        raise Refused(verdicts.MALFORMED, "header")
+    for value, kind in zip(fields, _FIELD_TYPES, strict=True):
+        wrong_size = (kind is bytes and len(value) != 32) if type(value) is kind else True
+        if wrong_size or (kind is int and value < 0):
+            raise Refused(verdicts.MALFORMED, "header field")
+    for rows, shape in ((fields[11], (str, int, bytes)), (fields[12], (str, bytes))):
+        if any(type(row) is not list or tuple(map(type, row)) != shape for row in rows):
+            raise Refused(verdicts.MALFORMED, "header table")
+    files = [FileEntry(*row) for row in fields[11]]
+    return Header(*fields[:11], files=files, deltas=[(name, digest) for name, digest in fields[12]])

@@ -1,0 +1,282 @@
+"""What a batch is made of, as bytes and as rows: statements with their slots, owner messages, measurements, refusals.
+
+Order is canonical, by (device, boot, seq, id), never by arrival. The same functions read a folder for an auditor and
+write one for the sealer.
+"""
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from coordinator.kernel.module import OwnerRow, StatementRow
+from coordinator.kernel.parameters import UnitRule
+from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState
+from coordinator.modules import sensing
+from coordinator.modules.identity import OWNER_TOKEN
+from device_client.core import cose, verdicts
+from device_client.core.statement import KIND_ENROLL, KIND_REPORT
+
+from . import wire
+from .beacons import BeaconChain
+from .wire import Refused
+
+_STATEMENT_FRAME = struct.Struct(">QI")
+_OWNER_FRAME = struct.Struct(">I")
+_READINGS_FRAME = struct.Struct(">I16sI")
+ENVELOPE_BYTES_MAX = 2048
+
+REFUSALS = Table(
+    "refusals",
+    (
+        Column("device", ID16),
+        Column("boot", U32),
+        Column("seq", U32),
+        Column("id8", "8s"),
+        Column("slot", U64),
+        Column("code", U8),
+    ),
+)
+
+
+class Held(NamedTuple):
+    """A statement in the intake: its slot, envelope, and the readings beside it (empty when there are none)."""
+
+    slot: int
+    envelope: bytes
+    salt: bytes
+    readings: bytes
+
+
+class Inputs(NamedTuple):
+    """Decoded inputs in canonical order; `envelopes[i]` belongs to `rows[i]`."""
+
+    rows: list[StatementRow]
+    envelopes: list[bytes]
+    owner_rows: list[OwnerRow]
+    owner_envelopes: list[bytes]
+
+
+class BadInput(ValueError):
+    """Something in a batch that no honest coordinator would have put there."""
+
+
+def read_statements(
+    held: Iterable[tuple[int, bytes]], state: TableState, beacons: BeaconChain, genesis: bytes, verify: bool
+) -> tuple[list[StatementRow], list[bytes]]:
+    """Decode statements in canonical order. `state` is identity's before the batch; `measured` is filled in later.
+
+    With `verify`, every signature is checked against the key that the state or an enrolment in this batch names.
+    Raises BadInput.
+    """
+    found: list[tuple[StatementRow, wire.Signed, bytes]] = []
+    for slot, envelope in held:
+        try:
+            signed = wire.envelope(envelope, cose.TYPE_STATEMENT, genesis)
+            claims = wire.claims(signed.payload)
+            body = wire.checked_body(claims)
+        except Refused as error:
+            raise BadInput(f"a statement of slot {slot} is not one: {error}") from error
+        row = StatementRow(
+            slot,
+            signed.kid,
+            claims.boot,
+            claims.seq,
+            signed.id,
+            claims.prev,
+            claims.kind,
+            beacons.number_of(claims.nonce),
+            claims.uptime_s,
+            body,
+            sensing.NOTHING_MEASURED,
+        )
+        if row.quoted > slot:
+            raise BadInput(f"statement {signed.id.hex()} of slot {slot} quotes the later beacon {row.quoted}")
+        found.append((row, signed, envelope))
+    found.sort(key=lambda item: (item[0].device, item[0].boot, item[0].seq, item[0].id, item[0].slot))
+    if verify:
+        _verify(found, state, genesis)
+    return [row for row, _, _ in found], [envelope for _, _, envelope in found]
+
+
+def _verify(found: list[tuple[StatementRow, wire.Signed, bytes]], state: TableState, genesis: bytes) -> None:
+    keys: dict[bytes, bytes] = {}
+    devices = state.get("devices", {})
+    for row, _, _ in found:
+        if row.kind == KIND_ENROLL and (row.device,) not in devices:
+            try:
+                wire.enrolment_holds(row.device, row.body, genesis)
+            except Refused as error:
+                raise BadInput(f"enrolment {row.id.hex()}: {error}") from error
+            keys.setdefault(row.device, row.body[0])
+    for row, signed, _ in found:
+        known = devices.get((row.device,))
+        key = known[0] if known else keys.get(row.device)
+        if not isinstance(key, bytes):
+            raise BadInput(f"statement {row.id.hex()} is by the unknown device {row.device.hex()}")
+        if not wire.is_signed_by(signed, key):
+            raise BadInput(f"statement {row.id.hex()} of device {row.device.hex()}: bad signature")
+
+
+def read_owner_messages(
+    envelopes: Iterable[bytes], genesis: bytes, operator_key: bytes
+) -> tuple[list[OwnerRow], list[bytes]]:
+    """Decode and verify owner messages, by (account, nonce); this version knows the operator's. Raises BadInput."""
+    found = []
+    for envelope in envelopes:
+        try:
+            signed = wire.opened(envelope, cose.TYPE_OWNER, genesis, operator_key)
+            message = wire.owner_message(signed.payload)
+            if message.kind != OWNER_TOKEN:
+                raise Refused(verdicts.UNSUPPORTED_KIND)
+            body = wire.token_body(message.body)
+        except Refused as error:
+            raise BadInput(f"an owner message is not one: {error}") from error
+        found.append((OwnerRow(signed.kid, message.nonce, message.kind, body, signed.id), envelope))
+    found.sort(key=lambda item: (item[0].account, item[0].nonce, item[0].id))
+    return [row for row, _ in found], [envelope for _, envelope in found]
+
+
+def pack_statements(rows: list[StatementRow], envelopes: list[bytes]) -> bytes:
+    return b"".join(
+        _STATEMENT_FRAME.pack(row.slot, len(envelope)) + envelope for row, envelope in zip(rows, envelopes, strict=True)
+    )
+
+
+def unpack_statements(data: bytes) -> list[tuple[int, bytes]]:
+    """(slot, envelope) of each statement. Raises BadInput."""
+    found = []
+    at = 0
+    while at < len(data):
+        if at + _STATEMENT_FRAME.size > len(data):
+            raise BadInput("truncated")
+        slot, length = _STATEMENT_FRAME.unpack_from(data, at)
+        at += _STATEMENT_FRAME.size
+        if not 0 < length <= ENVELOPE_BYTES_MAX or at + length > len(data):
+            raise BadInput(f"impossible length {length}")
+        found.append((slot, data[at : at + length]))
+        at += length
+    return found
+
+
+def pack_owner_messages(envelopes: list[bytes]) -> bytes:
+    return b"".join(_OWNER_FRAME.pack(len(envelope)) + envelope for envelope in envelopes)
+
+
+def unpack_owner_messages(data: bytes) -> list[bytes]:
+    found = []
+    at = 0
+    while at < len(data):
+        if at + _OWNER_FRAME.size > len(data):
+            raise BadInput("truncated")
+        (length,) = _OWNER_FRAME.unpack_from(data, at)
+        at += _OWNER_FRAME.size
+        if not 0 < length <= ENVELOPE_BYTES_MAX or at + length > len(data):
+            raise BadInput(f"impossible length {length}")
+        found.append(data[at : at + length])
+        at += length
+    return found
+
+
+Readings = dict[int, tuple[bytes, bytes]]  # index of the statement in its batch -> (salt, readings)
+
+
+def pack_readings(readings: Readings) -> bytes:
+    return b"".join(
+        _READINGS_FRAME.pack(index, salt, len(data)) + data for index, (salt, data) in sorted(readings.items())
+    )
+
+
+def unpack_readings(data: bytes) -> Readings:
+    """Raises BadInput. Indices must ascend."""
+    found: Readings = {}
+    at, last = 0, -1
+    while at < len(data):
+        if at + _READINGS_FRAME.size > len(data):
+            raise BadInput("truncated")
+        index, salt, length = _READINGS_FRAME.unpack_from(data, at)
+        at += _READINGS_FRAME.size
+        if index <= last or length > ENVELOPE_BYTES_MAX or at + length > len(data):
+            raise BadInput("index out of order or impossible length")
+        found[index] = (salt, data[at : at + length])
+        at, last = at + length, index
+    return found
+
+
+Memories = dict[bytes, sensing.Memory]
+
+
+class Measured(NamedTuple):
+    """Codes by statement, the memories that changed, and the devices some of whose readings were not there."""
+
+    codes: list[int]
+    memories: Memories
+    unknown: set[bytes]
+
+
+class Declared(NamedTuple):
+    """What a device declared at enrolment about its readings."""
+
+    channels: list[list[object]]
+    readings_public: bool
+
+
+def declared(rows: Iterable[StatementRow], state: TableState) -> dict[bytes, Declared]:
+    """The declaration of every device that speaks in a batch, from the state or from its enrolment in the batch."""
+    found: dict[bytes, Declared] = {}
+    for row in rows:
+        if row.device in found:
+            continue
+        known = state.get("devices", {}).get((row.device,))
+        if known:
+            found[row.device] = Declared(wire.decoded(known[7]), bool(known[5]))  # type: ignore[arg-type]
+        elif row.kind == KIND_ENROLL:
+            found[row.device] = Declared(row.body[6], bool(row.body[4]))
+    return found
+
+
+def reports_with(rows: list[StatementRow], declarations: Mapping[bytes, Declared], public: bool) -> set[int]:
+    """Indices of the reports of enrolled devices whose readings are public (or private)."""
+    return {
+        index
+        for index, row in enumerate(rows)
+        if row.kind == KIND_REPORT and row.device in declarations
+        if declarations[row.device].readings_public == public
+    }
+
+
+def measured(
+    rows: list[StatementRow],
+    readings: Readings,
+    declarations: Mapping[bytes, Declared],
+    memories: Mapping[bytes, sensing.Memory],
+    units: Mapping[str, UnitRule],
+) -> Measured:
+    """What sensing finds in the readings of each report. A report without its readings makes its device unknown."""
+    changed: Memories = {}
+    codes: list[int] = []
+    unknown: set[bytes] = set()
+    for index, row in enumerate(rows):
+        if row.kind != KIND_REPORT or row.device not in declarations:
+            codes.append(sensing.NOTHING_MEASURED)
+            continue
+        if index not in readings:
+            unknown.add(row.device)
+            codes.append(sensing.NOTHING_MEASURED)
+            continue
+        memory = changed.get(row.device) or memories.get(row.device)
+        try:
+            channels = declarations[row.device].channels
+            sets = wire.readings(readings[index][1], len(channels))
+        except Refused:
+            codes.append(sensing.BAD_READINGS)
+            continue
+        code, memory = sensing.measure(memory, row, channels, sets, units)
+        codes.append(code)
+        if memory is not None:
+            changed[row.device] = memory
+    return Measured(codes, changed, unknown)
+
+
+def sorted_refusals(rows: Iterable[Row]) -> list[Row]:
+    """Refusal rows once each, in canonical order."""
+    return sorted(set(rows))
