@@ -82,6 +82,7 @@ class _Wire:
         self._decoder = decoder
         self._wake = wake
         self._writing = asyncio.Lock()
+        self._sender = None  # the task that is writing
         self._reader = self._writer = None
 
     async def open(self, host, port, ssl):
@@ -97,6 +98,7 @@ class _Wire:
         async with self._writing:
             if self.broken:
                 raise Lost
+            self._sender = asyncio.current_task()
             try:
                 self._writer.write(packet)
                 await self._writer.drain()
@@ -104,8 +106,12 @@ class _Wire:
                 self.fail()
                 raise Lost from None
             except asyncio.CancelledError:
+                if self._sender is None:  # by `release`, not by the owner of the task
+                    raise Lost from None
                 self.fail()  # half a packet may be out, nothing can follow it
                 raise
+            finally:
+                self._sender = None
         self.sent_ms = self._clock.ticks_ms()
 
     def send_now(self, packet):
@@ -143,6 +149,14 @@ class _Wire:
         """Nothing more will come or go; wakes the watch."""
         self.broken = True
         self._wake.set()
+
+    def release(self):
+        """Fail whoever is waiting in `send`."""
+        self.fail()
+        sender, self._sender = self._sender, None
+        # MicroPython forgets a task that waits to write when the one that waits to read the same socket is cancelled.
+        if _MICROPYTHON and sender is not None:
+            sender.cancel()
 
     async def close(self):
         if self._writer is None:
@@ -210,6 +224,7 @@ class Link:
         self._puback = asyncio.Event()  # the awaited PUBACK came (then the awaited id is 0), or never will
         self._awaited_id = 0
         self._packet_id = 0
+        self._fault = None
 
     async def run(self):
         """Keep a link until `stop`. Raises only what a callback raised."""
@@ -284,13 +299,15 @@ class Link:
             else:
                 self._count("lost" if self.connected else "failed")
             self.connected = False
-            wire.fail()
+            wire.release()
             self._puback.set()
             conversation.cancel()
             try:
                 await conversation
             finally:
                 await wire.close()
+            if self._fault is not None:
+                raise self._fault
 
     async def _watch(self, wire):
         """Return when the session has to end."""
@@ -314,7 +331,7 @@ class Link:
         return good
 
     async def _converse(self, wire):
-        """Connect, subscribe, take packets. Network trouble and being cancelled end it quietly."""
+        """Connect, subscribe, take packets. Never raises: what a callback raised is left in `_fault`."""
         try:
             await wire.open(*self._address)
             await wire.send(self._connect)
@@ -338,6 +355,8 @@ class Link:
             self._count("malformed")
         except (Lost, asyncio.CancelledError):
             pass
+        except Exception as fault:
+            self._fault = fault
         finally:
             wire.fail()
 

@@ -100,7 +100,10 @@ class Decoder:
         return packet
 
     def _head_is_whole(self):
-        """Whether the remaining length is complete; then it and the first byte have been checked."""
+        """Whether the remaining length is complete. What is wrong with the bytes so far is found at once."""
+        kind, flags = self._head[0] >> 4, self._head[0] & 0x0F
+        if kind != PUBLISH and kind != SUBACK and kind not in _BODY_BYTES:
+            raise Malformed("packet type")
         last = self._head[self._filled - 1]
         if last & 0x80:
             if self._filled == 5:
@@ -109,7 +112,6 @@ class Decoder:
         length = 0
         for index in range(self._filled - 1, 0, -1):
             length = length << 7 | self._head[index] & 0x7F
-        kind, flags = self._head[0] >> 4, self._head[0] & 0x0F
         if kind == PUBLISH:
             # DUP on QoS 0 is forbidden (3.3.1.1) but harmless: not worth losing a link to a sloppy broker.
             if flags >> 1 & 3 > 1:
@@ -117,8 +119,6 @@ class Decoder:
         elif kind == SUBACK:
             if flags or not 3 <= length <= self._body_bytes_max:
                 raise Malformed("suback")
-        elif kind not in _BODY_BYTES:
-            raise Malformed("packet type")
         elif flags or length != _BODY_BYTES[kind]:
             raise Malformed("flags or length")
         self._length = length
