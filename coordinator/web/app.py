@@ -1,0 +1,38 @@
+"""The web application, put together: `service` gives it a reader and an intake and serves it.
+
+request -> guard (bounds, one error shape) -> api | submit | pages | assets -> Reader or Submit
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from aiohttp import web
+
+from coordinator.web import api, assets, guard, headers, pages, submit
+from coordinator.web.keys import LIMITS, NOW, READER, SUBMIT
+from coordinator.web.limits import DEFAULT, Limits
+from coordinator.web.ports import Reader, Submit
+from coordinator.web.problems import REFUSED
+
+
+def make_app(
+    reader: Reader, submit_statement: Submit, *, limits: Limits = DEFAULT, now: Callable[[], float] = time.time
+) -> web.Application:
+    """API, pages and static files of one network. `now` only dates the newest beacon on the pages."""
+    app = web.Application(
+        middlewares=[guard.make_guard()],
+        client_max_size=limits.body_bytes_max,
+        handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
+    )
+    app[READER] = reader
+    app[SUBMIT] = submit_statement
+    app[LIMITS] = limits
+    app[NOW] = now
+    app[REFUSED] = Counter()
+    app.add_routes(api.routes)
+    app.add_routes(pages.routes)
+    submit.add_routes(app)
+    app.router.add_get("/static/{name}", assets.static)
+    app.on_response_prepare.append(headers.on_prepare)
+    return app

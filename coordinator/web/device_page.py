@@ -1,0 +1,58 @@
+"""What the page of one device shows. Its first question is why an epoch was paid, or not."""
+
+from typing import Any
+
+from aiohttp import web
+
+from coordinator.kernel.views import Explanation, PayoutView
+from coordinator.web import api, figures, query, readings, words
+from coordinator.web.keys import READER
+from coordinator.web.problems import Problem
+
+PAYOUTS_SHOWN = 40
+PRESENCE_SHOWN = 120
+
+
+async def read(request: web.Request) -> dict[str, Any]:
+    """Values of device.html. Raises Problem as the API does."""
+    epoch = query.number(request, "epoch")
+    device = await api.known_device(request)
+    if epoch is not None:
+        await api.known_epoch(request, epoch)
+    reader = request.app[READER]
+    network = await reader.network()
+    explanation = await reader.explain(device.device, epoch)
+    if explanation is None:
+        raise Problem(404, "unknown_device", "No device with this id is enrolled here.")
+    payouts = await reader.device_payouts(device.device, PAYOUTS_SHOWN)
+    presence = await reader.device_presence(device.device, PRESENCE_SHOWN)
+    shown = await readings.newest(reader, device, network) if device.readings_public else []
+    return {
+        "device": device,
+        "standing_reason": words.refusal(device.reason) if device.reason else "",
+        "silent_beacons": network.beacon - device.last_slot if device.last_slot >= 0 else None,
+        "explanation": explanation,
+        "question": question(explanation),
+        "stub": explanation.payout,
+        "payouts": payouts,
+        "present": {each.epoch: each for each in presence},
+        "uptime": figures.uptime(presence),
+        "chart": figures.rewards(payouts),
+        "channels": figures.channels(device, shown, network.beacon_interval_s),
+        "newer": explanation.epoch + 1 if explanation.epoch < network.epoch else None,
+        "older": explanation.epoch - 1 if explanation.epoch > 0 else None,
+    }
+
+
+def question(explanation: Explanation) -> str:
+    """The heading above an explanation: what its reader came to ask."""
+    epoch = explanation.epoch
+    if explanation.state != "closed":
+        return f"What is being earned in epoch {epoch}?"
+    if earned(explanation.payout):
+        return f"Why this payout in epoch {epoch}?"
+    return f"Why was nothing paid in epoch {epoch}?"
+
+
+def earned(payout: PayoutView | None) -> bool:
+    return payout is not None and payout.paid > 0

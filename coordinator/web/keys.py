@@ -1,0 +1,13 @@
+"""What handlers find in the application: typed keys, set once by `make_app`."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from coordinator.web.limits import Limits
+from coordinator.web.ports import Reader, Submit
+
+READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
+SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
+NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]

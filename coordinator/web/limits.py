@@ -1,0 +1,22 @@
+"""Everything that bounds what a stranger can ask of the web."""
+
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """Bounds of one server; an operator may set them, a network may not."""
+
+    body_bytes_max: int = 4096  # of any request
+    message_bytes_max: int = 1024  # of a statement, as on MQTT
+    in_flight_max: int = 256  # requests that are being answered; more are refused as overloaded
+    request_timeout_s: float = 10.0
+    keepalive_timeout_s: float = 30.0
+    retry_after_s: int = 5
+
+
+DEFAULT = Limits()
+
+ROWS_DEFAULT = 100
+ROWS_MAX = 500
+READINGS_MAX = 8192  # of one slot, which is never cut
+NUMBER_MAX = 2**63 - 1

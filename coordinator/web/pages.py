@@ -1,0 +1,151 @@
+"""The pages: network, devices, device, owner. Each is one read of the published state, rendered on the server."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from coordinator.kernel.views import NetworkView
+from coordinator.web import device_page, figures, query
+from coordinator.web.keys import NOW, READER
+from coordinator.web.problems import Problem
+from coordinator.web.templating import render
+
+EPOCHS_SHOWN = 15
+EPOCHS_DRAWN = 40
+DEVICES_SHOWN = 25
+DEVICES_PER_PAGE = 100
+OWNERS_SHOWN = 10
+OWNER_DEVICES_SHOWN = 100
+QUERY_CHARS_MAX = 80
+STALLED_BEACONS = 4
+REFRESH_MIN_S, REFRESH_MAX_S = 2, 60
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/")
+async def network(request: web.Request) -> web.Response:
+    """The network page; with `?q=` also the answer to a search that found nothing."""
+    wanted = query.text(request, "q", QUERY_CHARS_MAX)
+    if wanted and (found := await look_up(request, wanted)):
+        raise web.HTTPSeeOther(found)
+    reader = request.app[READER]
+    state = await reader.network()
+    epochs = await reader.epochs(None, EPOCHS_DRAWN)
+    devices = await reader.devices(b"", DEVICES_SHOWN + 1)
+    return render(
+        request,
+        "network.html",
+        **frame(request, state),
+        epochs=epochs[:EPOCHS_SHOWN],
+        older=len(epochs) > EPOCHS_SHOWN,
+        chart=figures.emissions(epochs),
+        owners=await reader.owners(OWNERS_SHOWN),
+        devices=devices[:DEVICES_SHOWN],
+        more=len(devices) > DEVICES_SHOWN,
+        refusals=sorted(state.refusals.items(), key=lambda each: (-each[1], each[0])),
+        missing=missing(wanted),
+        wanted=wanted,
+    )
+
+
+@routes.get("/devices")
+async def devices(request: web.Request) -> web.Response:
+    reader, after = request.app[READER], query.after_id(request)
+    found = await reader.devices(after, DEVICES_PER_PAGE + 1)
+    shown = found[:DEVICES_PER_PAGE]
+    more = len(found) > DEVICES_PER_PAGE
+    return render(
+        request,
+        "devices.html",
+        **frame(request, await reader.network()),
+        devices=shown,
+        first=not after,
+        next=f"/devices?after={shown[-1].device.hex()}" if more else "",
+    )
+
+
+@routes.get("/devices/{id}")
+async def device(request: web.Request) -> web.Response:
+    values = await device_page.read(request)
+    state = await request.app[READER].network()
+    return render(request, "device.html", **frame(request, state), **values)
+
+
+@routes.get("/owners/{id}")
+async def owner(request: web.Request) -> web.Response:
+    reader, account = request.app[READER], query.path_id(request)
+    before = query.number(request, "before")
+    view = await reader.owner(account)
+    if view is None:
+        raise Problem(404, "unknown_account", "No owner has this account.")
+    rows = await reader.owner_epochs(account, before, EPOCHS_DRAWN + 1)
+    return render(
+        request,
+        "owner.html",
+        **frame(request, await reader.network()),
+        owner=view,
+        devices=view.devices[:OWNER_DEVICES_SHOWN],
+        capped=sorted(view.capped_epochs, reverse=True),
+        rows=rows[:EPOCHS_DRAWN],
+        older=rows[EPOCHS_DRAWN - 1].epoch if len(rows) > EPOCHS_DRAWN else None,
+        chart=figures.rewards(rows[:EPOCHS_DRAWN]),
+    )
+
+
+@routes.get("/search")
+async def search(request: web.Request) -> web.Response:
+    """Go to what has this id, or back to the network page, which says that nothing has."""
+    wanted = query.text(request, "q", QUERY_CHARS_MAX)
+    found = await look_up(request, wanted)
+    raise web.HTTPSeeOther(found or "/?" + urlencode({"q": wanted}))
+
+
+async def look_up(request: web.Request, wanted: str) -> str:
+    """Address of the device or owner that has this id, empty for none."""
+    text = normal(wanted)
+    if not query.is_id(text):
+        return ""
+    reader, identity = request.app[READER], bytes.fromhex(text)
+    if await reader.device(identity) is not None:
+        return f"/devices/{text}"
+    if await reader.owner(identity) is not None:
+        return f"/owners/{text}"
+    return ""
+
+
+def normal(wanted: str) -> str:
+    return "".join(wanted.split()).lower()
+
+
+def missing(wanted: str) -> str:
+    """Why a search found nothing, empty where none was made."""
+    if not wanted:
+        return ""
+    if query.is_id(normal(wanted)):
+        return "No device and no owner of this network has that id."
+    return f"That is not an id. A device or an owner is found by its full id: {query.ID_HEX_CHARS} digits 0-9, a-f."
+
+
+def frame(request: web.Request, state: NetworkView) -> dict[str, Any]:
+    """What every page of the network shows around its content."""
+    silence_s = max(0, int(request.app[NOW]()) - state.beacon_time)
+    live = request.query.get("live") == "1"
+    interval_s = max(1, state.beacon_interval_s)
+    refresh_s = min(max(interval_s, REFRESH_MIN_S), REFRESH_MAX_S)
+    return {
+        "network": state,
+        "silence_s": silence_s,
+        "stalled": silence_s > STALLED_BEACONS * interval_s,
+        "live": live,
+        "refresh_s": refresh_s if live else 0,
+        "path": request.rel_url.raw_path,
+    }
+
+
+def problem(request: web.Request, problem: Problem) -> web.Response:
+    """A problem for a person. Reads nothing: it must stand when all else fails."""
+    response = render(request, "problem.html", problem.status, problem=problem, refresh_s=0)
+    response.headers.update(problem.headers)
+    return response

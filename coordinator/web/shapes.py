@@ -1,0 +1,80 @@
+"""Views as JSON values: ids in lower-case hex, amounts as integers with their decimal text beside them."""
+
+from collections.abc import Iterable
+from decimal import Decimal, localcontext
+from typing import Any, NamedTuple, Protocol
+
+from coordinator.kernel.amounts import tokens
+from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ReadingView
+
+AMOUNTS = frozenset(
+    ("paid", "treasury", "withheld", "released", "presence", "sensing", "owner_cap", "emission", "balance")
+)
+OWNER_DEVICES_MAX = 500
+
+Json = dict[str, Any]
+
+
+class View(Protocol):
+    """Any of the named tuples of kernel.views."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+def plain(view: View) -> Json:
+    """A view whose fields are integers, texts, bytes and plain containers."""
+    out: Json = {}
+    for name, value in view._asdict().items():
+        out[name] = value.hex() if isinstance(value, bytes) else value
+        if name in AMOUNTS:
+            out[f"{name}_tokens"] = tokens(value)
+    return out
+
+
+def device(view: DeviceView) -> Json:
+    return plain(view) | {"channels": channels(view)}
+
+
+def channels(view: DeviceView) -> list[Json]:
+    return [{"name": name, "unit": unit, "exponent": exponent} for name, unit, exponent in view.channels]
+
+
+def owner(view: OwnerView) -> Json:
+    """An owner with the first devices; `devices_total` tells when there are more."""
+    shown = [device(each) for each in view.devices[:OWNER_DEVICES_MAX]]
+    return plain(view) | {"devices": shown, "devices_total": len(view.devices)}
+
+
+def explanation(view: Explanation) -> Json:
+    return {
+        "device": view.device.hex(),
+        "epoch": view.epoch,
+        "state": view.state,
+        "payout": None if view.payout is None else plain(view.payout),
+        "summary": view.summary,
+        "reasons": [reason._asdict() for reason in view.reasons],
+        "lines": view.lines(),
+    }
+
+
+def reading(view: ReadingView, exponents: Iterable[int]) -> Json:
+    """A reading set: raw integers in `values`, the same scaled to their unit as text in `scaled`."""
+    texts = [scaled(value, exponent) for value, exponent in zip(view.values, exponents, strict=False)]
+    return plain(view) | {"scaled": texts}
+
+
+def scaled(value: int, exponent: int) -> str:
+    """value * 10^exponent in plain decimal notation, exactly."""
+    with localcontext() as context:
+        context.prec = 64
+        return f"{Decimal(value).scaleb(exponent):f}"
+
+
+class Page(NamedTuple):
+    """Rows of a list and the address of the next ones."""
+
+    rows: list[Json]
+    next: str | None
+
+    def under(self, name: str, **more: Any) -> Json:
+        return {**more, name: self.rows, "next": self.next}

@@ -1,0 +1,63 @@
+"""Codes in plain words, for the pages. The explanation of a payout comes from its own module; these name a verdict."""
+
+from datetime import UTC, datetime
+
+# Why a statement was refused, by the names of device_client.core.verdicts.
+REFUSALS = {
+    "late": "Arrived late: it quotes an old beacon, so it proves no presence",
+    "stale_beacon": "Quotes a beacon that is too old to count",
+    "unknown_beacon": "Quotes a beacon that was never issued here",
+    "duplicate": "Was already received",
+    "out_of_window": "Too far behind the newest statement of its boot",
+    "quarantined": "Sent by a device in quarantine",
+    "fork": "Contradicts an earlier statement: a second holder of the key",
+    "weak_key": "Signed with a key that anyone could forge",
+    "unsupported_kind": "A kind of statement that this version does not know",
+    "bad_body": "The content does not have the form of its kind",
+    "token_unknown": "Enrolled with a token that was never issued",
+    "token_expired": "Enrolled with a token that has expired",
+    "token_exhausted": "Enrolled with a token that is used up",
+    "bad_token_signature": "The token's signature is wrong",
+    "already_enrolled": "Enrolled a second time",
+    "not_enrolled": "Reported before it was enrolled",
+    "malformed": "Not a statement at all",
+    "oversized": "Larger than a message may be",
+    "bad_signature": "The signature is wrong",
+    "unknown_device": "Sent by a device that is not enrolled",
+    "wrong_topic": "Sent under another device's name",
+    "bad_commitment": "The readings are not the ones that were signed",
+    "rate_limited": "Sent faster than a device may",
+    "overloaded": "Came while the coordinator was too busy",
+    "dropped": "Dropped by the device for want of room",
+    "gave_up": "Given up by the device after its last attempt",
+}
+STANDINGS = {
+    "vetting": "New: part of each reward is withheld until the device has proven itself.",
+    "active": "In good standing: earns in full.",
+    "quarantined": "In quarantine: its statements are kept but earn nothing.",
+}
+
+
+def refusal(reason: str) -> str:
+    """One line for a reason; a reason from a newer version is shown by its own name."""
+    return REFUSALS.get(reason, reason.replace("_", " "))
+
+
+def standing(name: str) -> str:
+    return STANDINGS.get(name, name)
+
+
+def duration(seconds: int) -> str:
+    """A length of time in its largest fitting unit: 90 -> '90 s', 7200 -> '2 h'."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{max(seconds, 0)} s"
+
+
+def moment(unix_s: int) -> str:
+    """A time of the wall in UTC; one outside the calendar is shown as its number."""
+    try:
+        return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"{unix_s} s"

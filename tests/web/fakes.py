@@ -1,0 +1,251 @@
+"""A small network in memory behind the web's ports, the same for the same seed."""
+
+import hashlib
+import random
+from dataclasses import dataclass, field
+
+from coordinator.kernel.amounts import share_ppm, split
+from coordinator.kernel.views import (
+    DeviceView,
+    EpochView,
+    Explanation,
+    NetworkView,
+    OwnerEpochView,
+    OwnerView,
+    PayoutView,
+    PresenceView,
+    ReadingView,
+    Reason,
+)
+from coordinator.web.ports import Submitted
+
+EPOCH_BEACONS = 12
+WINDOWS = 12
+EMISSION = 1_000_000_000_007
+BEACON_TIME = 1_790_000_000
+
+
+def identity(*parts: object) -> bytes:
+    return hashlib.sha256(repr(parts).encode()).digest()[:16]
+
+
+@dataclass
+class World:
+    """Everything a reader can tell. Epochs 0..closed-1 are closed, epoch `closed` runs."""
+
+    network: NetworkView
+    devices: dict[bytes, DeviceView]
+    payouts: dict[int, list[PayoutView]]
+    epochs: list[EpochView]
+    readings: dict[bytes, list[ReadingView]]
+    presence: dict[bytes, list[PresenceView]]
+    explanations: dict[tuple[bytes, int], Explanation] = field(default_factory=dict)
+
+    def owners(self) -> list[OwnerView]:
+        accounts = sorted({each.owner for each in self.devices.values()})
+        return sorted((self.owner(account) for account in accounts), key=lambda each: -each.paid)
+
+    def owner(self, account: bytes) -> OwnerView:
+        devices = [each for each in self.devices.values() if each.owner == account]
+        paid, withheld = sum(each.paid for each in devices), sum(each.withheld for each in devices)
+        capped = [e for e, rows in self.payouts.items() if any(r.owner == account and r.owner_cap for r in rows)]
+        return OwnerView(account, devices, paid - withheld, paid, withheld, capped)
+
+
+def world(seed: int = 1, devices: int = 9, closed: int = 5, name: str = "harbour") -> World:
+    """A network with one device in quarantine, one that never earned, one private and one capped owner."""
+    rng = random.Random(seed)
+    ids = sorted(identity(seed, "device", index) for index in range(devices))
+    owners = [identity(seed, "owner", index) for index in range(max(1, devices // 3))]
+    payouts: dict[int, list[PayoutView]] = {}
+    presence: dict[bytes, list[PresenceView]] = {device: [] for device in ids}
+    epochs = []
+    for number in range(closed + 1):
+        first = number * EPOCH_BEACONS
+        if number == closed:
+            epochs.append(EpochView(number, first, first + EPOCH_BEACONS - 1, False, -1, b"", 0, 0, 0, 0))
+            for device in ids:
+                presence[device].append(PresenceView(number, rng.randrange(4), WINDOWS))
+            continue
+        up = [0 if index == 1 else rng.randrange(WINDOWS // 3, WINDOWS + 1) for index in range(devices)]
+        for device, windows in zip(ids, up, strict=True):
+            presence[device].append(PresenceView(number, windows, WINDOWS))
+        rows = []
+        pool_presence = split(EMISSION * 6 // 10, [*up, 3])[:-1]
+        pool_sensing = split(EMISSION - EMISSION * 6 // 10, [*(rng.randrange(w + 1) for w in up), 5])[:-1]
+        for index, device in enumerate(ids):
+            owner = owners[index % len(owners)]
+            gross = pool_presence[index] + pool_sensing[index]
+            cap = share_ppm(gross, 350_000) if owner == owners[0] and number >= 2 else 0
+            paid = gross - cap
+            withheld = paid // 4 if index == 3 else 0
+            ppm = 1_000_000 * up[index] // WINDOWS
+            rows.append(
+                PayoutView(
+                    number, device, owner, pool_presence[index], pool_sensing[index], cap, paid, withheld, 0, ppm, ppm
+                )
+            )
+        payouts[number] = rows
+        paid = sum(row.paid for row in rows)
+        header = hashlib.sha256(b"header" + bytes([number % 256])).digest()
+        count = sum(row.paid > 0 for row in rows)
+        last = first + EPOCH_BEACONS - 1
+        epochs.append(
+            EpochView(number, first, last, True, number * 3 + 2, header, EMISSION, paid, EMISSION - paid, count)
+        )
+    beacon = closed * EPOCH_BEACONS + 4
+    views = {}
+    for index, device in enumerate(ids):
+        mine = [row for rows in payouts.values() for row in rows if row.device == device]
+        standing, reason = ("quarantined", "fork") if index == 2 else ("vetting" if index == 3 else "active", "")
+        channels = [("temperature", "°C", -2), ("humidity", "%", -1), ("battery", "mV", 0)][: 1 + index % 3]
+        views[device] = DeviceView(
+            device,
+            owners[index % len(owners)],
+            standing,
+            reason,
+            rng.randrange(4),
+            -1 if index == 1 else beacon - rng.randrange(3),
+            10,
+            index != 4,
+            channels,
+            0 if index == 1 else rng.randrange(1000, 90000),
+            rng.randrange(3),
+            sum(row.paid for row in mine),
+            sum(row.withheld for row in mine),
+        )
+    readings = {device: _readings(rng, view, beacon) for device, view in views.items() if view.readings_public}
+    network = NetworkView(
+        name,
+        hashlib.sha256(name.encode()).digest(),
+        beacon,
+        BEACON_TIME,
+        10,
+        EPOCH_BEACONS,
+        closed,
+        closed * 3 + 1,
+        sum(each.statements for each in views.values()),
+        len(views),
+        sum(each.standing == "quarantined" for each in views.values()),
+        len(owners),
+        sum(each.paid for each in epochs),
+        sum(each.treasury for each in epochs),
+        {"bad_signature": 1234, "duplicate": 87, "late": 3, "stale_beacon": 41, "code_93": 2},
+    )
+    made = World(network, views, payouts, epochs, readings, presence)
+    for index, device in enumerate(ids):
+        for number in range(closed + 1):
+            row = payouts[number][index] if number < closed else None
+            made.explanations[device, number] = _explain(device, number, row, views[device])
+    return made
+
+
+def _readings(rng: random.Random, view: DeviceView, beacon: int) -> list[ReadingView]:
+    out, values = [], [2150, 455, 3900][: len(view.channels)]
+    for seq, slot in enumerate(range(max(0, beacon - 60), beacon), 1):
+        values = [value + rng.randrange(-20, 21) for value in values]
+        out += [ReadingView(slot, 1, seq, 500, list(values)), ReadingView(slot, 1, seq, 5500, list(values))]
+    return out if view.last_slot >= 0 else []
+
+
+def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceView) -> Explanation:
+    if row is None:
+        return Explanation(device, number, "open", None, f"Epoch {number} is still open.", [])
+    reasons = []
+    if row.presence_ppm < 1_000_000:
+        text = f"It was up in {row.presence_ppm * WINDOWS // 1_000_000} of {WINDOWS} windows."
+        reasons.append(Reason("absent", 3, text, "Check its power and its network."))
+    if row.owner_cap:
+        text = "Its owner earned more than one owner may, so a part was deducted."
+        reasons.append(Reason("owner_cap", 1, text, ""))
+    if view.standing == "quarantined":
+        reasons.append(Reason("fork", 1, "Two statements prove a second holder of its key.", "Enrol it with a new key."))
+    summary = f"It earned {row.paid} base units in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
+    return Explanation(device, number, "closed", row, summary, reasons)
+
+
+class FakeReader:
+    """Reader over a World. `fault` makes every read fail, `delay` is awaited before each."""
+
+    def __init__(self, shown: World) -> None:
+        self.world = shown
+        self.fault: Exception | None = None
+        self.delay = None
+
+    async def _enter(self) -> None:
+        if self.delay is not None:
+            await self.delay()
+        if self.fault is not None:
+            raise self.fault
+
+    async def network(self) -> NetworkView:
+        await self._enter()
+        return self.world.network
+
+    async def devices(self, after: bytes, limit: int) -> list[DeviceView]:
+        await self._enter()
+        return [view for device, view in sorted(self.world.devices.items()) if device > after][:limit]
+
+    async def device(self, device: bytes) -> DeviceView | None:
+        await self._enter()
+        return self.world.devices.get(device)
+
+    async def device_payouts(self, device: bytes, limit: int) -> list[PayoutView]:
+        rows = [row for number in sorted(self.world.payouts, reverse=True) for row in self.world.payouts[number]]
+        return [row for row in rows if row.device == device][:limit]
+
+    async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
+        return sorted(self.world.presence.get(device, []), reverse=True)[:limit]
+
+    async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
+        return [each for each in self.world.readings.get(device, []) if each.slot > after_slot][:limit]
+
+    async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
+        number = self.world.network.epoch if epoch is None else epoch
+        if epoch is None and number > 0:
+            number -= 1
+        return self.world.explanations.get((device, number))
+
+    async def owners(self, limit: int) -> list[OwnerView]:
+        return self.world.owners()[:limit]
+
+    async def owner(self, account: bytes) -> OwnerView | None:
+        view = self.world.owner(account)
+        return view if view.devices else None
+
+    async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
+        out = []
+        for number in sorted(self.world.payouts, reverse=True):
+            rows = [row for row in self.world.payouts[number] if row.owner == account]
+            if rows and (before is None or number < before):
+                out.append(_owner_epoch(number, rows))
+        return out[:limit]
+
+    async def epochs(self, before: int | None, limit: int) -> list[EpochView]:
+        return [each for each in reversed(self.world.epochs) if before is None or each.number < before][:limit]
+
+    async def epoch(self, number: int) -> EpochView | None:
+        return self.world.epochs[number] if number < len(self.world.epochs) else None
+
+    async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
+        return [row for row in self.world.payouts.get(epoch, []) if row.device > after][:limit]
+
+
+def _owner_epoch(number: int, rows: list[PayoutView]) -> OwnerEpochView:
+    total = {
+        name: sum(getattr(row, name) for row in rows)
+        for name in ("paid", "presence", "sensing", "owner_cap", "withheld", "released")
+    }
+    return OwnerEpochView(number, **total, devices=len(rows))
+
+
+class FakeSubmit:
+    """An intake that answers what it is told to and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.answer = Submitted("ok", 0, True, bytes(32), 7, b"sheet")
+        self.messages: list[bytes] = []
+
+    async def __call__(self, message: bytes) -> Submitted:
+        self.messages.append(message)
+        return self.answer
