@@ -9,8 +9,8 @@ from typing import NamedTuple
 HEIGHT = 1000
 BAR_STEP = 100
 BARS_MIN = 12  # fewer would grow into slabs
-CELL_STEP = 16
-CELLS_PER_ROW = 24
+CELL_STEP = 22
+CELLS_PER_ROW = 20
 LINE_WIDTH = 3000
 
 LEVELS_PERCENT = (50, 90, 100)

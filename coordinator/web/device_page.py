@@ -29,7 +29,7 @@ async def read(request: web.Request) -> dict[str, Any]:
     shown = await readings.newest(reader, device, network) if device.readings_public else []
     return {
         "device": device,
-        "standing_reason": words.refusal(device.reason) if device.reason else "",
+        "standing_reason": lower_first(words.refusal(device.reason)),
         "silent_beacons": network.beacon - device.last_slot if device.last_slot >= 0 else None,
         "explanation": explanation,
         "question": question(explanation),
@@ -52,6 +52,11 @@ def question(explanation: Explanation) -> str:
     if earned(explanation.payout):
         return f"Why this payout in epoch {epoch}?"
     return f"Why was nothing paid in epoch {epoch}?"
+
+
+def lower_first(text: str) -> str:
+    """A sentence as the end of another."""
+    return text[:1].lower() + text[1:]
 
 
 def earned(payout: PayoutView | None) -> bool:

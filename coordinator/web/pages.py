@@ -15,7 +15,7 @@ EPOCHS_SHOWN = 15
 EPOCHS_DRAWN = 40
 DEVICES_SHOWN = 25
 DEVICES_PER_PAGE = 100
-OWNERS_SHOWN = 10
+OWNERS_SHOWN = 8
 OWNER_DEVICES_SHOWN = 100
 QUERY_CHARS_MAX = 80
 STALLED_BEACONS = 4
@@ -133,6 +133,7 @@ def frame(request: web.Request, state: NetworkView) -> dict[str, Any]:
     silence_s = max(0, int(request.app[NOW]()) - state.beacon_time)
     live = request.query.get("live") == "1"
     interval_s = max(1, state.beacon_interval_s)
+    still = request.rel_url.without_query_params("live")
     refresh_s = min(max(interval_s, REFRESH_MIN_S), REFRESH_MAX_S)
     return {
         "network": state,
@@ -140,7 +141,8 @@ def frame(request: web.Request, state: NetworkView) -> dict[str, Any]:
         "stalled": silence_s > STALLED_BEACONS * interval_s,
         "live": live,
         "refresh_s": refresh_s if live else 0,
-        "path": request.rel_url.raw_path,
+        "still": str(still),
+        "moving": str(still.extend_query(live=1)),
     }
 
 

@@ -153,7 +153,7 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
         return Explanation(device, number, "open", None, f"Epoch {number} is still open.", [])
     reasons = []
     if row.presence_ppm < 1_000_000:
-        text = f"It was up in {row.presence_ppm * WINDOWS // 1_000_000} of {WINDOWS} windows."
+        text = f"It was up in {round(row.presence_ppm * WINDOWS / 1_000_000)} of {WINDOWS} windows."
         reasons.append(Reason("absent", 3, text, "Check its power and its network."))
     if row.owner_cap:
         text = "Its owner earned more than one owner may, so a part was deducted."
