@@ -32,7 +32,7 @@ _REFUSALS = ("", "protocol", "client_id", "unavailable", "credentials", "unautho
 
 
 class Lost(Exception):
-    """The connection cannot be made or has gone."""
+    """The connection cannot be made or has gone. Its argument, if any, is the counter that says why."""
 
 
 class Clock:
@@ -72,6 +72,14 @@ def back_off_ms(attempt, random=random_below):
     return random(min(_BACK_OFF_CAP_MS, _BACK_OFF_BASE_MS << min(attempt, 6)))
 
 
+_TROUBLE = (OSError, ValueError)
+
+
+def _lost(trouble):
+    # Both interpreters make a certificate that does not fit a ValueError; MicroPython only in the first read or write.
+    return Lost("refused_certificate") if isinstance(trouble, ValueError) else Lost()
+
+
 class _Wire:
     """One connection: whole packets go out, whole packets come in. Every byte that a link sends passes through here."""
 
@@ -88,8 +96,8 @@ class _Wire:
     async def open(self, host, port, ssl):
         try:
             self._reader, self._writer = await asyncio.open_connection(host, port, ssl=ssl)
-        except (OSError, ValueError, MemoryError):  # MicroPython: ValueError for a bad certificate, MemoryError in TLS
-            raise Lost from None
+        except _TROUBLE as trouble:
+            raise _lost(trouble) from None
         if not _MICROPYTHON:
             self._writer.transport.set_write_buffer_limits(0)  # drained shall mean: the kernel has it
 
@@ -102,9 +110,9 @@ class _Wire:
             try:
                 self._writer.write(packet)
                 await self._writer.drain()
-            except OSError:
+            except _TROUBLE as trouble:
                 self.fail()
-                raise Lost from None
+                raise _lost(trouble) from None
             except asyncio.CancelledError:
                 if self._sender is None:  # by `release`, not by the owner of the task
                     raise Lost from None
@@ -136,8 +144,8 @@ class _Wire:
                     chunk = await self._reader.read(len(window))
                     count = len(chunk)
                     window[:count] = chunk
-            except OSError:
-                raise Lost from None
+            except _TROUBLE as trouble:
+                raise _lost(trouble) from None
             if count == 0:
                 raise Lost
             if count:  # None: TLS has no whole record yet
@@ -195,14 +203,15 @@ class Link:
         clock=None,
     ):
         """Topics are str. `received(topic: str, payload: bytes)` is called for each message before it is acknowledged,
-        and may see one twice. `ssl` is a context. `random(n)` gives 0 <= value < n. `on_connect()` may be set; it is
-        called whenever the subscriptions have been acknowledged. `counters` counts events by name:
+        and may see one twice. `random(n)` gives 0 <= value < n. `on_connect()` may be set; it is called whenever the
+        subscriptions have been acknowledged. `ssl` is a context; set its `verify_mode` to CERT_REQUIRED: a context of
+        MicroPython verifies nothing by default. `counters` counts events by name:
 
         connects: links that came up. failed: attempts that did not. lost: links that went, other than by `stop`.
         timeouts: sessions ended for silence. malformed: sessions ended for forbidden bytes. refused_<code>: by the
-        server (present once it happened). subscription_refused, subscription_downgraded: topics granted not at all, at
-        QoS 0; the link stays up. oversized: dropped packets. received. published: publishes that were True.
-        puback_timeouts: attempts at QoS 1 that stayed unanswered.
+        server, refused_certificate: by us (these are absent until they happen). subscription_refused,
+        subscription_downgraded: topics granted not at all, at QoS 0; the link stays up. oversized: dropped packets.
+        received. published: publishes that were True. puback_timeouts: attempts at QoS 1 that stayed unanswered.
         """
         self.connected = False
         self.counters = dict.fromkeys(_COUNTERS, 0)
@@ -227,7 +236,7 @@ class Link:
         self._fault = None
 
     async def run(self):
-        """Keep a link until `stop`. Raises only what a callback raised."""
+        """Keep a link until `stop`. Raises only what a callback raised, and MemoryError."""
         self._finished.clear()
         attempt = 0
         try:
@@ -353,7 +362,10 @@ class Link:
                 await self._take(wire, await wire.receive())
         except Malformed:
             self._count("malformed")
-        except (Lost, asyncio.CancelledError):
+        except Lost as lost:
+            for name in lost.args:
+                self._count(name)
+        except asyncio.CancelledError:
             pass
         except Exception as fault:
             self._fault = fault

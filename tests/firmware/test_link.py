@@ -1,6 +1,7 @@
 """The link on both interpreters: against real brokers, and against a scripted server for what no broker does."""
 
 import asyncio
+import datetime
 import json
 import subprocess
 import sys
@@ -8,8 +9,15 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.firmware.link_parts import HERE, PATIENCE_S, Program, Server, mqtt_packets, script
+from tests.firmware.link_parts import link as module
+from tests.firmware.link_time import Device
 from tests.parts import free_port, require_micropython, require_mosquitto
 
 PASSWORD = "open sesame"
@@ -36,6 +44,27 @@ def broker(request, tmp_path):
         return Program([mosquitto, "-c", str(settings)])
 
     return program
+
+
+def certified(folder):
+    """The folder, made, with a certificate of `localhost`, signed by itself, in PEM and DER, and its key."""
+    folder.mkdir()
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, der, plain = serialization.Encoding.PEM, serialization.Encoding.DER, serialization.NoEncryption()
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "certificate.der").write_bytes(certificate.public_bytes(der))
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return folder
 
 
 def device(interpreter, port, password=PASSWORD, **settings):
@@ -113,6 +142,37 @@ def test_killed_and_restarted_broker_finds_the_device_again(interpreter, broker)
                     await client.publish("down", b"stop")
                     counters = await board.counters()
         assert (counters["connects"], counters["lost"]) == (3, 2)
+
+    asyncio.run(main())
+
+
+def test_tls_checks_the_server_and_carries_messages(interpreter, tmp_path):
+    mosquitto, settings = require_mosquitto(), tmp_path / "mosquitto.conf"
+    own, stranger = certified(tmp_path / "own"), certified(tmp_path / "stranger")
+    port, plain_port = free_port(), free_port()
+    settings.write_text(
+        f"user root\nallow_anonymous true\nlog_dest stderr\n"
+        f"listener {plain_port} 127.0.0.1\n"
+        f"listener {port} localhost\n"
+        f"certfile {own}/certificate.pem\nkeyfile {own}/key.pem\n"
+    )
+
+    async def main():
+        async with Program([mosquitto, "-c", str(settings)]) as running:
+            await running.until("running")
+            async with device(interpreter, port, tls=str(stranger / "certificate.der"), sessions_max=2) as board:
+                counters = await board.counters()
+                assert (counters["refused_certificate"], counters["failed"], counters["connects"]) == (2, 2, 0)
+            board = device(interpreter, port, tls=str(own / "certificate.der"))
+            async with peer(plain_port) as client, board:
+                await board.until("up")
+                await client.publish("down", b"publish 1 secret")
+                assert (await heard(client)).payload == b"secret"
+                await board.until("published 1 True")
+                await client.publish("beacon", bytes(4000))
+                await board.until("received beacon 4000")
+                await client.publish("down", b"stop")
+                assert (await board.counters())["published"] == 1
 
     asyncio.run(main())
 
@@ -324,5 +384,131 @@ def test_fault_of_a_callback_leaves_run(interpreter):
             assert await board.until("connected") == "False"
             assert await link.last() == b""
             await board.counters()
+
+    asyncio.run(main())
+
+
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
+def test_back_off_stays_below_the_doubled_base_and_the_cap(attempt, chance):
+    for random in (module.random_below, chance.randrange, lambda limit: 0, lambda limit: limit - 1):
+        assert 0 <= module.back_off_ms(attempt, random) < min(60_000, 1_000 * 2**attempt)
+
+
+def test_back_off_doubles_while_there_is_no_link_and_stop_ends_it():
+    async def main():
+        async with Device(free_port()) as device:
+            for limit in (1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000):
+                await device.clock.begun(limit - 1)
+                assert device.limits_ms[-1] == limit
+                assert not await device.link.publish("up", b"nobody there", 1)
+                device.clock.advance(limit - 1)
+        assert device.link.counters["failed"] >= 8
+
+    asyncio.run(main())
+
+
+def test_back_off_begins_anew_only_after_a_link_that_lasted():
+    async def main():
+        async with Server() as server, Device(server.port) as device:
+            for lasting_ms, limit in ((0, 1_000), (0, 2_000), (30_000, 4_000), (60_000, 1_000), (0, 2_000)):
+                connection = await server.link()
+                await device.clock.begun(15_000)
+                for _ in range(lasting_ms // 15_000):
+                    device.clock.advance(15_000)
+                    assert await connection.packet() == mqtt_packets.PINGREQ
+                    connection.send(b"\xd0\x00")
+                    await device.clock.begun(15_000)
+                connection.close()
+                await device.clock.begun(limit - 1)
+                device.clock.advance(limit)
+
+    asyncio.run(main())
+
+
+def test_ping_goes_out_every_quarter_and_silence_ends_the_link_before_the_keepalive():
+    async def main():
+        async with Server() as server, Device(server.port) as device:
+            connection = await server.link()
+            await device.clock.begun(15_000)
+            for answered in (True, True, False, False):
+                device.clock.advance(15_000)
+                assert await connection.packet() == mqtt_packets.PINGREQ
+                if answered:
+                    connection.send(b"\xd0\x00" + mqtt_packets.publish("down", b"", 9))
+                    assert await connection.packet() == mqtt_packets.puback(9)  # so it has seen the answer, too
+                await device.clock.begun(15_000)
+            device.clock.advance(15_000)
+            assert await connection.packet() == b""
+            assert device.link.counters["timeouts"] == device.link.counters["lost"] == 1
+
+    asyncio.run(main())
+
+
+def test_device_that_only_sends_pings_too():
+    async def main():
+        async with Server() as server, Device(server.port) as device:
+            connection = await server.link()
+            for _ in range(6):
+                await device.clock.begun(15_000)
+                device.clock.advance(14_000)
+                assert await device.link.publish("up", b"x")
+                assert (await connection.packet())[0] == 0x30
+                device.clock.advance(1_000)
+                assert await connection.packet() == mqtt_packets.PINGREQ
+                connection.send(b"\xd0\x00" + mqtt_packets.publish("down", b"", 9))
+                assert await connection.packet() == mqtt_packets.puback(9)
+            assert device.link.connected
+
+    asyncio.run(main())
+
+
+def test_publish_is_bounded_and_needs_a_link():
+    async def main():
+        async with Server() as server:
+            device = Device(server.port)
+            assert not await device.link.publish("up", b"too early")
+            async with device:
+                connection = await server.link()
+                await device.up.wait()
+                assert await device.link.publish("up", bytes(1024))
+                assert len(await connection.packet()) == 3 + 4 + 1024
+                for qos in (0, 1):
+                    with pytest.raises(ValueError, match="message_bytes_max"):
+                        await device.link.publish("up", bytes(1025), qos)
+            assert await connection.packet() == mqtt_packets.DISCONNECT
+            assert await connection.packet() == b""
+            assert not await device.link.publish("up", b"too late", 1)
+
+    asyncio.run(main())
+
+
+def test_link_without_subscriptions_is_up_on_connack():
+    async def main():
+        async with Server() as server, Device(server.port, subscriptions=()) as device:
+            connection = await server.connection()
+            await connection.packet()
+            connection.send(b"\x20\x02\x00\x00")
+            await asyncio.wait_for(device.up.wait(), PATIENCE_S)
+            assert device.link.connected
+
+    asyncio.run(main())
+
+
+def test_publish_that_its_owner_cancels_half_way_takes_the_link_down():
+    async def main():
+        async with Server() as server, Device(server.port) as device:
+            await server.link()  # and nobody reads
+            await device.up.wait()
+            sending = asyncio.create_task(flood(device.link))
+            await asyncio.sleep(0)  # it runs until the socket is full
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+            await device.clock.begun(999)
+            assert device.link.counters["lost"] == 1
+
+    async def flood(one):
+        while await one.publish("up", bytes(1024)):
+            pass
 
     asyncio.run(main())
