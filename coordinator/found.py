@@ -1,0 +1,93 @@
+"""Founding a network: keys, genesis and the first certificate; and the operator's papers, owners and tokens.
+
+Randomness is an argument, so that a simulation founds the same network from the same seed.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import nacl.signing
+
+from coordinator.engine.genesis import Genesis, new_genesis
+from coordinator.ingest.receipts import Signer
+from coordinator.modules.identity import OWNER_TOKEN
+from coordinator.store.home import Home, write_durable, write_secret
+from device_client.core import cbor, cose, light
+
+Random = Callable[[int], bytes]
+
+
+class Token(NamedTuple):
+    """An enrolment token as its owner gets it; `seed` is the secret."""
+
+    seed: bytes
+    owner: bytes
+    devices: int
+    last_epoch: int
+
+    @property
+    def public_key(self) -> bytes:
+        return bytes(nacl.signing.SigningKey(self.seed).verify_key)
+
+
+def found_network(home: Home, root_key_file: Path, name: str, values: Mapping[str, object], random: Random) -> Genesis:
+    """Write genesis, keys and secrets of a new network. Raises FileExistsError over an old one, ParameterError."""
+    if home.exists:
+        raise FileExistsError(f"{home.root} already holds a network")
+    root = nacl.signing.SigningKey(random(32))
+    coordinator = nacl.signing.SigningKey(random(32))
+    genesis = new_genesis(name, bytes(root.verify_key), values, random(16))
+    home.make()
+    write_secret(root_key_file, bytes(root))
+    write_secret(home.coordinator_key, bytes(coordinator))
+    write_secret(home.beacon_seed, random(32))
+    signer = Signer(cose.signer_id(bytes(root.verify_key)), genesis.hash, lambda message: root.sign(message).signature)
+    certificate = light.Certificate(1, light.ROLE_COORDINATOR, bytes(coordinator.verify_key), 0)
+    write_durable(home.keys, cbor.encode([signer.envelope(cose.TYPE_OWNER, certificate.payload())]))
+    write_durable(home.genesis, genesis.encoded())
+    return genesis
+
+
+def issue_token(
+    home: Home, genesis: Genesis, owner_key: bytes, devices: int, last_epoch: int, random: Random
+) -> Token:
+    """Make a token and leave the operator's message for the next batch; a running coordinator finds it there."""
+    key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
+    token = Token(random(32), cose.signer_id(owner_key), devices, last_epoch)
+    signer = Signer(cose.signer_id(bytes(key.verify_key)), genesis.hash, lambda message: key.sign(message).signature)
+    nonce = _next_nonce(home)
+    body = [token.public_key, owner_key, devices, last_epoch]
+    message = signer.envelope(cose.TYPE_OWNER, cbor.encode([OWNER_TOKEN, nonce, body]))
+    write_secret(home.tokens / f"{token.public_key.hex()}.json", _token_text(token))
+    write_durable(home.inbox / f"{nonce:020d}.cose", message)
+    return token
+
+
+def load_tokens(home: Home) -> list[Token]:
+    """Every token that this coordinator issued: the broker checks first connections against them."""
+    found = []
+    for path in sorted(home.tokens.glob("*.json")):
+        fields = json.loads(path.read_text())
+        seed, owner = bytes.fromhex(fields["seed"]), bytes.fromhex(fields["owner"])
+        found.append(Token(seed, owner, fields["devices"], fields["last_epoch"]))
+    return found
+
+
+def _token_text(token: Token) -> bytes:
+    fields = {
+        "seed": token.seed.hex(),
+        "owner": token.owner.hex(),
+        "devices": token.devices,
+        "last_epoch": token.last_epoch,
+    }
+    return json.dumps(fields).encode()
+
+
+def _next_nonce(home: Home) -> int:
+    """The operator's running number, durable before it is used, so that no two messages share one."""
+    path = home.private / "operator.nonce"
+    nonce = int(path.read_text()) + 1 if path.exists() else 1
+    write_durable(path, str(nonce).encode())
+    return nonce

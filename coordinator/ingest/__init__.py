@@ -1,0 +1,1 @@
+"""From the broker to the disk: decode, verify, place, commit in groups, receipt. And the beacons that date it all."""

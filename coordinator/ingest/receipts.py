@@ -1,0 +1,60 @@
+"""Receipt sheets: at most 32 rows and 1 KiB under one signature; everyone named gets the same bytes."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from device_client.core import cbor, cose, light
+
+# Envelope, aad-free: tag, headers, lengths and signature around the payload, with room to spare.
+_ENVELOPE_BYTES = 112
+_ROWS_BYTES_MAX = light.SHEET_BYTES_MAX - _ENVELOPE_BYTES - 24
+
+
+class ReceiptRow(NamedTuple):
+    device: bytes
+    boot: int
+    seq: int
+    id8: bytes
+    code: int
+
+
+class SignedSheet(NamedTuple):
+    data: bytes
+    devices: list[bytes]
+    rows: list[ReceiptRow]
+
+
+class Signer(NamedTuple):
+    """Who signs for the coordinator: `sign(message) -> signature` with the key that `kid` names."""
+
+    kid: bytes
+    genesis: bytes
+    sign: Callable[[bytes], bytes]
+
+    def envelope(self, envelope_type: str, payload: bytes) -> bytes:
+        signed = cose.signed_bytes(self.kid, cose.external_aad(envelope_type, self.genesis), payload)
+        return cose.wrap(self.kid, payload, self.sign(signed))
+
+
+def sheets(rows: Iterable[ReceiptRow], incarnation: int, slot: int, signer: Signer) -> list[SignedSheet]:
+    """Cut rows into sheets and sign each."""
+    found: list[SignedSheet] = []
+    page: list[ReceiptRow] = []
+    size = 0
+    for row in rows:
+        length = len(cbor.encode(list(row)))
+        if page and (len(page) == light.ROWS_MAX or size + length > _ROWS_BYTES_MAX):
+            found.append(_signed(page, incarnation, slot, signer))
+            page, size = [], 0
+        page.append(row)
+        size += length
+    if page:
+        found.append(_signed(page, incarnation, slot, signer))
+    return found
+
+
+def _signed(page: list[ReceiptRow], incarnation: int, slot: int, signer: Signer) -> SignedSheet:
+    payload = light.Sheet(incarnation, slot, [list(row) for row in page]).payload()
+    data = signer.envelope(cose.TYPE_RECEIPTS, payload)
+    assert len(data) <= light.SHEET_BYTES_MAX, "a sheet outgrew its limit"
+    return SignedSheet(data, list(dict.fromkeys(row.device for row in page)), page)

@@ -1,0 +1,66 @@
+"""Who may speak: devices and tokens as of the last sealed batch, and the enrolments committed since then."""
+
+from typing import NamedTuple
+
+from coordinator.kernel.tables import TableState
+from coordinator.modules.identity import QUARANTINED
+from device_client.core import verdicts
+
+
+class Registry:
+    """Looks up keys. Enrolments are believed as soon as they are durable, so that a new device need not wait."""
+
+    def __init__(self, identity: TableState) -> None:
+        self._enrolling: dict[bytes, _Enrolling] = {}
+        self._suspects: set[bytes] = set()
+        self._identity = identity
+
+    def refresh(self, identity: TableState) -> None:
+        """A batch was applied: its devices are registered, what was provisional is settled."""
+        self._identity = identity
+        self._enrolling.clear()
+        self._suspects.clear()
+
+    def key_of(self, device: bytes) -> bytes | None:
+        row = self._identity.get("devices", {}).get((device,))
+        if row is not None:
+            return row[0]  # type: ignore[return-value]
+        enrolling = self._enrolling.get(device)
+        return enrolling.public_key if enrolling else None
+
+    def is_enrolled(self, device: bytes) -> bool:
+        return (device,) in self._identity.get("devices", {}) or device in self._enrolling
+
+    def is_quarantined(self, device: bytes) -> bool:
+        row = self._identity.get("devices", {}).get((device,))
+        return device in self._suspects or (row is not None and row[7] == QUARANTINED)
+
+    def suspect(self, device: bytes) -> None:
+        """The open batch holds the proof of a copied key; execution will quarantine it."""
+        self._suspects.add(device)
+
+    def unsuspect(self, device: bytes) -> None:
+        self._suspects.discard(device)
+
+    def enrolment_refusal(self, token_key: bytes, epoch: int) -> int:
+        """0 when the token may enrol one more device now, or the code that says why not."""
+        row = self._identity.get("tokens", {}).get((token_key,))
+        if row is None:
+            return verdicts.TOKEN_UNKNOWN
+        _, issued, used, last_epoch = row
+        if epoch > int(last_epoch):
+            return verdicts.TOKEN_EXPIRED
+        open_now = sum(1 for enrolling in self._enrolling.values() if enrolling.token_key == token_key)
+        return verdicts.TOKEN_EXHAUSTED if int(used) + open_now >= int(issued) else 0
+
+    def enrol(self, device: bytes, public_key: bytes, token_key: bytes) -> None:
+        self._enrolling[device] = _Enrolling(public_key, token_key)
+
+    def forget(self, device: bytes) -> None:
+        """Undo an enrolment that did not become durable."""
+        self._enrolling.pop(device, None)
+
+
+class _Enrolling(NamedTuple):
+    public_key: bytes
+    token_key: bytes

@@ -1,0 +1,210 @@
+"""The coordinator without its network: keys, beacons, intake and batches on one data directory, all of it synchronous.
+
+The service drives it with real messages and a real clock, the simulation with simulated ones; both get the same bytes.
+
+    beacon(time)    close the slot and publish the next beacon, durable before it is returned
+    seal_next()     the next batch of closed slots, durable as a folder; None when none is due
+    adopt(batch)    go on from the state after it
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import nacl.signing
+
+from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
+from coordinator.engine.execute import NetworkState
+from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
+from coordinator.engine.header import HEADER_FILE, Header, parse_header
+from coordinator.engine.inputs import (
+    BadInput,
+    Held,
+    Inputs,
+    Memories,
+    Readings,
+    declared,
+    measured,
+    read_owner_messages,
+    read_statements,
+    reports_with,
+    sorted_refusals,
+    unpack_statements,
+)
+from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
+from coordinator.engine.wire import envelope, opened
+from coordinator.ingest.intake import Intake
+from coordinator.ingest.log import IntakeLog
+from coordinator.ingest.receipts import Signer
+from coordinator.kernel.tables import Row
+from coordinator.modules.sensing import Memory
+from coordinator.store import folders
+from coordinator.store.home import Home
+from coordinator.store.redo import write_redo
+from device_client.core import cose, light, merkle
+
+INCARNATION = 1
+
+
+class SealedBatch(NamedTuple):
+    """A batch that is durable as a folder, with its own readings and what sensing remembers after it."""
+
+    sealed: Sealed
+    header_id: bytes
+    payload: bytes
+    inputs: Inputs
+    readings: Readings
+    memories: Memories
+    inbox: list[Path]
+
+
+class Node:
+    """One coordinator on one data directory. `state` and `memories` are those after the newest batch folder."""
+
+    def __init__(
+        self, home: Home, state: NetworkState, memories: Mapping[bytes, Memory], statements_per_slot_max: int
+    ) -> None:
+        self.home = home
+        self.genesis = parse_genesis(home.genesis.read_bytes())
+        self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
+        self.state = state
+        self._memories: Memories = dict(memories)
+        self._beacon_seed = home.beacon_seed.read_bytes()
+        self._key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
+        self.public_key = bytes(self._key.verify_key)
+        self.signer = Signer(cose.signer_id(self.public_key), self.genesis.hash, self._sign)
+        self._beacon_file = folders.BeaconFile(home.beacons)
+        self.beacons = BeaconChain(self.genesis.hash, self.certificates)
+        for held in self._beacon_file.envelopes:
+            self.beacons.append(held)
+        assert coordinator_key(self.certificates, self.beacons.newest + 1) == self.public_key, "uncertified key"
+        self.frontier = merkle.Frontier()
+        self.header: Header | None = None
+        self._header_id = bytes(32)
+        self._read_headers()
+        calendar = self.genesis.parameters.calendar
+        log = IntakeLog(home.intake)
+        self.intake = Intake(self.genesis.hash, calendar, self.beacons, log, statements_per_slot_max)
+        self.intake.refresh(state.get("identity", {}), self.next_slot - 1)
+        self.restored = self.intake.restore()
+
+    def _sign(self, message: bytes) -> bytes:
+        return self._key.sign(message).signature
+
+    def _read_headers(self) -> None:
+        for number in folders.numbered(self.home.batches):
+            data = (self.home.batches / str(number) / HEADER_FILE).read_bytes()
+            signed = envelope(data, cose.TYPE_HEADER, self.genesis.hash)
+            self.header, self._header_id = parse_header(signed.payload), signed.id
+            self.frontier.append(signed.payload)
+
+    @property
+    def next_batch(self) -> int:
+        return self.frontier.size
+
+    @property
+    def next_slot(self) -> int:
+        """The first slot that is in no batch yet."""
+        return self.header.last_slot + 1 if self.header else 0
+
+    # BEACONS
+
+    def beacon(self, time: int) -> bytes:
+        """Close the slot: the next beacon, durable. `time` is unix seconds; it never runs backwards. Raises OSError."""
+        number = self.beacons.newest + 1
+        if self.beacons.beacons:
+            time = max(time, self.beacons.beacons[-1].time)
+        beacon = light.Beacon(
+            INCARNATION,
+            number,
+            time,
+            nonce_of(self._beacon_seed, INCARNATION, number),
+            hashlib.sha256(nonce_of(self._beacon_seed, INCARNATION, number + 1)).digest(),
+            self.frontier.size,
+            self.frontier.root(),
+            self._intake_root(number - 2),
+        )
+        data = self.signer.envelope(cose.TYPE_BEACON, beacon.payload())
+        self._beacon_file.append(data)
+        self.beacons.append(data)
+        self.intake.open_slot()
+        return data
+
+    def _intake_root(self, slot: int) -> bytes:
+        if slot < 0:
+            return merkle.empty_root()
+        if slot >= self.next_slot:
+            return intake_root([one.id for one in self.intake.open.get(slot, [])])
+        folder = self.home.batches / str(self._batch_of(slot))
+        path = folder / STATEMENTS_FILE
+        held = unpack_statements(path.read_bytes()) if path.exists() else []
+        ids = [envelope(data, cose.TYPE_STATEMENT, self.genesis.hash).id for found, data in held if found == slot]
+        return intake_root(ids)
+
+    def _batch_of(self, slot: int) -> int:
+        return slot // self.genesis.parameters.calendar.batch_beacons
+
+    # BATCHES
+
+    def seal_next(self) -> SealedBatch | None:
+        """Seal the next batch if all its slots are closed. An AssertionError is a fault: stop. Raises OSError."""
+        first_slot = self.next_slot
+        last_slot = first_slot + self.genesis.parameters.calendar.batch_beacons - 1
+        if last_slot >= self.beacons.newest:
+            return None
+        slots = range(first_slot, last_slot + 1)
+        held = [one.held for slot in slots for one in self.intake.open.get(slot, [])]
+        refusals: list[Row] = [row for slot in slots for row in self.intake.refusals.get(slot, [])]
+        inbox = sorted(self.home.inbox.glob("*.cose"))[:1000]
+        inputs, readings, memories = self._inputs(held, inbox)
+        position = Position(self.next_batch, self._header_id, first_slot, last_slot)
+        batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.genesis.parameters, self.beacons)
+        payload = batch.header.payload()
+        header = self.signer.envelope(cose.TYPE_HEADER, payload)
+        declarations = declared(inputs.rows, self.state.get("identity", {}))
+        public = reports_with(inputs.rows, declarations, public=True)
+        folders.write_readings(
+            self.home,
+            position.number,
+            {index: one for index, one in readings.items() if index in public},
+            {index: one for index, one in readings.items() if index not in public},
+        )
+        deltas = {name: effects.delta for name, effects in batch.executed.effects.items()}
+        write_redo(self.home, position.number, deltas, memories)
+        folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
+        header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
+        return SealedBatch(batch, header_id, payload, inputs, readings, memories, inbox)
+
+    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, Memories]:
+        identity = self.state.get("identity", {})
+        beside = {one.envelope: (one.salt, one.readings) for one in held if one.salt}
+        unique = {one.envelope: one.slot for one in reversed(held)}
+        statements = [(slot, data) for data, slot in unique.items()]
+        rows, envelopes = read_statements(statements, identity, self.beacons, self.genesis.hash, verify=False)
+        readings = {index: beside[data] for index, data in enumerate(envelopes) if data in beside}
+        declarations = declared(rows, identity)
+        units = self.genesis.parameters.units("sensing_units")
+        found = measured(rows, readings, declarations, self._memories, units)
+        rows = [row._replace(measured=code) for row, code in zip(rows, found.codes, strict=True)]
+        messages = []
+        for path in inbox:
+            data = path.read_bytes()
+            try:
+                read_owner_messages([data], self.genesis.hash, self.public_key)
+            except BadInput:
+                path.rename(path.with_suffix(".refused"))
+                continue
+            messages.append(data)
+        owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
+        return Inputs(rows, envelopes, owner_rows, owner_envelopes), readings, found.memories
+
+    def adopt(self, batch: SealedBatch) -> None:
+        """Go on from the state after a sealed batch."""
+        self.state = batch.sealed.executed.after
+        self._memories.update(batch.memories)
+        self.header, self._header_id = batch.sealed.header, batch.header_id
+        self.frontier.append(batch.payload)
+        for path in batch.inbox:
+            path.unlink(missing_ok=True)
+        self.intake.refresh(self.state["identity"], self.header.last_slot)

@@ -1,0 +1,90 @@
+"""The published folders on disk: batches appear whole or not at all, beacons are durable before they are sent."""
+
+import os
+import shutil
+from pathlib import Path
+
+from coordinator.engine import beacons as beacon_chain
+from coordinator.engine.inputs import Readings, pack_readings
+
+from .home import Home, sync_folder, write_durable
+
+FILE_BYTES_MAX = 1 << 30
+
+
+class FolderArchive:
+    """The archive of a data directory, for whoever verifies it. A copy without `private/` will do."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, name: str) -> bytes | None:
+        path = self._root / name
+        try:
+            if path.stat().st_size > FILE_BYTES_MAX:
+                return b""
+            return path.read_bytes()
+        except OSError:
+            return None
+
+    def batches(self) -> list[int]:
+        return numbered(self._root / "batches")
+
+    def batch_files(self, number: int) -> list[str]:
+        return sorted(path.name for path in (self._root / "batches" / str(number)).iterdir())
+
+    def private_readings(self, number: int) -> bytes | None:
+        return self.read(f"private/readings/{number}.bin")
+
+
+def numbered(folder: Path) -> list[int]:
+    """Numbers of the batch folders; half-written ones end in .tmp and do not count."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal())
+
+
+def write_batch(home: Home, number: int, files: dict[str, bytes]) -> None:
+    """Write and sync `<n>.tmp`, rename, sync the parent. Durable on return."""
+    final = home.batches / str(number)
+    temporary = home.batches / f"{number}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    for name, data in files.items():
+        with (temporary / name).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    sync_folder(temporary)
+    temporary.rename(final)
+    sync_folder(home.batches)
+
+
+def write_readings(home: Home, number: int, public: Readings, private: Readings) -> None:
+    for folder, readings in ((home.readings, public), (home.private_readings, private)):
+        if readings:
+            write_durable(folder / f"{number}.bin", pack_readings(readings))
+
+
+class BeaconFile:
+    """beacons.log, appended to. A torn tail was never sent and is cut off on opening."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        data = path.read_bytes() if path.exists() else b""
+        self.envelopes, end = beacon_chain.unframed(data)
+        if end != len(data):
+            os.truncate(path, end)
+
+    def append(self, envelope: bytes) -> None:
+        """Durable on return. Raises OSError, and then the file is as before."""
+        framed = beacon_chain.frame(envelope)
+        with self._path.open("ab") as file:
+            start = file.tell()
+            try:
+                file.write(framed)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self._path, start)
+                raise

@@ -1,0 +1,94 @@
+"""The data directory. All that lies in it is published, except `private/`.
+
+genesis.cbor  keys.cbor  beacons.log  batches/<n>/  readings/<n>.bin
+private/      keys, tokens, intake log, module stores, redo, private readings, inbox, lock
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+
+class HomeInUse(RuntimeError):
+    """Another coordinator runs on this data directory."""
+
+
+class Home:
+    """Paths of one data directory, and the lock that one coordinator holds on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.private = root / "private"
+        self.genesis = root / "genesis.cbor"
+        self.keys = root / "keys.cbor"
+        self.beacons = root / "beacons.log"
+        self.batches = root / "batches"
+        self.readings = root / "readings"
+        self.coordinator_key = self.private / "coordinator.key"
+        self.beacon_seed = self.private / "beacon.seed"
+        self.tokens = self.private / "tokens"
+        self.intake = self.private / "intake"
+        self.stores = self.private / "stores"
+        self.redo = self.private / "redo"
+        self.private_readings = self.private / "readings"
+        self.inbox = self.private / "inbox"
+        self._lock: BinaryIO | None = None
+
+    @property
+    def exists(self) -> bool:
+        return self.genesis.exists()
+
+    def make(self) -> None:
+        """Create the folders; `private` is readable by its owner only."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.private.mkdir(mode=0o700, exist_ok=True)
+        self.private.chmod(0o700)
+        for folder in (self.batches, self.readings, self.tokens, self.stores, self.redo):
+            folder.mkdir(exist_ok=True)
+        for folder in (self.intake, self.private_readings, self.inbox):
+            folder.mkdir(exist_ok=True)
+
+    def lock(self) -> None:
+        """Held until `unlock` or the end of the process. Raises HomeInUse."""
+        file = (self.private / "lock").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise HomeInUse(f"another coordinator runs on {self.root}; stop it first") from None
+        self._lock = file
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """A new file that only its owner reads; never over an old one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_durable(path: Path, data: bytes) -> None:
+    """Replace a file as a whole; durable on return."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

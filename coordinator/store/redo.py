@@ -1,0 +1,36 @@
+"""The redo file of a batch: what its state changes are, kept until every module store has applied them.
+
+It is written before the batch folder appears, so a batch that exists can always be applied to whichever stores a crash
+left behind. The records of the batch are read from its folder.
+"""
+
+from coordinator.engine import wire
+from coordinator.engine.inputs import Memories
+from coordinator.kernel.tables import Delta, encode_delta
+from coordinator.modules.sensing import Memory
+from device_client.core import cbor
+
+from .home import Home, write_durable
+
+
+def write_redo(home: Home, number: int, deltas: dict[str, Delta], memories: Memories) -> None:
+    remembered = [[device, m.boot, m.seq, list(m.values), list(m.runs)] for device, m in sorted(memories.items())]
+    modules = [[name, encode_delta(delta)] for name, delta in deltas.items()]
+    write_durable(home.redo / f"{number}.cbor", cbor.encode([modules, remembered]))
+
+
+def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories]:
+    """Raises FileNotFoundError when the batch was never written or is applied everywhere."""
+    modules, remembered = wire.decoded((home.redo / f"{number}.cbor").read_bytes())
+    deltas: dict[str, Delta] = {}
+    for name, encoded in modules:
+        deltas[name] = {
+            table: {tuple(key): tuple(row) if row else None for key, row in rows}
+            for table, rows in wire.decoded(encoded)
+        }
+    memories = {device: Memory(boot, seq, tuple(values), tuple(runs)) for device, boot, seq, values, runs in remembered}
+    return deltas, memories
+
+
+def drop_redo(home: Home, number: int) -> None:
+    (home.redo / f"{number}.cbor").unlink(missing_ok=True)
