@@ -20,6 +20,7 @@ OPERATIONS = {
     "sign": ed25519.sign,
     "verify": ed25519.verify,
     "valid_point": ed25519.valid_point,
+    "on_curve": lambda public: ed25519.combine(public, bytes(32), bytes(33)) is not None,
     "sha512": sha512.sha512,
     "hash_in_parts": hash_in_parts,
     "viper": lambda: "_ed25519_viper" in sys.modules and "_sha512_viper" in sys.modules,

@@ -10,7 +10,7 @@ from nacl import bindings
 from nacl.signing import SigningKey
 
 from tests.firmware.curve_parts import LIB, ask, load, micropython, without_viper
-from tests.firmware.ed25519_cases import NON_CANONICAL, SMALL, cases, encode, expected
+from tests.firmware.ed25519_cases import NON_CANONICAL, SMALL, P, cases, encode, expected
 from tests.parts import ROOT
 
 ed25519 = load("ed25519")
@@ -81,6 +81,16 @@ def test_valid_point_answers_as_libsodium(lib: Path) -> None:
     assert [ed25519.valid_point(key) for key in keys] == right
     assert ask(lib, [("valid_point", key.hex()) for key in keys]) == [str(answer) for answer in right]
     assert not ed25519.valid_point(b"")
+
+
+def test_points_off_the_curve_are_none(lib: Path) -> None:
+    """A check of its own: such keys fail at the signature anyway, but nobody should compute with them."""
+    d = -121665 * pow(121666, -1, P) % P
+    ys = range(2, 120)
+    right = [pow((y * y - 1) * (d * y * y + 1), (P - 1) // 2, P) == 1 for y in ys]  # Euler: x**2 is a square
+    assert 30 < right.count(True) < 90
+    assert [ed25519.combine(encode(y), bytes(32), bytes(33)) is not None for y in ys] == right
+    assert ask(lib, [("on_curve", encode(y).hex()) for y in ys]) == [str(answer) for answer in right]
 
 
 @pytest.mark.parametrize("wrong", [None, "", 5, [], b"", bytes(31), "0" * 64])
