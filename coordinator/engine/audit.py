@@ -7,15 +7,17 @@ readings, against the commitments in the signed reports and the codes that sensi
 
 import hashlib
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NamedTuple
 
 from coordinator.kernel.tables import Row
 from coordinator.modules import sensing
-from device_client.core import cose, merkle, statement
-from device_client.core.statement import KIND_REPORT
+from device_client.core import cose, light, merkle
 
 from . import wire
+from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, Archive, Wrong
+from .audit_readings import ReadingsAudit
 from .beacons import BeaconChain, intake_root, unframed
 from .execute import NetworkState
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
@@ -24,50 +26,16 @@ from .inputs import (
     REFUSALS,
     BadInput,
     Inputs,
-    Memories,
-    Readings,
-    channels_of,
-    measured,
     read_owner_messages,
     read_statements,
     sorted_refusals,
     unpack_owner_messages,
-    unpack_readings,
     unpack_statements,
 )
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
 from .wire import Refused
 
-GENESIS_FILE = "genesis.cbor"
-KEYS_FILE = "keys.cbor"
-BEACONS_FILE = "beacons.log"
 NO_HEADER = bytes(32)
-
-
-class Archive(Protocol):
-    """The published folder. Names are relative to it, with forward slashes."""
-
-    def read(self, name: str) -> bytes | None:
-        """Contents of a file, None where there is none."""
-        ...
-
-    def batches(self) -> list[int]: ...
-
-    def batch_files(self, number: int) -> list[str]: ...
-
-    def private_readings(self, number: int) -> bytes | None:
-        """Readings that are not published, where the auditor happens to hold them."""
-        ...
-
-
-class Wrong(Exception):
-    """The first thing that is wrong: in which batch (-1 for none), which file, and what."""
-
-    def __init__(self, batch: int, file: str, what: str) -> None:
-        super().__init__(f"{file}: {what}")
-        self.batch = batch
-        self.file = file
-        self.what = what
 
 
 class Report(NamedTuple):
@@ -96,12 +64,10 @@ class Auditor:
         self._archive = archive
         self._progress = progress or (lambda done, total: None)
         self._frontier = merkle.Frontier()
-        self._memories: Memories = {}
-        self._unknown: set[bytes] = set()
-        self._slot_ids: dict[int, list[bytes]] = {}
         self._device_spacing: list[float] = []
         self._last: dict[bytes, tuple[int, int, int]] = {}  # device -> boot, quoted, uptime
-        self._reports = self._measured = self._statements = 0
+        self._by_log_size: dict[int, list[light.Beacon]] = {}
+        self._statements = 0
         self._epochs: list[Row] = []
 
     def run(self, expected_genesis: bytes | None = None) -> Report:
@@ -109,6 +75,7 @@ class Auditor:
         genesis = self._genesis(expected_genesis)
         self._keys(genesis)
         self._read_beacons(genesis)
+        self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
         state: NetworkState = {}
         previous, next_slot = NO_HEADER, 0
@@ -126,14 +93,14 @@ class Auditor:
                 len(numbers), f"batches/{len(numbers)}", f"this batch is missing; a beacon names {named} batches"
             )
         times = [beacon.time for beacon in self._beacons.beacons]
-        spacing = [after - before for before, after in zip(times, times[1:], strict=False)]
+        spacing = [after - before for before, after in pairwise(times)]
         return Report(
             genesis,
             len(numbers),
             self._statements,
             len(times),
-            self._reports,
-            self._measured,
+            self._readings.reports,
+            self._readings.measured,
             float(median(spacing)) if spacing else 0.0,
             float(median(self._device_spacing)) if self._device_spacing else 0.0,
             self._epochs,
@@ -165,14 +132,16 @@ class Auditor:
                 self._beacons.append(envelope)
         except Refused as error:
             raise Wrong(-1, BEACONS_FILE, f"beacon {self._beacons.newest + 1}: {error}") from error
+        for beacon in self._beacons.beacons:
+            self._by_log_size.setdefault(beacon.log_size, []).append(beacon)
         if end != len(data):
             raise Wrong(-1, BEACONS_FILE, f"truncated behind beacon {self._beacons.newest}")
 
     def _log_root(self, size: int) -> None:
         """Every beacon that speaks of a log of this size must know its root."""
         root = self._frontier.root()
-        for beacon in self._beacons.beacons:
-            if beacon.log_size == size and beacon.log_root != root:
+        for beacon in self._by_log_size.get(size, []):
+            if beacon.log_root != root:
                 raise Wrong(size - 1, BEACONS_FILE, f"beacon {beacon.number} names another log root of {size} batches")
 
     def _batch(
@@ -210,18 +179,22 @@ class Auditor:
             signed = wire.opened(data, cose.TYPE_HEADER, genesis.hash, key)
         except Refused as error:
             raise Wrong(number, name, str(error)) from error
-        wrong: Callable[[str], NoReturn] = lambda what: _raise(Wrong(number, name, what))  # noqa: E731
-        if header.rules_version != RULES_VERSION:
-            wrong(f"rules version {header.rules_version}; this program has {RULES_VERSION}: install the one that fits")
-        if (header.number, header.previous) != (number, previous):
-            wrong("number or previous: it does not follow the batch before it")
-        if header.first_slot != first_slot or header.last_slot < first_slot:
-            wrong(f"slots {header.first_slot} to {header.last_slot} do not follow slot {first_slot - 1}")
-        if header.last_slot + 1 > self._beacons.newest:
-            wrong(f"it was sealed at beacon {header.last_slot + 1}, which is not published")
-        if header.beacon != self._beacons.id_of(header.last_slot + 1):
-            wrong("beacon: it names another one than was published")
+        if what := self._misplaced(header, number, previous, first_slot):
+            raise Wrong(number, name, what)
         return header, signed.id, payload
+
+    def _misplaced(self, header: Header, number: int, previous: bytes, first_slot: int) -> str:
+        if header.rules_version != RULES_VERSION:
+            return f"rules version {header.rules_version}; this program has {RULES_VERSION}: install the one that fits"
+        if (header.number, header.previous) != (number, previous):
+            return "number or previous: it does not follow the batch before it"
+        if header.first_slot != first_slot or header.last_slot < first_slot:
+            return f"slots {header.first_slot} to {header.last_slot} do not follow slot {first_slot - 1}"
+        if header.last_slot + 1 > self._beacons.newest:
+            return f"it was sealed at beacon {header.last_slot + 1}, which is not published"
+        if header.beacon != self._beacons.id_of(header.last_slot + 1):
+            return "beacon: it names another one than was published"
+        return ""
 
     def _files(self, number: int, header: Header) -> dict[str, bytes]:
         listed = {entry.name: entry for entry in header.files}
@@ -244,8 +217,6 @@ class Auditor:
         try:
             held = unpack_statements(files.get(STATEMENTS_FILE, b""))
             rows, envelopes = read_statements(held, identity, self._beacons, genesis.hash, verify=True)
-            if [row.id for row in rows] != [row.id for row in dict.fromkeys(rows)] if False else False:
-                raise BadInput("unreachable")
             if len({row.id for row in rows}) != len(rows):
                 raise BadInput("a statement stands in it twice")
             for row in rows:
@@ -267,51 +238,8 @@ class Auditor:
             raise Wrong(number, f"batches/{number}/{file}", str(error)) from error
         rows = [row._replace(measured=code) for row, code in zip(rows, codes, strict=True)]
         inputs = Inputs(rows, envelopes, owner_rows, owner_envelopes)
-        self._measure(genesis, number, inputs, state)
+        self._readings.check(number, inputs, identity)
         return inputs, refusals
-
-    def _measure(self, genesis: Genesis, number: int, inputs: Inputs, state: NetworkState) -> None:
-        """Check the readings that are there: those published must be, the private ones may be."""
-        rows, identity = inputs.rows, state.get("identity", {})
-        public_file = f"readings/{number}.bin"
-        readings = self._readings(number, public_file, self._archive.read(public_file), inputs)
-        expected = public_reports(inputs.rows, state)
-        for index in sorted(expected - readings.keys()):
-            raise Wrong(number, public_file, f"the public readings of statement {rows[index].id.hex()} are missing")
-        for index in sorted(readings.keys() - expected):
-            raise Wrong(number, public_file, f"statement {rows[index].id.hex()} has no public readings")
-        private = self._archive.private_readings(number)
-        readings.update(self._readings(number, f"private readings of batch {number}", private, inputs))
-        found = measured(
-            rows, readings, channels_of(rows, identity), self._memories, genesis.parameters.units("sensing_units")
-        )
-        self._unknown |= found.unknown
-        self._memories.update(found.memories)
-        for row, code in zip(rows, found.codes, strict=True):
-            if row.kind != KIND_REPORT:
-                continue
-            self._reports += 1
-            if row.device in self._unknown:
-                continue
-            self._measured += 1
-            if row.measured != code:
-                raise Wrong(
-                    number,
-                    f"batches/{number}/{MEASURED_FILE}",
-                    f"statement {row.id.hex()} says {sensing.MEASURED_NAMES[row.measured]},"
-                    f" its readings say {sensing.MEASURED_NAMES[code]}",
-                )
-
-    def _readings(self, number: int, file: str, data: bytes | None, inputs: Inputs) -> Readings:
-        try:
-            readings = unpack_readings(data or b"")
-        except BadInput as error:
-            raise Wrong(number, file, str(error)) from error
-        for index, (salt, encoded) in readings.items():
-            row = inputs.rows[index] if index < len(inputs.rows) else None
-            if row is None or row.kind != KIND_REPORT or statement.commitment(salt, encoded) != row.body[1]:
-                raise Wrong(number, file, f"the readings of entry {index} are not those that the device signed")
-        return readings
 
     def _intake_roots(self, number: int, header: Header, inputs: Inputs) -> None:
         ids: dict[int, list[bytes]] = {slot: [] for slot in range(header.first_slot, header.last_slot + 1)}
@@ -336,12 +264,3 @@ class Auditor:
         if data is None:
             raise Wrong(batch, name, "is missing")
         return data
-
-
-def public_reports(rows: list[statement.Statement] | list, state: NetworkState) -> set[int]:  # type: ignore[type-arg]
-    """Indices of the reports whose readings are published."""
-    raise AssertionError
-
-
-def _raise(error: Wrong) -> NoReturn:
-    raise error

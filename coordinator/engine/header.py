@@ -8,7 +8,7 @@ was sealed. A header holds no wall time and no order of arrival.
 """
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from device_client.core import cbor, verdicts
 
@@ -17,7 +17,7 @@ from .wire import Refused
 
 HEADER_FILE = "header.cose"
 RULES_VERSION = 1
-_FIELD_TYPES: tuple[type, ...] = (int, bytes, int, int, int, bytes, int, bytes, int, bytes, bytes, list, list)
+_FIELD_TYPES: tuple[Any, ...] = (int, bytes, int, int, int, bytes, int, bytes, int, bytes, bytes, list, list)
 
 
 class FileEntry(NamedTuple):
@@ -55,12 +55,13 @@ def parse_header(payload: bytes) -> Header:
     fields = wire.decoded(payload)
     if type(fields) is not list or len(fields) != 13:
         raise Refused(verdicts.MALFORMED, "header")
+    value: Any
     for value, kind in zip(fields, _FIELD_TYPES, strict=True):
-        wrong_size = (kind is bytes and len(value) != 32) if type(value) is kind else True
-        if wrong_size or (kind is int and value < 0):
+        if type(value) is not kind or (kind is int and value < 0) or (kind is bytes and len(value) != 32):
             raise Refused(verdicts.MALFORMED, "header field")
     for rows, shape in ((fields[11], (str, int, bytes)), (fields[12], (str, bytes))):
         if any(type(row) is not list or tuple(map(type, row)) != shape for row in rows):
             raise Refused(verdicts.MALFORMED, "header table")
     files = [FileEntry(*row) for row in fields[11]]
-    return Header(*fields[:11], files=files, deltas=[(name, digest) for name, digest in fields[12]])
+    deltas = [(name, digest) for name, digest in fields[12]]
+    return Header(*[*fields[:11], files, deltas])

@@ -87,10 +87,11 @@ def decoded(data: bytes) -> Any:
 def envelope(data: bytes, envelope_type: str, genesis: bytes) -> Signed:
     """Take a COSE_Sign1 apart and rebuild the bytes that must be under its signature (RFC 9052 section 4.4)."""
     tag = _loads(data, _ENVELOPE_DECODERS)
-    if type(tag) is not cbor2.CBORTag or tag.tag != 18 or type(tag.value) is not list or len(tag.value) != 4:
+    # Inside a tag cbor2 builds immutable values: tuple and frozendict.
+    if type(tag) is not cbor2.CBORTag or tag.tag != 18 or type(tag.value) is not tuple or len(tag.value) != 4:
         raise Refused(verdicts.MALFORMED, "not a COSE_Sign1")
     protected, unprotected, payload, signature = tag.value
-    if type(protected) is not bytes or type(unprotected) is not dict or unprotected:
+    if type(protected) is not bytes or type(unprotected) is not cbor2.frozendict or unprotected:
         raise Refused(verdicts.MALFORMED, "headers")
     if type(payload) is not bytes or type(signature) is not bytes or len(signature) != 64:
         raise Refused(verdicts.MALFORMED, "payload or signature")

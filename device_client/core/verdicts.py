@@ -2,7 +2,7 @@
 
 `OK` and `LATE` are durable and in a batch. `FINAL` refusals are receipted with their code: the device drops the
 statement. Whatever is not validly signed gets no row at all (a row would let a stranger make a device drop its
-statements), so those codes are only counted, and the device tries again.
+statements), so those codes are only counted, and the device tries again. So it is with a token that is not known yet.
 """
 
 OK = 0
@@ -16,12 +16,11 @@ FORK = 7
 WEAK_KEY = 8
 UNSUPPORTED_KIND = 9
 BAD_BODY = 10
-TOKEN_UNKNOWN = 11
-TOKEN_EXPIRED = 12
-TOKEN_EXHAUSTED = 13
-BAD_TOKEN_SIGNATURE = 14
-ALREADY_ENROLLED = 15
-NOT_ENROLLED = 16
+TOKEN_EXPIRED = 11
+TOKEN_EXHAUSTED = 12
+BAD_TOKEN_SIGNATURE = 13
+ALREADY_ENROLLED = 14
+NOT_ENROLLED = 15
 
 MALFORMED = 64
 OVERSIZED = 65
@@ -31,6 +30,7 @@ WRONG_TOPIC = 68
 BAD_COMMITMENT = 69
 RATE_LIMITED = 70
 OVERLOADED = 71
+TOKEN_UNKNOWN = 72
 
 # Given by a device to itself: no room, or no answer after the last attempt.
 DROPPED = 96
@@ -48,7 +48,6 @@ NAMES = {
     WEAK_KEY: "weak_key",
     UNSUPPORTED_KIND: "unsupported_kind",
     BAD_BODY: "bad_body",
-    TOKEN_UNKNOWN: "token_unknown",
     TOKEN_EXPIRED: "token_expired",
     TOKEN_EXHAUSTED: "token_exhausted",
     BAD_TOKEN_SIGNATURE: "bad_token_signature",
@@ -62,6 +61,7 @@ NAMES = {
     BAD_COMMITMENT: "bad_commitment",
     RATE_LIMITED: "rate_limited",
     OVERLOADED: "overloaded",
+    TOKEN_UNKNOWN: "token_unknown",
     DROPPED: "dropped",
     GAVE_UP: "gave_up",
 }
