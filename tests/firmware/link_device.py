@@ -2,7 +2,7 @@
 
 One argument, JSON: port, password, and optionally keepalive_s, sessions_max (stop by itself after so many), tls (a file
 with the certificate of the authority) and attributes of `Link` to override. Messages on the topic `down`:
-`publish QOS BYTES`, `flood COUNT` (that many 1 KiB messages, until one fails), `stop`, `fault`; all are printed.
+`publish QOS BYTES`, `flood COUNT` (that many 1 KiB messages until one fails; says when it is stuck), `stop`, `fault`.
 """
 
 import asyncio
@@ -34,7 +34,16 @@ async def publish(qos, payload):
     say("published", qos, await link.publish("up", payload, qos))
 
 
+async def say_when_stuck():
+    published = -1
+    while published != link.counters["published"]:
+        published = link.counters["published"]
+        await asyncio.sleep(0.05)
+    say("stuck")
+
+
 async def flood(count):
+    start(say_when_stuck())
     for number in range(count):
         if not await link.publish("up", b"%06d" % number + bytes(1018)):
             say("flood failed")
