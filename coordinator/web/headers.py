@@ -22,6 +22,7 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     if isinstance(response, web.HTTPException):
         # Raised before any middleware runs (an unknown Expect header): the same shape as everything else.
         problem = problems.from_http(response)
+        response.headers.popall("Content-Length", None)
         response.body = problems.document(problem, request)
         response.content_type = "application/problem+json"
         response.charset = None

@@ -51,6 +51,7 @@ def _environment() -> Environment:
         standing=words.standing,
         duration=words.duration,
         moment=words.moment,
+        percent=words.percent,
     )
     environment.globals["asset"] = assets.url
     return environment

@@ -55,6 +55,12 @@ def duration(seconds: int) -> str:
     return f"{max(seconds, 0)} s"
 
 
+def percent(ppm: int) -> str:
+    """Millionths as a percentage, exactly: 333333 -> '33.3333 %', 500000 -> '50 %'."""
+    whole, part = divmod(ppm, 10_000)
+    return f"{whole}.{part:04d}".rstrip("0").rstrip(".") + " %"
+
+
 def moment(unix_s: int) -> str:
     """A time of the wall in UTC; one outside the calendar is shown as its number."""
     try:

@@ -159,7 +159,9 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
         text = "Its owner earned more than one owner may, so a part was deducted."
         reasons.append(Reason("owner_cap", 1, text, ""))
     if view.standing == "quarantined":
-        reasons.append(Reason("fork", 1, "Two statements prove a second holder of its key.", "Enrol it with a new key."))
+        reasons.append(
+            Reason("fork", 1, "Two statements prove a second holder of its key.", "Enrol it with a new key.")
+        )
     summary = f"It earned {row.paid} base units in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
     return Explanation(device, number, "closed", row, summary, reasons)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from coordinator.web.server import Runner
 from tests.parts import free_port
 
 HOST = "127.0.0.1"
@@ -61,7 +62,7 @@ class Client:
 def serving(app: web.Application) -> Iterator[Client]:
     """Serve until the block ends."""
     loop, port, ready = asyncio.new_event_loop(), free_port(), threading.Event()
-    runner = web.AppRunner(app)
+    runner = Runner(app)
 
     async def start() -> None:
         await runner.setup()

@@ -1,0 +1,61 @@
+"""A page as its parser sees it, and the addresses of the pages."""
+
+from html.parser import HTMLParser
+
+from tests.web.fakes import World
+from tests.web.serving import Answer
+
+VOID = {"meta", "link", "input", "img", "br"}
+
+
+class Document(HTMLParser):
+    """What a page holds: amounts and numbers by their class, texts, tags; fails on tags that are not closed."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.data: list[tuple[str, int, str]] = []
+        self.open: list[str] = []
+        self.collecting: list[str] | None = None
+        self.texts: list[str] = []
+        self.feed(answer.text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "data":
+            self.collecting = []
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag == "data" and self.collecting is not None:
+            attrs = next(attrs for name, attrs in reversed(self.tags) if name == "data")
+            self.data.append((attrs["class"] or "", int(attrs["value"] or ""), "".join(self.collecting)))
+            self.collecting = None
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        if self.collecting is not None:
+            self.collecting.append(data)
+
+    @property
+    def amounts(self) -> list[int]:
+        return [value for kind, value, _ in self.data if kind.startswith("amount")]
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+
+def targets(shown: World) -> list[str]:
+    devices = [f"/devices/{device.hex()}" for device in shown.devices]
+    explained = [f"{devices[0]}?epoch={number}" for number in range(shown.network.epoch + 1)]
+    owners = [f"/owners/{each.account.hex()}" for each in shown.owners()]
+    wrong = ["/nothing", f"/devices/{'0' * 32}", "/devices/x", f"/owners/{'0' * 32}", f"{devices[0]}?epoch=99", "/?q=x"]
+    return ["/", "/devices", "/?live=1", f"/devices?after={devices[0][-32:]}", *devices, *explained, *owners, *wrong]
