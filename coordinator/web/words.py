@@ -33,8 +33,6 @@ REFUSALS = {
 }
 STANDINGS = {
     "vetting": "New: part of each reward is withheld until the device has proven itself.",
-    "active": "In good standing: earns in full.",
-    "quarantined": "In quarantine: its statements are kept but earn nothing.",
 }
 
 
