@@ -71,12 +71,26 @@ def _loads(data: bytes, decoders: dict[int, Callable[..., object]]) -> Any:
             allow_duplicate_keys=False,
             semantic_decoders=decoders,
         )
-        same = cbor2.dumps(value) == data
+        same = _is_plain(value) and cbor2.dumps(value) == data
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Refused(verdicts.MALFORMED, "not CBOR of the wire") from error
     if not same:
         raise Refused(verdicts.MALFORMED, "not the deterministic encoding")
     return value
+
+
+def _is_plain(value: object) -> bool:
+    """Whether all of it is of the wire's types, and the keys of every map ascend: much else re-encodes to itself."""
+    kind = type(value)
+    if kind is int or kind is bytes or kind is str:
+        return True
+    if kind is list or kind is tuple:
+        return all(_is_plain(item) for item in value)  # type: ignore[attr-defined]
+    if kind is dict or kind is cbor2.frozendict:
+        keys = [cbor2.dumps(key) for key in value]  # type: ignore[attr-defined]
+        items = (*value.keys(), *value.values())  # type: ignore[attr-defined]
+        return keys == sorted(keys) and all(_is_plain(item) for item in items)
+    return kind is cbor2.CBORTag and value.tag == 18 and _is_plain(value.value)  # type: ignore[attr-defined]
 
 
 def decoded(data: bytes) -> Any:
