@@ -8,7 +8,7 @@ the coordinator names it. Time is a counter of milliseconds since start; no cloc
 """
 
 from . import cose, light, statement, verdicts
-from .cbor import Malformed, encode
+from .cbor import Malformed, encode, head
 from .light import BadSignature
 from .statement import Statement
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .outbox import Outbox, Pending
 
 IN_FLIGHT_MAX = 63
+READINGS_BYTES_MAX = statement.MESSAGE_BYTES_MAX - 256  # a report's envelope, its salt and all heads take less
 RETRY_CAP_MS = 300_000
 ENROLL_AGAIN_MS = 60_000
 
@@ -62,6 +63,10 @@ class Config:
         self.retry_ms = retry_ms
         self.attempts_max = attempts_max
         self.spread_ms = spread_ms
+
+
+def _is_reading(value: object) -> bool:
+    return type(value) is int and -statement.I64_MAX <= value <= statement.I64_MAX
 
 
 def base_topic(network: str, device_id: bytes) -> str:
@@ -131,6 +136,8 @@ class Client:
             self._count("malformed")
         except BadSignature:
             self._count("bad_signature")
+        except OSError:
+            self._count("storage_errors")
 
     def _take_beacon(self, data: bytes, now_ms: int) -> None:
         if data == self._beacon_bytes:
@@ -145,12 +152,15 @@ class Client:
             self._count("old_beacons")
             return
         self.beacon = beacon
+        self.trust.newest = beacon.number
         self._beacon_bytes = data
         self._beacon_ms = now_ms
         self._count("beacons")
 
     def _take_sheet(self, data: bytes) -> None:
         # A sheet is verified only if it names a pending statement: others' rows cost a device nothing.
+        if len(data) > light.SHEET_BYTES_MAX:
+            raise Malformed("sheet too large")
         named = light.parse_sheet(cose.unwrap(data).payload)
         if not [row for row in named.rows if self._pending_of(row) is not None]:
             self._count("receipts_not_pending")
@@ -201,21 +211,29 @@ class Client:
         return between or self._report_due(now_ms)
 
     def sample(self, values: "list[int]", now_ms: int) -> None:
-        """Keep one reading set for the next report: one scaled integer for each channel."""
+        """Keep one reading set for the next report: one scaled integer for each channel. What the wire cannot carry is
+        counted and left out: the report goes without it."""
         self._sampled_ms = now_ms
+        if len(values) != len(self.config.channels) or not all(_is_reading(value) for value in values):
+            self._count("sets_refused")
+            return
         if len(self._sets) >= statement.SETS_MAX:
             self._sets.pop(0)
             self._count("sets_dropped")
-        self._sets.append((now_ms, values))
+        self._sets.append((now_ms, list(values)))
 
     def tick(self, now_ms: int) -> "list[tuple[str, bytes]]":
-        """Messages to publish now, all of them durable in the outbox."""
-        if self.beacon is not None:
-            if not self.outbox.enrolled:
-                self._enroll(now_ms)
-            elif self._report_due(now_ms):
-                self._report(now_ms)
-        return self._to_send(now_ms) if self.online else []
+        """Messages to publish now, all of them durable in the outbox. What cannot be made durable is not sent."""
+        try:
+            if self.beacon is not None:
+                if not self.outbox.enrolled:
+                    self._enroll(now_ms)
+                elif self._report_due(now_ms):
+                    self._report(now_ms)
+            return self._to_send(now_ms) if self.online else []
+        except OSError:
+            self._count("storage_errors")
+            return []
 
     def _report_due(self, now_ms: int) -> bool:
         beacon = self.beacon
@@ -255,18 +273,20 @@ class Client:
         salt = self._random(statement.SALT_BYTES)
         readings = self._readings()
         self._add(statement.KIND_REPORT, [0, statement.commitment(salt, readings)], salt, readings, now_ms)
+        self._sets = []
         self._count("reports")
 
     def _readings(self) -> bytes:
         # dt_ms counts from the receipt of the quoted beacon; sets taken before it are negative.
-        room = statement.MESSAGE_BYTES_MAX - 256
-        while True:
-            readings = encode([[taken_ms - self._beacon_ms] + values for taken_ms, values in self._sets])
-            if len(readings) <= room:
-                self._sets = []
-                return readings
+        rows = [encode([taken_ms - self._beacon_ms] + values) for taken_ms, values in self._sets]
+        size = sum([len(row) for row in rows])
+        first = 0
+        while size > READINGS_BYTES_MAX:
+            size -= len(rows[first])
+            first += 1
             self._sets.pop(0)
             self._count("sets_dropped")
+        return head(4, len(rows) - first) + b"".join(rows[first:])
 
     def _add(self, kind: int, body: "list[object]", salt: bytes, readings: bytes, now_ms: int) -> None:
         said = Statement(

@@ -25,6 +25,8 @@ ROLES = (ROLE_COORDINATOR, ROLE_FIRMWARE)
 
 ROWS_MAX = 32
 SHEET_BYTES_MAX = 1024
+BEACON_BYTES_MAX = 1024
+KEYS_BYTES_MAX = 4096
 CERTIFICATES_MAX = 16
 ID8_BYTES = 8
 
@@ -155,12 +157,15 @@ def parse_sheet(payload: bytes) -> Sheet:
 
 
 class Trust:
-    """What a device holds to be true: the genesis, the root key, and the coordinator key that the root certified."""
+    """What a device holds to be true: the genesis, the root key, and the coordinator keys that the root certified.
+
+    `newest` is the number of the newest beacon: a key that was replaced by then is not believed about earlier slots."""
 
     def __init__(self, genesis: bytes, root_key: bytes, verify: "Callable[[bytes, bytes, bytes], bool]") -> None:
         self.genesis = genesis
         self.root_key = root_key
-        self.coordinator: "Certificate | None" = None
+        self.newest = -1
+        self.coordinators: "list[Certificate]" = []
         self._verify = verify
 
     def opened(self, data: bytes, envelope_type: str, public_key: bytes) -> bytes:
@@ -174,7 +179,9 @@ class Trust:
         return envelope.payload
 
     def accept_certificates(self, data: bytes) -> None:
-        """Learn the coordinator key from the retained `keys` message, an array of certificates."""
+        """Learn the coordinator keys from the retained `keys` message, an array of certificates."""
+        if len(data) > KEYS_BYTES_MAX:
+            raise Malformed("keys too large")
         parts = cbor.decode(data)
         if not isinstance(parts, list) or not 1 <= len(parts) <= CERTIFICATES_MAX:
             raise Malformed("certificates")
@@ -184,18 +191,32 @@ class Trust:
             certificate = parse_certificate(self.opened(part, cose.TYPE_OWNER, self.root_key))
             if certificate.role != ROLE_COORDINATOR:
                 continue
-            if self.coordinator is None or certificate.serial > self.coordinator.serial:
-                self.coordinator = certificate
+            if certificate.serial not in [held.serial for held in self.coordinators]:
+                self.coordinators.append(certificate)
+                self.coordinators.sort(key=_serial_of, reverse=True)
+                del self.coordinators[CERTIFICATES_MAX:]
 
     def accept_beacon(self, data: bytes) -> Beacon:
-        return parse_beacon(self.opened(data, cose.TYPE_BEACON, self._coordinator_key()))
+        if len(data) > BEACON_BYTES_MAX:
+            raise Malformed("beacon too large")
+        beacon = parse_beacon(cose.unwrap(data).payload)
+        self.opened(data, cose.TYPE_BEACON, self._coordinator_key(beacon.number))
+        return beacon
 
     def accept_sheet(self, data: bytes) -> Sheet:
         if len(data) > SHEET_BYTES_MAX:
             raise Malformed("sheet too large")
-        return parse_sheet(self.opened(data, cose.TYPE_RECEIPTS, self._coordinator_key()))
+        sheet = parse_sheet(cose.unwrap(data).payload)
+        self.opened(data, cose.TYPE_RECEIPTS, self._coordinator_key(sheet.slot))
+        return sheet
 
-    def _coordinator_key(self) -> bytes:
-        if self.coordinator is None:
-            raise BadSignature("no coordinator key yet")
-        return self.coordinator.public_key
+    def _coordinator_key(self, number: int) -> bytes:
+        """The key in force at a beacon, or at the newest one: the highest serial that has begun by then."""
+        for certificate in self.coordinators:
+            if certificate.from_beacon <= max(number, self.newest):
+                return certificate.public_key
+        raise BadSignature("no coordinator key yet")
+
+
+def _serial_of(certificate: Certificate) -> int:
+    return certificate.serial

@@ -13,6 +13,7 @@ copy of itself.
 
 The storage has `size()`, `read(at, length)`, `append(data, durable)`: all of it or OSError and none of it, and when
 `durable` it returns only when a power cut can no longer undo it; and `replace(pieces)`: atomic and durable.
+An OSError changes nothing here either, except that a settled statement is forgotten until the next start.
 """
 
 import binascii
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 7
 _STATEMENT_HEAD = 17
+_BOOT_RECORD_BYTES = _HEAD_BYTES + 4
 COMPACT_BYTES_MIN = 16384
 
 
@@ -57,7 +59,8 @@ def record(kind: bytes, body: bytes) -> bytes:
 
 class Outbox:
     """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `lost` tells that a log was
-    there but did not begin with a whole record."""
+    there but did not begin with a whole record: then the key is spent, and the log is emptied for another key.
+    Shorter than the record of the first boot it is a torn first start, before which nothing can have been sent."""
 
     def __init__(self, storage: "Storage", records_max: int) -> None:
         self._storage = storage
@@ -71,7 +74,7 @@ class Outbox:
         self._pending_bytes = 0
         self._size = storage.size()
         end = self._scan()
-        self.lost = self._size > 0 and self.boot == 0
+        self.lost = self._size >= _BOOT_RECORD_BYTES and self.boot == 0
         if end != self._size and not self.lost:
             self._compact()
 
@@ -122,6 +125,7 @@ class Outbox:
 
     def begin_boot(self) -> int:
         """Count this boot, durably, before its first statement."""
+        assert not self.lost, "the boot counter is lost: this key must not speak again"
         self._append(b"B", struct.pack(">I", self.boot + 1), True)
         self.boot += 1
         return self.boot
@@ -146,35 +150,42 @@ class Outbox:
 
     def settle(self, pending: Pending, code: int) -> None:
         """Forget a statement. Not durable: after a power cut it is sent once more and receipted once more."""
-        self._append(b"A", struct.pack(">IIB", pending.boot, pending.seq, code), False)
+        full = False
+        try:
+            self._append(b"A", struct.pack(">IIB", pending.boot, pending.seq, code), False)
+        except OSError:
+            full = True  # only a shorter log can take more
         self._forget(pending.boot, pending.seq)
         self.settled[code] = self.settled.get(code, 0) + 1
-        if self._size > COMPACT_BYTES_MIN and self._size > 4 * self._pending_bytes:
+        if full or (self._size > COMPACT_BYTES_MIN and self._size > 4 * self._pending_bytes):
             self._compact()
 
     def set_enrolled(self) -> None:
-        self.enrolled = True
         self._append(b"E", b"", True)
+        self.enrolled = True
 
     def keep_evidence(self, first: bytes, second: bytes) -> None:
         """Keep two beacons that contradict each other; the first pair is enough."""
         if self.evidence is None:
-            self.evidence = (first, second)
             self._append(b"X", struct.pack(">H", len(first)) + first + second, True)
+            self.evidence = (first, second)
 
     def _compact(self) -> None:
-        pieces = [record(b"B", struct.pack(">I", self.boot))]
+        pieces = [record(b"B", struct.pack(">I", self.boot))] if self.boot else []
         if self.enrolled:
             pieces.append(record(b"E", b""))
         if self.evidence is not None:
             first, second = self.evidence
             pieces.append(record(b"X", struct.pack(">H", len(first)) + first + second))
         size = sum([len(piece) for piece in pieces])
+        places = []
         for pending in self.pending:
             body = struct.pack(">II", pending.boot, pending.seq) + pending.id8 + bytes((pending.kind,))
             piece = record(b"S", body + self.message(pending))
-            pending.at = size + _HEAD_BYTES + _STATEMENT_HEAD
+            places.append(size + _HEAD_BYTES + _STATEMENT_HEAD)
             size += len(piece)
             pieces.append(piece)
         self._storage.replace(pieces)
         self._size = size
+        for index, at in enumerate(places):
+            self.pending[index].at = at
