@@ -50,9 +50,7 @@ def found_network(home: Home, root_key_file: Path, name: str, values: Mapping[st
     return genesis
 
 
-def issue_token(
-    home: Home, genesis: Genesis, owner_key: bytes, devices: int, last_epoch: int, random: Random
-) -> Token:
+def issue_token(home: Home, genesis: Genesis, owner_key: bytes, devices: int, last_epoch: int, random: Random) -> Token:
     """Make a token and leave the operator's message for the next batch; a running coordinator finds it there."""
     key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
     token = Token(random(32), cose.signer_id(owner_key), devices, last_epoch)

@@ -28,6 +28,7 @@ from coordinator.engine.inputs import (
     measured,
     read_owner_messages,
     read_statements,
+    reading_rows,
     reports_with,
     sorted_refusals,
     unpack_statements,
@@ -48,13 +49,13 @@ INCARNATION = 1
 
 
 class SealedBatch(NamedTuple):
-    """A batch that is durable as a folder, with its own readings and what sensing remembers after it."""
+    """A batch that is durable as a folder, with its public readings and what sensing remembers after it."""
 
     sealed: Sealed
     header_id: bytes
     payload: bytes
     inputs: Inputs
-    readings: Readings
+    reading_rows: list[Row]
     memories: Memories
     inbox: list[Path]
 
@@ -171,10 +172,11 @@ class Node:
             {index: one for index, one in readings.items() if index not in public},
         )
         deltas = {name: effects.delta for name, effects in batch.executed.effects.items()}
-        write_redo(self.home, position.number, deltas, memories)
+        found = reading_rows(inputs.rows, readings, declarations)
+        write_redo(self.home, position.number, deltas, memories, found)
         folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
-        return SealedBatch(batch, header_id, payload, inputs, readings, memories, inbox)
+        return SealedBatch(batch, header_id, payload, inputs, found, memories, inbox)
 
     def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, Memories]:
         identity = self.state.get("identity", {})

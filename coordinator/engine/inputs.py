@@ -13,7 +13,7 @@ from coordinator.kernel.parameters import UnitRule
 from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState
 from coordinator.modules import sensing
 from coordinator.modules.identity import OWNER_TOKEN
-from device_client.core import cose, verdicts
+from device_client.core import cbor, cose, verdicts
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from . import wire
@@ -275,6 +275,19 @@ def measured(
         if memory is not None:
             changed[row.device] = memory
     return Measured(codes, changed, unknown)
+
+
+def reading_rows(rows: list[StatementRow], readings: Readings, declarations: Mapping[bytes, Declared]) -> list[Row]:
+    """(device, slot, boot, seq, dt_ms, encoded values) of each public reading set: what pages and API look up."""
+    found: list[Row] = []
+    for index in sorted(reports_with(rows, declarations, public=True) & readings.keys()):
+        row = rows[index]
+        try:
+            sets = wire.readings(readings[index][1], len(declarations[row.device].channels))
+        except Refused:
+            continue
+        found += [(row.device, row.slot, row.boot, row.seq, one[0], cbor.encode(one[1:])) for one in sets]
+    return found
 
 
 def sorted_refusals(rows: Iterable[Row]) -> list[Row]:

@@ -18,6 +18,7 @@ from coordinator.engine.wire import Refused
 from coordinator.kernel.chains import ID8, Chain, Place
 from coordinator.kernel.epochs import Calendar
 from coordinator.kernel.tables import Row, TableState
+from coordinator.modules.identity import BOOTS_MAX
 from device_client.core import cose, statement, verdicts
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
@@ -74,7 +75,8 @@ class Intake:
         self._statements_per_slot_max = statements_per_slot_max
         self._identity: TableState = {}
         self._chains: dict[ChainKey, Chain] = {}
-        self._in_slot: Counter[bytes] = Counter()
+        self._boots: dict[bytes, list[int]] | None = None  # by device, from the sealed chains; made when asked for
+        self._in_slot: Counter[tuple[bytes, bool]] = Counter()
         self.open: dict[int, list[Open]] = {}
         self.refusals: dict[int, list[Row]] = {}
         self.reasons: Counter[str] = Counter()
@@ -98,9 +100,11 @@ class Intake:
             raise Refused(verdicts.WRONG_TOPIC)
         claims = wire.claims(signed.payload)
         key = self._registry.key_of(signed.kid) or self._enrolling_key(signed.kid, claims)
-        if self._in_slot[signed.kid] >= self._statements_per_slot_max:
+        # Where the broker does not vouch for the sender, anyone can use up a device's quota: that one is apart.
+        quota = (signed.kid, topic_device is not None)
+        if self._in_slot[quota] >= self._statements_per_slot_max:
             raise Refused(verdicts.RATE_LIMITED)
-        self._in_slot[signed.kid] += 1
+        self._in_slot[quota] += 1
         return Candidate(message, Held(self.slot, envelope, salt, readings), signed, claims, key, topic_device)
 
     def _enrolling_key(self, device: bytes, claims: wire.Claims) -> bytes:
@@ -155,6 +159,8 @@ class Intake:
             self._check_readings(candidate)
             if self._registry.is_quarantined(device):
                 raise Refused(verdicts.QUARANTINED)
+            if claims.kind == KIND_ENROLL and self._registry.is_enrolling(device):
+                return self._enrols_again(candidate)
             enrols = claims.kind == KIND_ENROLL and not self._registry.is_enrolled(device)
             if enrols:
                 self._check_enrolment(device, body, slot)
@@ -167,6 +173,8 @@ class Intake:
             return verdicts.UNKNOWN_BEACON
         if slot - quoted > self._calendar.late_beacons_max:
             return verdicts.STALE_BEACON
+        if self._is_forgotten(device, claims.boot):
+            return verdicts.OUT_OF_WINDOW
         chain = self._touched(device, claims.boot, slot, group)
         place = chain.add(claims.seq, candidate.signed.id[:ID8], claims.prev[:ID8])
         if place is Place.FORK:
@@ -181,6 +189,27 @@ class Intake:
             self._registry.enrol(device, candidate.key, body[1])
             group.enrolled.append(device)
         return verdicts.OK
+
+    def _enrols_again(self, candidate: Candidate) -> int:
+        """An open batch holds one enrolment a device: execution would take the first in canonical order, and nobody has
+        checked the token of any but the first to arrive."""
+        device, claims = candidate.signed.kid, candidate.claims
+        chain = self._chains.get((device, claims.boot))
+        if chain and chain.place(claims.seq, candidate.signed.id[:ID8], claims.prev[:ID8]) is Place.SEEN:
+            return verdicts.DUPLICATE
+        return verdicts.ALREADY_ENROLLED
+
+    def _is_forgotten(self, device: bytes, boot: int) -> bool:
+        """Whether execution has given up the chain of this boot, and so could not tell a repeat from a new one."""
+        chains = self._identity.get("chains", {})
+        if (device, boot) in chains:
+            return False
+        if self._boots is None:
+            self._boots = {}
+            for key in chains:
+                self._boots.setdefault(key[0], []).append(int(key[1]))  # type: ignore[arg-type]
+        boots = self._boots.get(device, [])
+        return len(boots) >= BOOTS_MAX and boot < min(boots)
 
     def _check_readings(self, candidate: Candidate) -> None:
         if candidate.claims.kind == KIND_REPORT:
@@ -248,6 +277,7 @@ class Intake:
     def refresh(self, identity: TableState, last_slot: int) -> None:
         """The slots up to `last_slot` are applied: forget them, and place what is still open on the new state."""
         self._identity = identity
+        self._boots = None
         self._registry.refresh(identity)
         self._chains.clear()
         for slots in (self.open, self.refusals):

@@ -5,8 +5,9 @@ A record is crc32 (4) | length (4) | kind (1) | body. A torn tail was never rece
 
 import os
 import struct
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 _HEAD = struct.Struct(">IIB")
@@ -26,7 +27,7 @@ class IntakeLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._slot = -1
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def append(self, slot: int, records: list[Record]) -> None:
@@ -34,8 +35,7 @@ class IntakeLog:
         file = self._opened(slot)
         start = file.tell()
         try:
-            file.write(b"".join(packed(record) for record in records))
-            file.flush()
+            write_all(file, b"".join(packed(record) for record in records))
             os.fsync(file.fileno())
         except OSError:
             self.close()
@@ -69,12 +69,12 @@ class IntakeLog:
             file, self._file, self._slot = self._file, None, -1
             file.close()
 
-    def _opened(self, slot: int) -> BinaryIO:
+    def _opened(self, slot: int) -> FileIO:
         if self._file is None or slot != self._slot:
             self.close()
             path = self._path(slot)
             fresh = not path.exists()
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)
             self._slot = slot
             if fresh:
                 sync_folder(self._folder)
@@ -82,6 +82,13 @@ class IntakeLog:
 
     def _path(self, slot: int) -> Path:
         return self._folder / f"{slot}.log"
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Write without a buffer: what a buffer still holds after a full disk would follow when the file is closed."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def packed(record: Record) -> bytes:

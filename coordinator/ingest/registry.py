@@ -31,6 +31,10 @@ class Registry:
     def is_enrolled(self, device: bytes) -> bool:
         return (device,) in self._identity.get("devices", {}) or device in self._enrolling
 
+    def is_enrolling(self, device: bytes) -> bool:
+        """Enrolled in the open batch only."""
+        return device in self._enrolling
+
     def is_quarantined(self, device: bytes) -> bool:
         row = self._identity.get("devices", {}).get((device,))
         return device in self._suspects or (row is not None and row[7] == QUARANTINED)

@@ -60,11 +60,11 @@ class Queries:
         self._live = live
         self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
 
-    async def _rows(self, store: str, statement: sa.Select[Any]) -> Sequence[Any]:
+    async def _rows(self, store: str, statement: Any) -> Sequence[Any]:
         async with self._stores.connect(store) as connection:
-            return (await connection.execute(statement)).all()
+            return list((await connection.execute(statement)).all())
 
-    async def _one(self, store: str, statement: sa.Select[Any]) -> Any:
+    async def _one(self, store: str, statement: Any) -> Any:
         rows = await self._rows(store, statement.limit(1))
         return rows[0] if rows else None
 
@@ -144,7 +144,7 @@ class Queries:
             for row in rows
         ]
 
-    async def _pairs(self, store: str, statement: sa.Select[Any]) -> dict[bytes, int]:
+    async def _pairs(self, store: str, statement: Any) -> dict[bytes, int]:
         return {row[0]: row[1] for row in await self._rows(store, statement)}
 
     def _standing(self, row: Any, epoch: int) -> str:
@@ -338,4 +338,4 @@ def _header_id(home: Home, genesis: bytes, batch: int) -> bytes:
 
 
 def _why(code: int | None) -> str:
-    return "two machines signed with its key (fork)" if code == verdicts.FORK else ""
+    return verdicts.name(code) if code is not None else ""

@@ -6,22 +6,22 @@ left behind. The records of the batch are read from its folder.
 
 from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, encode_delta
+from coordinator.kernel.tables import Delta, Row, encode_delta
 from coordinator.modules.sensing import Memory
 from device_client.core import cbor
 
 from .home import Home, write_durable
 
 
-def write_redo(home: Home, number: int, deltas: dict[str, Delta], memories: Memories) -> None:
+def write_redo(home: Home, number: int, deltas: dict[str, Delta], memories: Memories, reading_rows: list[Row]) -> None:
     remembered = [[device, m.boot, m.seq, list(m.values), list(m.runs)] for device, m in sorted(memories.items())]
     modules = [[name, encode_delta(delta)] for name, delta in deltas.items()]
-    write_durable(home.redo / f"{number}.cbor", cbor.encode([modules, remembered]))
+    write_durable(home.redo / f"{number}.cbor", cbor.encode([modules, remembered, reading_rows]))
 
 
-def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories]:
+def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories, list[Row]]:
     """Raises FileNotFoundError when the batch was never written or is applied everywhere."""
-    modules, remembered = wire.decoded((home.redo / f"{number}.cbor").read_bytes())
+    modules, remembered, reading_rows = wire.decoded((home.redo / f"{number}.cbor").read_bytes())
     deltas: dict[str, Delta] = {}
     for name, encoded in modules:
         deltas[name] = {
@@ -29,7 +29,7 @@ def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories]:
             for table, rows in wire.decoded(encoded)
         }
     memories = {device: Memory(boot, seq, tuple(values), tuple(runs)) for device, boot, seq, values, runs in remembered}
-    return deltas, memories
+    return deltas, memories, [tuple(row) for row in reading_rows]
 
 
 def drop_redo(home: Home, number: int) -> None:

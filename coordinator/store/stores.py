@@ -8,8 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from coordinator.engine import wire
-from coordinator.engine.inputs import Inputs, Memories, Readings, declared, reports_with
-from coordinator.engine.wire import Refused
+from coordinator.engine.inputs import Memories
 from coordinator.kernel.tables import Delta, Key, Row, TableState
 from coordinator.modules.sensing import Memory
 from device_client.core import cbor
@@ -101,20 +100,6 @@ def intake_delta(memories: Memories) -> Delta:
             for device, one in memories.items()
         }
     }
-
-
-def reading_rows(inputs: Inputs, readings: Readings, identity: TableState) -> list[Row]:
-    """Rows of `readings` for the public reading sets of a batch. `identity` is the state before it."""
-    rows: list[Row] = []
-    declarations = declared(inputs.rows, identity)
-    for index in sorted(reports_with(inputs.rows, declarations, public=True) & readings.keys()):
-        row = inputs.rows[index]
-        try:
-            sets = wire.readings(readings[index][1], len(declarations[row.device].channels))
-        except Refused:
-            continue
-        rows += [(row.device, row.slot, row.boot, row.seq, one[0], cbor.encode(one[1:])) for one in sets]
-    return rows
 
 
 async def _change(

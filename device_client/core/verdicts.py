@@ -31,6 +31,7 @@ BAD_COMMITMENT = 69
 RATE_LIMITED = 70
 OVERLOADED = 71
 TOKEN_UNKNOWN = 72
+STORAGE_FAILED = 73
 
 # Given by a device to itself: no room, or no answer after the last attempt.
 DROPPED = 96
@@ -62,6 +63,7 @@ NAMES = {
     RATE_LIMITED: "rate_limited",
     OVERLOADED: "overloaded",
     TOKEN_UNKNOWN: "token_unknown",
+    STORAGE_FAILED: "storage_failed",
     DROPPED: "dropped",
     GAVE_UP: "gave_up",
 }

@@ -1,0 +1,83 @@
+"""Who may connect to the broker, publish and subscribe: a device only as itself, on its own topics.
+
+client id = username = device id in hex, password = HMAC-SHA-256(token seed, device id). So a device can connect before
+it is enrolled, and the broker can tell from the token alone whether it may.
+"""
+
+import hmac
+from collections.abc import Callable, Iterable
+
+from device_client.core.client import base_topic
+from device_client.core.secret import broker_password
+
+COORDINATOR = "coordinator"
+DEVICES_CACHED_MAX = 100_000
+
+
+class Access:
+    """`token_seeds()` gives the seeds of all tokens; `wrong_topic(device)` is told of every forbidden publish."""
+
+    def __init__(
+        self,
+        network: str,
+        coordinator_password: str,
+        token_seeds: Callable[[], Iterable[bytes]],
+        wrong_topic: Callable[[bytes], None],
+    ) -> None:
+        self._network = network
+        self._coordinator_password = coordinator_password
+        self._token_seeds = token_seeds
+        self._wrong_topic = wrong_topic
+        self._seed_of: dict[bytes, bytes] = {}
+
+    def may_connect(self, client_id: str, username: str | None, password: str | None) -> bool:
+        if username is None or password is None:
+            return False
+        if username == COORDINATOR:
+            return hmac.compare_digest(password.encode(), self._coordinator_password.encode())
+        device = device_of(username)
+        return device is not None and client_id == username and self._knows(device, password)
+
+    def _knows(self, device: bytes, password: str) -> bool:
+        cached = self._seed_of.get(device)
+        for seed in [cached] if cached else self._token_seeds():
+            if hmac.compare_digest(broker_password(seed, device).encode(), password.encode()):
+                if len(self._seed_of) < DEVICES_CACHED_MAX:
+                    self._seed_of[device] = seed
+                return True
+        return False
+
+    def may_publish(self, username: str | None, topic: str) -> bool:
+        if username == COORDINATOR:
+            return True
+        device = device_of(username or "")
+        if device is not None and topic == base_topic(self._network, device) + "/up":
+            return True
+        if device is not None:
+            self._wrong_topic(device)
+        return False
+
+    def may_subscribe(self, username: str | None, topic: str) -> bool:
+        if username == COORDINATOR:
+            return True
+        device = device_of(username or "")
+        if device is None:
+            return False
+        common = (f"edgetally/{self._network}/beacon", f"edgetally/{self._network}/keys")
+        return topic in common or topic == base_topic(self._network, device) + "/down"
+
+
+def device_of(text: str) -> bytes | None:
+    """A device id from 32 lower-case hex digits, None for anything else."""
+    if len(text) != 32 or any(digit not in "0123456789abcdef" for digit in text):
+        return None
+    return bytes.fromhex(text)
+
+
+def topic_device(network: str, topic: str) -> bytes | None:
+    """The device of an `up` topic, None when the topic is not one."""
+    parts = topic.split("/")
+    if len(parts) != 5 or parts[:2] != ["edgetally", network] or parts[4] != "up":
+        return None
+    device = device_of(parts[3])
+    return device if device is not None and parts[2] == parts[3][:2] else None

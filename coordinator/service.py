@@ -1,0 +1,265 @@
+"""Composition root of a running coordinator: stores, node, broker, link, pipeline, beacons and web in one TaskGroup."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.seal import REFUSALS_FILE
+from coordinator.found import load_tokens
+from coordinator.ingest.access import Access
+from coordinator.ingest.broker import EmbeddedBroker
+from coordinator.ingest.link import BrokerLink
+from coordinator.ingest.pipeline import Pipeline
+from coordinator.modules import MODULES
+from coordinator.node import INCARNATION, Node, SealedBatch
+from coordinator.settings import Settings
+from coordinator.store.folders import numbered
+from coordinator.store.home import Home
+from coordinator.store.queries import Live, Queries
+from coordinator.store.redo import drop_redo, read_redo
+from coordinator.store.schema import INTAKE
+from coordinator.store.stores import Stores, intake_delta
+from coordinator.web.app import make_app
+from coordinator.web.ports import Submit, Submitted
+from coordinator.web.server import Runner
+from device_client.core import verdicts
+
+log = structlog.get_logger("edgetally")
+RETRY_S = 1.0
+
+
+class Fault(RuntimeError):
+    """An invariant does not hold: sealing stops, and so does the coordinator."""
+
+
+@dataclass
+class Service:
+    """A running coordinator, as its surroundings see it. `sealed` is set after every batch."""
+
+    node: Node
+    stores: Stores
+    queries: Queries
+    pipeline: Pipeline
+    link: BrokerLink
+    home: Home
+    on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """End cleanly: the running commit or batch is finished, nothing new begins."""
+        self._stop.set()
+
+    async def stopped(self) -> None:
+        await self._stop.wait()
+
+    # BEACONS AND BATCHES
+
+    async def beat(self) -> None:
+        """Beacon after beacon, each followed by the batches that are due. On a full disk it waits and tries again."""
+        interval_s = self.node.genesis.parameters.calendar.beacon_interval_s
+        if self.node.beacons.envelopes:
+            await self.link.retain("beacon", self.node.beacons.envelopes[-1])
+            await self.seal()
+            await self._pause(interval_s)
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                await self.beacon()
+                await self.seal()
+            except OSError as error:
+                log.error("storage_failed", error=str(error))
+                await self._pause(RETRY_S)
+                continue
+            await self._pause(max(0.0, interval_s - (time.monotonic() - started)))
+
+    async def beacon(self) -> None:
+        """Close the slot and publish the next beacon."""
+        async with self.pipeline.commit_lock:
+            data = await asyncio.to_thread(self.node.beacon, int(time.time()))
+        await self.link.retain("beacon", data)
+        for told in self.on_beacon:
+            told(self.node.beacons.newest)
+
+    async def seal(self) -> None:
+        """Seal and apply every batch that is due. Raises Fault."""
+        while True:
+            try:
+                batch = await asyncio.to_thread(self.node.seal_next)
+            except AssertionError as error:
+                raise Fault(f"batch {self.node.next_batch} breaks an invariant, nothing was sealed: {error}") from error
+            if batch is None:
+                return
+            await self._apply(batch)
+            async with self.pipeline.commit_lock:
+                self.node.adopt(batch)
+            await self._count()
+
+    async def _apply(self, batch: SealedBatch) -> None:
+        number = batch.sealed.header.number
+        for name, effects in batch.sealed.executed.effects.items():
+            await self.stores.apply(name, number, effects.delta, effects.records)
+        refusals = REFUSALS.unpack(batch.sealed.files.get(REFUSALS_FILE, b""))
+        records = {"readings": batch.reading_rows, "refusals": refusals}
+        await self.stores.apply(INTAKE, number, intake_delta(batch.memories), records)
+        drop_redo(self.home, number)
+
+    async def _count(self) -> None:
+        intake = self.node.intake
+        codes = {name: code for code, name in verdicts.NAMES.items()}
+        reasons = {codes[name]: count for name, count in intake.reasons.items()}
+        await self.stores.count_refusals(dict(intake.refused_by_device), reasons)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
+    """Start everything; on exit, stop everything. `base` is the folder that `data_dir` is relative to.
+
+    Raises HomeInUse, OSError (a port is taken), Fault.
+    """
+    home = Home(base / settings.data_dir)
+    home.make()
+    home.lock()
+    try:
+        stores = await Stores.open(home)
+        try:
+            await recover(home, stores)
+            async with _started(settings, home, stores) as service:
+                yield service
+        finally:
+            await stores.close()
+    finally:
+        home.unlock()
+
+
+async def recover(home: Home, stores: Stores) -> None:
+    """Apply the newest batch to whichever stores a crash left behind it. Raises Fault when that does not help."""
+    numbers = numbered(home.batches)
+    newest = numbers[-1] if numbers else -1
+    applied = {name: await stores.applied(name) for name in (*(module.name for module in MODULES), INTAKE)}
+    for name, number in applied.items():
+        if not newest - 1 <= number <= newest:
+            raise Fault(f"store {name} ends with batch {number}, the published folder with {newest}; restore a backup")
+    behind = [name for name, number in applied.items() if number < newest]
+    if not behind:
+        return
+    deltas, memories, readings = read_redo(home, newest)
+    folder = home.batches / str(newest)
+    for module in MODULES:
+        records = {
+            table.name: table.unpack(path.read_bytes())
+            for table in module.records
+            if (path := folder / f"{table.name}.rows").exists()
+        }
+        await stores.apply(module.name, newest, deltas[module.name], records)
+    path = folder / REFUSALS_FILE
+    refusals = REFUSALS.unpack(path.read_bytes()) if path.exists() else []
+    await stores.apply(INTAKE, newest, intake_delta(memories), {"refusals": refusals, "readings": readings})
+    drop_redo(home, newest)
+    log.info("recovered", batch=newest, stores=behind)
+
+
+@contextlib.asynccontextmanager
+async def _started(settings: Settings, home: Home, stores: Stores) -> AsyncIterator[Service]:
+    state = {module.name: await stores.load(module.name) for module in MODULES}
+    node = Node(home, state, await stores.memories(), settings.limits.statements_per_slot_max)
+    await _restore_counts(node, stores)
+    password = secrets.token_hex(32)
+    seeds = _TokenSeeds(home)
+    access = Access(
+        node.genesis.name,
+        password,
+        seeds,
+        lambda device: node.intake.refuse(verdicts.WRONG_TOPIC, device),
+    )
+    with ThreadPoolExecutor(settings.limits.verify_threads, thread_name_prefix="verify") as executor:
+        link = BrokerLink(
+            settings.broker.host,
+            settings.broker.port,
+            password,
+            node.genesis.name,
+            lambda message, device: pipeline.offer(message, device),
+            lambda: node.intake.refuse(verdicts.WRONG_TOPIC, None),
+        )
+        pipeline = Pipeline(node.intake, node.signer, INCARNATION, executor, link.send, settings.limits.queue_max)
+        queries = Queries(stores, home, node.genesis, lambda: live(node))
+        service = Service(node, stores, queries, pipeline, link, home)
+        async with EmbeddedBroker(settings.broker.host, settings.broker.port, access), _web(settings, service):
+            async with asyncio.TaskGroup() as tasks:
+                workers = [
+                    tasks.create_task(link.run(), name="link"),
+                    tasks.create_task(pipeline.run(), name="pipeline"),
+                ]
+                await link.retain("keys", home.keys.read_bytes())
+                beat = tasks.create_task(service.beat(), name="beat")
+                try:
+                    yield service
+                finally:
+                    service.stop()
+                    if not beat.cancelled():
+                        await asyncio.wait([beat])
+                    for worker in workers:
+                        worker.cancel()
+            await service._count()
+
+
+class _TokenSeeds:
+    """Seeds of all tokens, read again when the folder changes: a token made while we run works at once."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._seen = -1
+        self._seeds: list[bytes] = []
+
+    def __call__(self) -> list[bytes]:
+        changed = self._home.tokens.stat().st_mtime_ns
+        if changed != self._seen:
+            self._seen = changed
+            self._seeds = [token.seed for token in load_tokens(self._home)]
+        return self._seeds
+
+
+def live(node: Node) -> Live:
+    beacons = node.beacons.beacons
+    return Live(node.beacons.newest, beacons[-1].time if beacons else 0, dict(node.intake.reasons))
+
+
+async def _restore_counts(node: Node, stores: Stores) -> None:
+    held = await stores.load(INTAKE)
+    for key, row in held["refused"].items():
+        node.intake.refused_by_device[(key[0], key[1])] = int(row[0])  # type: ignore[index]
+    for key, row in held["reasons"].items():
+        node.intake.reasons[verdicts.name(int(key[0]))] = int(row[0])
+
+
+@contextlib.asynccontextmanager
+async def _web(settings: Settings, service: Service) -> AsyncIterator[None]:
+    runner = Runner(make_app(service.queries, _submit(service)))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.http.host, settings.http.port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _submit(service: Service) -> Submit:
+    async def submit(message: bytes) -> Submitted:
+        answer = await service.pipeline.submit(message)
+        return Submitted(
+            verdicts.name(answer.code), answer.code, bool(answer.receipt), answer.id, answer.slot, answer.receipt
+        )
+
+    return submit

@@ -1,0 +1,112 @@
+"""network.toml: the operator's settings. Parameters of the network are not here; they are in the genesis."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(ValueError):
+    """A wrong setting; the text names file, key and the accepted range."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BrokerSettings(_Section):
+    """The embedded MQTT broker."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+
+
+class HttpSettings(_Section):
+    """The page and the API."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class LimitSettings(_Section):
+    """Bounds of what one device and all of them together may take."""
+
+    statements_per_slot_max: Annotated[int, Field(ge=1, le=100_000)] = 128
+    queue_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    verify_threads: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class Settings(_Section):
+    """All of network.toml. `data_dir` is relative to the file."""
+
+    data_dir: str = "data"
+    broker: BrokerSettings = BrokerSettings()
+    http: HttpSettings = HttpSettings()
+    limits: LimitSettings = LimitSettings()
+
+
+TEMPLATE = """\
+# Settings of this coordinator. What the network agreed on (intervals, budget, caps) is in {data_dir}/genesis.cbor.
+data_dir = "{data_dir}"
+
+[broker]            # the embedded MQTT broker; open it to your devices with host = "0.0.0.0"
+host = "127.0.0.1"
+port = {mqtt_port}
+
+[http]              # the page and the API
+host = "127.0.0.1"
+port = {http_port}
+
+[limits]
+statements_per_slot_max = 128   # of one device between two beacons; what is beyond is dropped without a receipt
+queue_max = 10000               # messages waiting for verification; what is beyond is refused as overloaded
+verify_threads = 2              # signature checks in parallel
+"""
+
+
+def load_settings(path: Path) -> Settings:
+    """Raises SettingsError."""
+    try:
+        fields = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file; make one with: edgetally init {path.parent}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    try:
+        return Settings.model_validate(fields)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_told(path, one) for one in error.errors())) from None
+
+
+def _told(path: Path, error: object) -> str:
+    assert isinstance(error, dict)
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{path}: {key}: no such setting; known are {', '.join(_known(error['loc'][:-1]))}"
+    accepted = _accepted(error["loc"])
+    return f"{path}: {key}: {error['input']!r} is not accepted; it must be {accepted}"
+
+
+def _known(location: tuple[str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        assert isinstance(annotation, type)
+        model = annotation
+    return sorted(model.model_fields)
+
+
+def _accepted(location: tuple[str, ...]) -> str:
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation
+        assert isinstance(annotation, type)
+        model = annotation
+    field = model.model_fields[location[-1]]
+    bounds = {type(one).__name__: one for one in field.metadata}
+    if "Ge" in bounds and "Le" in bounds:
+        return f"an integer from {bounds['Ge'].ge} to {bounds['Le'].le}"
+    return "a table" if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else "a text"
