@@ -24,7 +24,7 @@ class FolderArchive:
             if path.stat().st_size > FILE_BYTES_MAX:
                 return b""
             return path.read_bytes()
-        except OSError:
+        except (OSError, ValueError):  # no file can have the name
             return None
 
     def batches(self) -> list[int]:
@@ -79,11 +79,13 @@ class BeaconFile:
     def append(self, envelope: bytes) -> None:
         """Durable on return. Raises OSError, and then the file is as before."""
         framed = beacon_chain.frame(envelope)
-        with self._path.open("ab") as file:
+        # No buffer: what it still holds after a full disk would follow when the file is closed.
+        with self._path.open("ab", buffering=0) as file:
             start = file.tell()
             try:
-                file.write(framed)
-                file.flush()
+                left = memoryview(framed)
+                while left:
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 os.truncate(self._path, start)
