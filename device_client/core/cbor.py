@@ -135,14 +135,19 @@ def _decode_map(data: bytes, at: int, count: int, depth: int) -> "tuple[Map, int
 
 
 def _text(raw: bytes) -> str:
-    # MicroPython's decoder lets overlong and surrogate forms pass; encoding again shows them.
-    try:
-        text = raw.decode()
-    except (UnicodeError, ValueError):
-        raise Malformed("not UTF-8") from None
-    for character in text:
-        if 0xD800 <= ord(character) <= 0xDFFF:
-            raise Malformed("not UTF-8")
-    if text.encode() != raw:
+    # Checked by hand: MicroPython's decoder lets overlong forms, surrogates and more pass, and encodes them unchanged.
+    at = 0
+    while at < len(raw):
+        code = raw[at]
+        size = 1 if code < 0x80 else 2 if code < 0xE0 else 3 if code < 0xF0 else 4
+        if size > 1:
+            code &= 0x7F >> size
+            for byte in raw[at + 1 : at + size]:
+                code = code << 6 | (byte & 0x3F if byte & 0xC0 == 0x80 else 0x400000)
+            shortest = (0, 0, 0x80, 0x800, 0x10000)[size]
+            if not 0xC2 <= raw[at] <= 0xF4 or not shortest <= code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+                raise Malformed("not UTF-8")
+        at += size
+    if at != len(raw):
         raise Malformed("not UTF-8")
-    return text
+    return raw.decode()
