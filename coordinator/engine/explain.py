@@ -101,7 +101,8 @@ def _summary(found: Evidence) -> str:
 def _standing(found: Evidence) -> list[Reason]:
     if found.device.standing != "quarantined":
         return []
-    text = f"The device is quarantined (quarantined) since batch {found.quarantine_batch}: two machines signed with its key ({found.device.reason})."
+    batch, reason = found.quarantine_batch, found.device.reason
+    text = f"The device is quarantined (quarantined) since batch {batch}: two machines signed with its key ({reason})."
     return [Reason("quarantined", 1, text, "What was paid before stands. Enrol the real device again with a new key.")]
 
 

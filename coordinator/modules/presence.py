@@ -1,7 +1,7 @@
 """Who was there: windows of the declared report interval in which a device proved that it held its key.
 
-An on-time statement that quotes beacon q marks the window of slot q, and that of q+1 if it arrived after beacon q+1 was
-out: so one lost beacon costs nothing. A late statement marks nothing. What this proves, and what not, is in
+An on-time report that quotes beacon q marks the window of slot q, and that of q+1 if it arrived after beacon q+1 was
+out: so one lost beacon costs nothing. A late one marks nothing, nor does an enrolment. What this proves, and what not, is in
 docs/concepts/trust.md: not hardware, not place, not a distinct machine.
 """
 
@@ -12,6 +12,7 @@ from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
 from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Delta, Row, Table
 from coordinator.kernel.windows import marked, marks
 from device_client.core import verdicts
+from device_client.core.statement import KIND_REPORT
 
 # PARAMETERS: time has them all.
 
@@ -39,7 +40,7 @@ def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> Marks:
     calendar = snapshot.frame.parameters.calendar
     found: Marks = {}
     for row in lane:
-        if identity.findings.verdicts[row.id] != verdicts.OK:
+        if row.kind != KIND_REPORT or identity.findings.verdicts[row.id] != verdicts.OK:
             continue
         interval_s = int(identity.after["devices"][(row.device,)][4])
         slots = (row.quoted, row.quoted + 1) if row.slot > row.quoted else (row.quoted,)

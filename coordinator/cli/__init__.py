@@ -1,0 +1,60 @@
+"""The `edgetally` command. Exit codes: 0 done, 1 broken, 2 wrong usage or settings, 3 wrong archive, 4 fault."""
+
+import typer
+
+EXIT_USAGE = 2
+EXIT_WRONG = 3
+EXIT_FAULT = 4
+
+
+def fail(text: str, code: int = EXIT_USAGE) -> typer.Exit:
+    """Print one clear message on stderr; `raise fail(...)` ends the command."""
+    typer.echo(f"edgetally: {text}", err=True)
+    return typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point. The coordinator's commands need the extra `coordinator`; a device does without."""
+    from .device import app as device_app
+
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Devices prove their work, Edgetally tallies it and pays for it, and anyone can check the sum.",
+    )
+    app.add_typer(device_app, name="device")
+    try:
+        from . import audit, demo, network
+    except ModuleNotFoundError as error:
+        _without_coordinator(app, str(error.name))
+    else:
+        network.register(app)
+        audit.register(app)
+        demo.register(app)
+    app.callback()(_version)
+    app()
+
+
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"edgetally {installed('edgetally')}")
+        raise typer.Exit
+
+
+def _without_coordinator(app: typer.Typer, missing: str) -> None:
+    """Say what to install instead of failing on an import."""
+
+    def absent() -> None:
+        raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
+
+    for name in ("init", "up", "verify", "explain", "payouts", "demo"):
+        app.command(name, help="Needs: pip install 'edgetally[coordinator]'")(absent)
+
+
+if __name__ == "__main__":
+    main()

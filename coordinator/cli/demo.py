@@ -1,0 +1,7 @@
+"""`edgetally demo`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    pass

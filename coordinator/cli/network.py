@@ -1,0 +1,197 @@
+"""`edgetally init`, `owner`, `token` and `up`: founding a network and running its coordinator."""
+
+import asyncio
+import re
+import secrets
+import signal
+import sys
+import tomllib
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import nacl.signing
+import structlog
+import typer
+from amqtt.errors import BrokerError
+
+from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
+from coordinator.engine.wire import Refused
+from coordinator.found import found_network, issue_token
+from coordinator.kernel.parameters import ParameterError
+from coordinator.service import Fault, Service, running
+from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
+from coordinator.store.home import Home, HomeInUse, write_secret
+from device_client.core import cose
+from device_client.provisioning import Provisioning
+
+from . import EXIT_FAULT, fail
+
+CONFIG = Annotated[Path, typer.Option("--config", help="The network's network.toml.")]
+DEFAULT_CONFIG = Path("network.toml")
+
+
+def register(app: typer.Typer) -> None:
+    owner, token = typer.Typer(no_args_is_help=True), typer.Typer(no_args_is_help=True)
+    for group, name, text in ((owner, "owner", "Accounts that devices earn for."), (token, "token", "Enrolment.")):
+        group.callback()(_group)
+        app.add_typer(group, name=name, help=text)
+    app.command(epilog="Example: edgetally init mynet --name mynet --parameters parameters.toml")(init)
+    owner.command("new", epilog="Example: edgetally owner new alice.key")(owner_new)
+    token.command("new", epilog="Example: edgetally token new --owner alice.key --out alice.json")(token_new)
+    app.command(epilog="Example: edgetally up --config mynet/network.toml")(up)
+
+
+def _group() -> None:
+    """A group of commands."""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder for the new network.")],
+    name: Annotated[str, typer.Option(help="Name of the network: lower-case letters, digits, dashes.")] = "edgetally",
+    parameters: Annotated[Path | None, typer.Option(help="TOML file with parameters other than the defaults.")] = None,
+    mqtt_port: Annotated[int, typer.Option(min=1, max=65535)] = 1883,
+    http_port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+) -> None:
+    """Found a network: network.toml, the root key (move it offline), and the coordinator key that it certifies."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise fail(f"--name: {name!r} is not accepted; it must match {NAME_PATTERN}")
+    values: dict[str, object] = {}
+    if parameters is not None:
+        try:
+            values = tomllib.loads(parameters.read_text())
+        except (OSError, ValueError) as error:
+            raise fail(f"{parameters}: {error}") from None
+    home, root_key = Home(folder / "data"), folder / "root.key"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        genesis = found_network(home, root_key, name, values, secrets.token_bytes)
+    except FileExistsError as error:
+        raise fail(f"{error}; choose another folder") from None
+    except ParameterError as error:
+        raise fail(f"{parameters or 'parameters'}: {error}") from None
+    text = TEMPLATE.format(data_dir="data", mqtt_port=mqtt_port, http_port=http_port)
+    (folder / "network.toml").write_text(text)
+    typer.echo(f"network   {name}")
+    typer.echo(f"genesis   {genesis.hash.hex()}")
+    typer.echo(f"settings  {folder / 'network.toml'}")
+    typer.echo(f"root key  {root_key}   move it offline: it replaces every other key, and is not needed to run")
+    typer.echo(f"next      edgetally owner new {folder / 'alice.key'}")
+
+
+def owner_new(
+    key: Annotated[Path, typer.Argument(help="File for the new account key; it must not exist yet.")],
+) -> None:
+    """Make an account key. Whoever holds it owns what the account's devices earn."""
+    made = nacl.signing.SigningKey.generate()
+    try:
+        key.parent.mkdir(parents=True, exist_ok=True)
+        write_secret(key, bytes(made))
+    except FileExistsError:
+        raise fail(f"{key} exists already; an account key is never overwritten") from None
+    except OSError as error:
+        raise fail(f"{key}: {error.strerror}") from None
+    typer.echo(f"account     {cose.signer_id(bytes(made.verify_key)).hex()}")
+    typer.echo(f"public key  {bytes(made.verify_key).hex()}")
+    typer.echo(f"key file    {key}   keep a copy: nobody can replace it")
+
+
+def token_new(
+    owner: Annotated[str, typer.Option(help="The owner's key file, or the public key in 64 hex digits.")],
+    devices: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many devices it may enrol.")] = 1,
+    last_epoch: Annotated[int, typer.Option(min=0, help="The last epoch in which it may be used.")] = 1_000_000,
+    host: Annotated[str, typer.Option(help="Where devices reach the broker.")] = "127.0.0.1",
+    out: Annotated[Path | None, typer.Option(help="Write the provisioning file here instead of stdout.")] = None,
+    config: CONFIG = DEFAULT_CONFIG,
+) -> None:
+    """Issue an enrolment token and write the provisioning file that a device needs. It holds a secret."""
+    settings, home, genesis = opened(config)
+    token = issue_token(home, genesis, _owner_key(owner), devices, last_epoch, secrets.token_bytes)
+    interval_s = genesis.parameters.calendar.beacon_interval_s
+    given = Provisioning(
+        genesis.name, genesis.hash, genesis.root_key, token.seed, host, settings.broker.port, interval_s
+    )
+    if out is None:
+        typer.echo(given.to_json(), nl=False)
+        return
+    try:
+        write_secret(out, given.to_json().encode())
+    except FileExistsError:
+        raise fail(f"{out} exists already; choose another name") from None
+    typer.echo(f"{out}: enrols {devices} for account {token.owner.hex()} up to epoch {last_epoch}")
+
+
+def up(config: CONFIG = DEFAULT_CONFIG) -> None:
+    """Run the coordinator until Ctrl-C."""
+    settings, _, _ = opened(config)
+    structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
+    typer.echo(f"page    http://{settings.http.host}:{settings.http.port}/", err=True)
+    typer.echo(f"broker  {settings.broker.host}:{settings.broker.port}", err=True)
+    run_guarded(_up(settings, config.parent))
+
+
+LOG_PROCESSORS: list[Any] = [
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper("iso", utc=True),
+    structlog.processors.JSONRenderer(),
+]
+
+
+async def _up(settings: Settings, base: Path) -> None:
+    async with running(settings, base) as service:
+        stop_on_signals(service)
+        await service.stopped()
+
+
+def stop_on_signals(service: Service) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, service.stop)
+
+
+def run_guarded(work: Coroutine[object, object, None]) -> None:
+    """Run a coordinator and turn what can be expected to go wrong into one line and an exit code."""
+    try:
+        asyncio.run(work)
+    except Exception as error:
+        cause = _first(error)
+        if isinstance(cause, HomeInUse):
+            raise fail(str(cause)) from None
+        if isinstance(cause, Fault):
+            raise fail(f"fault: {cause}", EXIT_FAULT) from None
+        if isinstance(cause, OSError | BrokerError):
+            raise fail(f"{cause}; see [broker] and [http] in network.toml", 1) from None
+        raise
+
+
+def _first(error: Exception) -> Exception:
+    """The first plain exception inside nested groups."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def opened(config: Path) -> tuple[Settings, Home, Genesis]:
+    """Settings, data directory and genesis of a network; ends the command with a clear message when they are not."""
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    home = Home(config.parent / settings.data_dir)
+    if not home.exists:
+        raise fail(f"{home.root} holds no network; make one with: edgetally init {config.parent}")
+    try:
+        return settings, home, parse_genesis(home.genesis.read_bytes())
+    except Refused as error:
+        raise fail(f"{home.genesis}: {error}", 1) from None
+
+
+def _owner_key(owner: str) -> bytes:
+    if re.fullmatch("[0-9a-f]{64}", owner):
+        return bytes.fromhex(owner)
+    try:
+        return bytes(nacl.signing.SigningKey(Path(owner).read_bytes()).verify_key)
+    except FileNotFoundError:
+        raise fail(f"--owner: {owner}: no such file, nor 64 hex digits; make a key with: edgetally owner new") from None
+    except (OSError, ValueError):
+        raise fail(f"--owner: {owner}: not an account key of 32 bytes") from None

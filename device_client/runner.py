@@ -1,0 +1,167 @@
+"""The asyncio shell around the core: a connection, a clock of milliseconds, a sensor, and nothing of the rules."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable
+
+import aiomqtt
+import nacl.signing
+from nacl.bindings import crypto_sign_open
+from nacl.exceptions import BadSignatureError
+
+from .core import statement
+from .core.client import Client, Config
+from .core.outbox import Outbox
+from .core.secret import broker_password
+from .provisioning import Provisioning
+from .sensors import Sensor
+
+BACKOFF_BASE_S = 1.0
+BACKOFF_CAP_S = 60.0
+TICK_S = 0.5
+DOWN_QUEUE_MAX = 1000
+
+
+def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Ed25519 by libsodium."""
+    try:
+        crypto_sign_open(signature + message, public_key)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def make_client(
+    given: Provisioning,
+    key: nacl.signing.SigningKey,
+    outbox: Outbox,
+    sensor: Sensor,
+    interval_s: int,
+    readings_public: bool = True,
+    retry_ms: int = 5_000,
+    spread_ms: int = 0,
+    started_ms: int | None = None,
+) -> Client:
+    """The core's client for one identity and sensor. `spread_ms` spreads a fleet's reports behind each beacon."""
+    token = nacl.signing.SigningKey(given.token_seed)
+    public_key = bytes(key.verify_key)
+    config = Config(
+        network=given.network,
+        genesis=given.genesis,
+        root_key=given.root_key,
+        public_key=public_key,
+        token_key=bytes(token.verify_key),
+        token_signature=token.sign(statement.token_message(given.genesis, public_key)).signature,
+        interval_s=interval_s,
+        beacon_interval_s=given.beacon_interval_s,
+        channels=[list(channel) for channel in sensor.channels],
+        readings_public=readings_public,
+        retry_ms=retry_ms,
+        spread_ms=spread_ms,
+    )
+    started = now_ms() if started_ms is None else started_ms
+    return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, started)
+
+
+class Runner:
+    """Runs one client against a broker until cancelled; reconnects with full-jitter back-off."""
+
+    def __init__(
+        self, given: Provisioning, client: Client, sensor: Sensor, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.client = client
+        self._given = given
+        self._sensor = sensor
+        self._changed = changed
+        self._wake = asyncio.Event()
+        self._attempt = 0
+        self.online = False
+
+    async def run(self) -> None:
+        pump: asyncio.Task[None] = asyncio.create_task(self._measure_offline(), name="offline")
+        try:
+            while True:
+                try:
+                    await self._session()
+                except* aiomqtt.MqttError:
+                    self._attempt += 1
+                self._offline()
+                # Full jitter, so that a fleet does not come back as a herd.
+                ceiling_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(self._attempt, 10))
+                await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311
+        finally:
+            self._offline()
+            pump.cancel()
+
+    def _offline(self) -> None:
+        self.online = False
+        self.client.disconnected()
+
+    async def _measure_offline(self) -> None:
+        """Without a link the readings go on into the outbox."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if not self.online:
+                self._advance()
+
+    async def _session(self) -> None:
+        client = self.client
+        device = client.device_id.hex()
+        connection = aiomqtt.Client(
+            self._given.host,
+            self._given.port,
+            username=device,
+            password=broker_password(self._given.token_seed, client.device_id),
+            identifier=device,
+            max_queued_incoming_messages=DOWN_QUEUE_MAX,
+        )
+        async with connection:
+            await connection.subscribe([(topic, 1) for topic in (client.keys_topic, client.down_topic)])
+            await connection.subscribe(client.beacon_topic, qos=1)
+            client.connected(now_ms())
+            self.online = True
+            self._attempt = 0
+            async with asyncio.TaskGroup() as tasks:
+                sender = tasks.create_task(self._send(connection), name="send")
+                await self._read(connection)
+                sender.cancel()
+
+    async def _read(self, connection: aiomqtt.Client) -> None:
+        async for message in connection.messages:
+            if isinstance(message.payload, bytes):
+                self.client.received(message.topic.value, message.payload, now_ms())
+                self._changed()
+                self._wake.set()
+
+    async def _send(self, connection: aiomqtt.Client) -> None:
+        while True:
+            for topic, payload in self._advance():
+                await connection.publish(topic, payload, qos=0)
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    def _advance(self) -> list[tuple[str, bytes]]:
+        now = now_ms()
+        if self.client.sample_due(now):
+            try:
+                self.client.sample(self._sensor.read(), now)
+            except OSError:
+                self._count("sensor_failed")
+        try:
+            return self.client.tick(now)
+        except OSError:
+            # No room for the outbox: what is not durable is not sent. The next tick tries again.
+            self._count("outbox_failed")
+            return []
+
+    def _count(self, what: str) -> None:
+        self.client.counters[what] = self.client.counters.get(what, 0) + 1
