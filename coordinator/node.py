@@ -38,6 +38,7 @@ from coordinator.engine.wire import envelope, opened
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import IntakeLog
 from coordinator.ingest.receipts import Signer
+from coordinator.ingest.registry import WaitingToken
 from coordinator.kernel.tables import Row
 from coordinator.modules.sensing import Memory
 from coordinator.store import folders
@@ -46,6 +47,7 @@ from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
 
 INCARNATION = 1
+INBOX_MAX = 1000
 
 
 class SealedBatch(NamedTuple):
@@ -86,7 +88,10 @@ class Node:
         self._read_headers()
         calendar = self.genesis.parameters.calendar
         log = IntakeLog(home.intake)
-        self.intake = Intake(self.genesis.hash, calendar, self.beacons, log, statements_per_slot_max)
+        self._inbox_seen, self._inbox_tokens = -1, dict[bytes, WaitingToken]()
+        self.intake = Intake(
+            self.genesis.hash, calendar, self.beacons, log, statements_per_slot_max, self._waiting_tokens
+        )
         self.intake.refresh(state.get("identity", {}), self.next_slot - 1)
         self.restored = self.intake.restore()
 
@@ -157,7 +162,7 @@ class Node:
         slots = range(first_slot, last_slot + 1)
         held = [one.held for slot in slots for one in self.intake.open.get(slot, [])]
         refusals: list[Row] = [row for slot in slots for row in self.intake.refusals.get(slot, [])]
-        inbox = sorted(self.home.inbox.glob("*.cose"))[:1000]
+        inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
         inputs, readings, memories = self._inputs(held, inbox)
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
         batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.genesis.parameters, self.beacons)
@@ -200,6 +205,22 @@ class Node:
             messages.append(data)
         owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
         return Inputs(rows, envelopes, owner_rows, owner_envelopes), readings, found.memories
+
+    def _waiting_tokens(self) -> Mapping[bytes, WaitingToken]:
+        """Tokens in the inbox, read again when the folder changes."""
+        changed = self.home.inbox.stat().st_mtime_ns
+        if changed == self._inbox_seen:
+            return self._inbox_tokens
+        self._inbox_tokens = {}
+        for path in sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]:
+            try:
+                rows, _ = read_owner_messages([path.read_bytes()], self.genesis.hash, self.public_key)
+            except (BadInput, OSError):
+                continue
+            token_key, _, devices, last_epoch = rows[0].body
+            self._inbox_tokens[token_key] = WaitingToken(devices, last_epoch)
+        self._inbox_seen = changed
+        return self._inbox_tokens
 
     def adopt(self, batch: SealedBatch) -> None:
         """Go on from the state after a sealed batch."""

@@ -108,9 +108,7 @@ def _print_report(report: Report, without_genesis: bool, as_json: bool) -> None:
         typer.echo(json.dumps(fields))
         return
     typer.echo(f"OK  {report.genesis.name}, {report.batches} batches, {report.statements} statements, all re-executed")
-    typer.echo(
-        f"    level: {report.level} ({report.measured} of {report.reports} reports checked against their readings)"
-    )
+    typer.echo(f"    level: {report.level} ({report.measured} of {report.reports} reports held against their readings)")
     paid = sum(int(row[2]) for row in report.epochs)
     typer.echo(f"    {len(report.epochs)} epochs paid {tokens(paid)} together, each to the base unit")
     typer.echo(

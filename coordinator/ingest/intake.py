@@ -8,7 +8,7 @@ The chains held here are the early guard against repeats; execution refuses repe
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from coordinator.engine import wire
@@ -24,7 +24,7 @@ from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from .log import REFUSAL, STATEMENT, IntakeLog, Record
 from .receipts import ReceiptRow
-from .registry import Registry
+from .registry import Registry, WaitingToken
 
 ChainKey = tuple[bytes, int]
 DURABLE = frozenset((verdicts.OK, verdicts.FORK))
@@ -65,12 +65,18 @@ class Intake:
     """State of the open slots. `verify` may run anywhere; `commit` and `refresh` exclude each other."""
 
     def __init__(
-        self, genesis: bytes, calendar: Calendar, beacons: BeaconChain, log: IntakeLog, statements_per_slot_max: int
+        self,
+        genesis: bytes,
+        calendar: Calendar,
+        beacons: BeaconChain,
+        log: IntakeLog,
+        statements_per_slot_max: int,
+        waiting_tokens: Callable[[], Mapping[bytes, WaitingToken]] = dict,
     ) -> None:
         self._genesis = genesis
         self._calendar = calendar
         self._beacons = beacons
-        self._registry = Registry({})
+        self._registry = Registry({}, waiting_tokens)
         self._log = log
         self._statements_per_slot_max = statements_per_slot_max
         self._identity: TableState = {}

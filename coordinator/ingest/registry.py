@@ -1,5 +1,6 @@
 """Who may speak: devices and tokens as of the last sealed batch, and the enrolments committed since then."""
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from coordinator.kernel.tables import TableState
@@ -7,13 +8,21 @@ from coordinator.modules.identity import QUARANTINED
 from device_client.core import verdicts
 
 
+class WaitingToken(NamedTuple):
+    """A token whose message waits for the next batch: it may be used already, the same batch will know it."""
+
+    issued: int
+    last_epoch: int
+
+
 class Registry:
     """Looks up keys. Enrolments are believed as soon as they are durable, so that a new device need not wait."""
 
-    def __init__(self, identity: TableState) -> None:
+    def __init__(self, identity: TableState, waiting_tokens: Callable[[], Mapping[bytes, WaitingToken]]) -> None:
         self._enrolling: dict[bytes, _Enrolling] = {}
         self._suspects: set[bytes] = set()
         self._identity = identity
+        self._waiting_tokens = waiting_tokens
 
     def refresh(self, identity: TableState) -> None:
         """A batch was applied: its devices are registered, what was provisional is settled."""
@@ -49,9 +58,13 @@ class Registry:
     def enrolment_refusal(self, token_key: bytes, epoch: int) -> int:
         """0 when the token may enrol one more device now, or the code that says why not."""
         row = self._identity.get("tokens", {}).get((token_key,))
-        if row is None:
+        waiting = self._waiting_tokens().get(token_key) if row is None else None
+        if row is not None:
+            _, issued, used, last_epoch = row
+        elif waiting is not None:
+            issued, used, last_epoch = waiting.issued, 0, waiting.last_epoch
+        else:
             return verdicts.TOKEN_UNKNOWN
-        _, issued, used, last_epoch = row
         if epoch > int(last_epoch):
             return verdicts.TOKEN_EXPIRED
         open_now = sum(1 for enrolling in self._enrolling.values() if enrolling.token_key == token_key)

@@ -1,8 +1,8 @@
 """Who was there: windows of the declared report interval in which a device proved that it held its key.
 
 An on-time report that quotes beacon q marks the window of slot q, and that of q+1 if it arrived after beacon q+1 was
-out: so one lost beacon costs nothing. A late one marks nothing, nor does an enrolment. What this proves, and what not, is in
-docs/concepts/trust.md: not hardware, not place, not a distinct machine.
+out: so one lost beacon costs nothing. A late one marks nothing, nor does an enrolment. What this proves, and what not
+(not hardware, not place, not a distinct machine), is in docs/concepts/trust.md.
 """
 
 from collections.abc import Sequence
