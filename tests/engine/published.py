@@ -1,0 +1,154 @@
+"""A small real network as an archive in memory, and a forger who holds the coordinator's key."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nacl.signing
+
+from coordinator.engine.audit import Auditor, Report
+from coordinator.engine.beacons import BeaconChain, unframed
+from coordinator.engine.execute import NetworkState
+from coordinator.engine.genesis import parse_certificates, parse_genesis
+from coordinator.engine.header import HEADER_FILE, Header, parse_header
+from coordinator.engine.inputs import (
+    REFUSALS,
+    Inputs,
+    read_owner_messages,
+    read_statements,
+    unpack_owner_messages,
+    unpack_statements,
+)
+from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
+from coordinator.engine.wire import envelope
+from coordinator.ingest.receipts import Signer
+from device_client.core import cose
+from tests.sim.device import SimDevice, stuck
+from tests.sim.network import Network
+from tests.sim.wire import Faults
+
+Files = dict[str, bytes]
+PUBLIC_GLOBS = ("genesis.cbor", "keys.cbor", "beacons.log", "batches/*/*", "readings/*.bin")
+
+
+class MemoryArchive:
+    """Files by name. `private` holds the readings that are not published, by batch."""
+
+    def __init__(self, files: Files, private: dict[int, bytes] | None = None) -> None:
+        self.files = files
+        self.private = private or {}
+
+    def read(self, name: str) -> bytes | None:
+        return self.files.get(name)
+
+    def batches(self) -> list[int]:
+        return sorted({int(name.split("/")[1]) for name in self.files if name.startswith("batches/")})
+
+    def batch_files(self, number: int) -> list[str]:
+        folder = f"batches/{number}/"
+        return sorted(name.removeprefix(folder) for name in self.files if name.startswith(folder))
+
+    def private_readings(self, number: int) -> bytes | None:
+        return self.private.get(number)
+
+
+class Published:
+    """What a network published, its genesis hash, and (for forgers) the coordinator's key."""
+
+    def __init__(self, files: Files, genesis_hash: bytes, key: bytes) -> None:
+        self.files = files
+        self.genesis_hash = genesis_hash
+        self.genesis = parse_genesis(files["genesis.cbor"])
+        self.certificates = parse_certificates(files["keys.cbor"], genesis_hash, self.genesis.root_key)
+        self.beacons = BeaconChain(genesis_hash, self.certificates)
+        for data in unframed(files["beacons.log"])[0]:
+            self.beacons.append(data)
+        self.signer = signer_of(key, genesis_hash)
+
+    def audit(self, files: Files, pinned: bool = True, private: dict[int, bytes] | None = None) -> Report:
+        """Raises Wrong. `pinned`: the auditor knows the genesis hash."""
+        return Auditor(MemoryArchive(files, private)).run(self.genesis_hash if pinned else None)
+
+    def header(self, files: Files, number: int) -> Header:
+        data = files[f"batches/{number}/{HEADER_FILE}"]
+        return parse_header(envelope(data, cose.TYPE_HEADER, self.genesis_hash).payload)
+
+    def state_before(self, number: int) -> NetworkState:
+        """The state that batch `number` begins with; the beacons of the later ones are cut off for that."""
+        files = {name: data for name, data in self.files.items() if not later(name, number)}
+        return Auditor(MemoryArchive({**files, "beacons.log": self.beacons_until(number)})).run().state
+
+    def until(self, files: Files, number: int) -> Files:
+        """`files` as they stood right after batch `number` was sealed: no beacon names it yet."""
+        kept = {name: data for name, data in files.items() if not later(name, number + 1)}
+        return {**kept, "beacons.log": self.beacons_until(number)}
+
+    def resigned(self, files: Files, number: int, header: Header) -> Files:
+        """The header replaced and signed with the coordinator's key."""
+        name = f"batches/{number}/{HEADER_FILE}"
+        return {**files, name: self.signer.envelope(cose.TYPE_HEADER, header.payload())}
+
+    def beacons_until(self, number: int) -> bytes:
+        """beacons.log as it was before any beacon named batch `number`."""
+        data, end = self.files["beacons.log"], 0
+        for beacon, one in zip(self.beacons.beacons, self.beacons.envelopes, strict=True):
+            if beacon.log_size > number:
+                break
+            end += 4 + len(one)
+        return data[:end]
+
+    def resealed(self, number: int, change: Callable[[Inputs], Inputs]) -> Files:
+        """All files with batch `number` made anew from changed inputs, executed and signed as the coordinator would."""
+        folder = f"batches/{number}/"
+        old = {name.removeprefix(folder): data for name, data in self.files.items() if name.startswith(folder)}
+        header, state = self.header(self.files, number), self.state_before(number)
+        held = unpack_statements(old.get(STATEMENTS_FILE, b""))
+        rows, envelopes = read_statements(held, state.get("identity", {}), self.beacons, self.genesis_hash, verify=True)
+        rows = [row._replace(measured=code) for row, code in zip(rows, old.get(MEASURED_FILE, b""), strict=True)]
+        messages = unpack_owner_messages(old.get(OWNER_FILE, b""))
+        owner = read_owner_messages(messages, self.genesis_hash, self.certificates[0].public_key)
+        inputs = change(Inputs(rows, envelopes, *owner))
+        refusals = REFUSALS.unpack(old.get(REFUSALS_FILE, b""))
+        position = Position(number, header.previous, header.first_slot, header.last_slot)
+        batch = sealed(position, inputs, refusals, state, self.genesis.parameters, self.beacons)
+        files = {name: data for name, data in self.files.items() if not name.startswith(folder)}
+        files.update({folder + name: data for name, data in batch.files.items()})
+        files[folder + HEADER_FILE] = self.signer.envelope(cose.TYPE_HEADER, batch.header.payload())
+        return files
+
+
+def later(name: str, number: int) -> bool:
+    folder, _, rest = name.partition("/")
+    return folder in ("batches", "readings") and int(rest.replace(".bin", "").split("/")[0]) >= number
+
+
+def signer_of(key: bytes, genesis_hash: bytes) -> Signer:
+    signing = nacl.signing.SigningKey(key)
+    return Signer(
+        cose.signer_id(bytes(signing.verify_key)), genesis_hash, lambda message: signing.sign(message).signature
+    )
+
+
+def read_public(root: Path) -> Files:
+    paths = [path for pattern in PUBLIC_GLOBS for path in sorted(root.glob(pattern))]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+@cache
+def published() -> Published:
+    """Five devices of two owners, two epochs closed, refusals, a stuck sensor and one device with private readings."""
+    parameters = {"batch_beacons": 3, "epoch_beacons": 6, "sensing_units": [["Cel", -60_000, 130_000, 20_000, 4]]}
+    with TemporaryDirectory() as folder:
+        network = Network(Path(folder), 1, Faults(duplicate=0.3), parameters)
+        tokens = [network.token("north"), network.token("south")]
+        for index in range(5):
+            sensor = {"sensor": stuck} if index == 3 else {}
+            network.add(SimDevice(network, str(index), tokens[index % 2], readings_public=index != 4, **sensor))
+        network.run(20)
+        # End behind a beacon that no batch waits for: the newest batch is named by a beacon.
+        while network.node.beacons.beacons[-1].log_size < network.node.next_batch:
+            network.run(1)
+        network.run(1)
+        key = network.home.coordinator_key.read_bytes()
+        return Published(read_public(network.home.root), network.genesis.hash, key)

@@ -1,0 +1,137 @@
+"""Somebody without the coordinator's key changes what was published: `verify` finds it and names the file."""
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.engine.archive import Wrong
+
+from .published import Files, Published, published
+
+OFFSETS_MAX = 6
+
+
+@pytest.fixture(scope="module")
+def net() -> Published:
+    return published()
+
+
+def wrong(net: Published, files: Files) -> Wrong:
+    with pytest.raises(Wrong) as caught:
+        net.audit(files)
+    assert caught.value.file and caught.value.what
+    return caught.value
+
+
+def flipped(data: bytes, at: int, bit: int) -> bytes:
+    return data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :]
+
+
+def offsets(name: str, length: int) -> Iterator[tuple[int, int]]:
+    """First and last byte and a sample between; the same in every run."""
+    chosen = random.Random(name)
+    for at in {0, length - 1, *(chosen.randrange(length) for _ in range(OFFSETS_MAX))}:
+        yield at, chosen.randrange(8)
+
+
+def test_untouched_it_verifies(net: Published) -> None:
+    report = net.audit(net.files)
+    assert report.level == "money"  # one device keeps its readings to itself
+    assert 0 < report.measured < report.reports
+    assert len(report.epochs) >= 2 and report.batches >= 6
+    kinds = {name.split("/")[-1] for name in net.files}
+    assert {"genesis.cbor", "header.cose", "statements.bin", "owner.bin", "payouts.rows", "2.bin"} <= kinds
+
+
+def test_one_bit_anywhere(net: Published) -> None:
+    for name, data in net.files.items():
+        for at, bit in offsets(name, len(data)):
+            found = wrong(net, {**net.files, name: flipped(data, at, bit)})
+            if name.startswith("batches/"):
+                assert found.batch == int(name.split("/")[1]), f"bit {bit} of byte {at} of {name}"
+
+
+def test_all_over_a_header_and_the_newest_beacon(net: Published) -> None:
+    name = max(name for name in net.files if name.endswith("header.cose"))
+    for at in range(0, len(net.files[name]), 7):
+        assert wrong(net, {**net.files, name: flipped(net.files[name], at, at % 8)}).file.startswith("batches/")
+    log = net.files["beacons.log"]
+    for at in range(len(log) - len(net.beacons.envelopes[-1]) - 4, len(log), 7):
+        assert wrong(net, {**net.files, "beacons.log": flipped(log, at, at % 8)}).file == "beacons.log"
+
+
+def test_a_missing_file(net: Published) -> None:
+    for name in net.files:
+        found = wrong(net, {other: data for other, data in net.files.items() if other != name})
+        assert found.file == name
+
+
+def test_a_missing_batch(net: Published) -> None:
+    numbers = sorted({int(name.split("/")[1]) for name in net.files if name.startswith("batches/")})
+    for number in numbers:
+        found = wrong(net, {n: d for n, d in net.files.items() if not n.startswith(f"batches/{number}/")})
+        assert (found.batch, found.file) == (number, f"batches/{number}")
+        assert "missing" in found.what
+
+
+def test_a_stray_file(net: Published) -> None:
+    found = wrong(net, {**net.files, "batches/2/extra.rows": b""})
+    assert found.file == "batches/2/extra.rows"
+
+
+def test_two_batches_swapped(net: Published) -> None:
+    names = {"2": "3", "3": "2"}
+    files = {}
+    for name, data in net.files.items():
+        folder, *rest = name.split("/")
+        files["/".join([folder, names.get(rest[0], rest[0]), *rest[1:]]) if folder == "batches" else name] = data
+    assert wrong(net, files).batch == 2
+
+
+def test_truncated_files(net: Published) -> None:
+    for name, data in net.files.items():
+        for length in {0, 1, len(data) // 2, len(data) - 1}:
+            wrong(net, {**net.files, name: data[:length]})
+        wrong(net, {**net.files, name: data + b"\0"})
+
+
+def test_another_network(net: Published) -> None:
+    found = wrong(Published(net.files, net.genesis_hash, bytes(32)), {**net.files, "genesis.cbor": b"\x80"})
+    assert found.file == "genesis.cbor"
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> Files:
+    """Some files cut, spliced, overwritten, swapped or dropped."""
+    files = dict(published().files)
+    for _ in range(draw(st.integers(1, 3))):
+        name = draw(st.sampled_from(sorted(files)))
+        data = files[name]
+        at = draw(st.integers(0, len(data)))
+        end = draw(st.integers(at, len(data)))
+        match draw(st.integers(0, 3)):
+            case 0:
+                files[name] = data[:at] + draw(st.binary(max_size=40)) + data[end:]
+            case 1:
+                files[name] = data[:at] + data[end:]
+            case 2:
+                files[name] = files[draw(st.sampled_from(sorted(files)))]
+            case _:
+                files[name] = data[:at] + data[at:end] * 2 + data[end:]
+    return files
+
+
+@settings(max_examples=120, deadline=None)
+@given(mutations())
+def test_whatever_is_done_to_it_only_wrong_is_raised(files: Files) -> None:
+    net = published()
+    if files == net.files:
+        return
+    wrong(net, files)
+    # Who does not know the genesis hash may be shown another network; a crash is no answer either.
+    with suppress(Wrong):
+        net.audit(files, pinned=False)
