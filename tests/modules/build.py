@@ -1,0 +1,118 @@
+"""Rows, frames and snapshots for tests of single modules, named after devices 0, 1, 2 ..."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coordinator.engine.execute import lanes_of
+from coordinator.kernel.module import Effects, Frame, Module, ModuleView, OwnerRow, Snapshot, StatementRow
+from coordinator.kernel.parameters import Parameters
+from coordinator.kernel.tables import Row, TableState, applied
+from coordinator.modules import DECLARED, identity, sensing
+from device_client.core import verdicts
+from device_client.core.light import Beacon
+from device_client.core.statement import KIND_ENROLL, KIND_REPORT
+
+OPERATOR = bytes(16)
+BEACON = Beacon(1, 0, 0, bytes(32), bytes(32), 0, bytes(32), bytes(32))
+
+
+def device_id(index: int) -> bytes:
+    return index.to_bytes(16, "big")
+
+
+def key(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def parameters(**values: object) -> Parameters:
+    return Parameters(DECLARED, {"beacon_interval_s": 60, "epoch_beacons": 10, "late_beacons_max": 30, **values})
+
+
+def frame(first: int, last: int, number: int = 0, messages: Sequence[OwnerRow] = (), **values: object) -> Frame:
+    chosen = parameters(**values)
+    return Frame(number, first, last, chosen.calendar.closing(first, last), BEACON, chosen, messages)
+
+
+def row(
+    device: int,
+    seq: int,
+    slot: int,
+    quoted: int | None = None,
+    boot: int = 1,
+    holder: int = 0,
+    prev_holder: int = 0,
+    kind: int = KIND_REPORT,
+    body: list[Any] | None = None,
+    measured: int = sensing.MEASURED,
+) -> StatementRow:
+    """A statement of one of the holders of a device's key; `prev` names what holder `prev_holder` said before."""
+    quoted = slot if quoted is None else quoted
+    prev = statement_id(device, boot, seq - 1, prev_holder)[:16] if seq > 1 else b""
+    number = statement_id(device, boot, seq, holder)
+    chosen = body if body is not None else [0, bytes(32)]
+    return StatementRow(slot, device_id(device), boot, seq, number, prev, kind, quoted, 0, chosen, measured)
+
+
+def statement_id(device: int, boot: int, seq: int, holder: int) -> bytes:
+    return hashlib.sha256(f"{device}/{boot}/{seq}/{holder}".encode()).digest()
+
+
+def enroll(
+    device: int, slot: int, token: str = "token", seq: int = 1, interval_s: int = 60, **more: Any
+) -> StatementRow:
+    body = [key(f"device {device}"), key(token), bytes(64), interval_s, 1, 0, [["t", "Cel", -2]]]
+    return row(device, seq, slot, kind=KIND_ENROLL, body=body, **more)
+
+
+def grant(nonce: int, token: str = "token", owner: str = "owner", devices: int = 10, last_epoch: int = 99) -> OwnerRow:
+    body = [key(token), key(owner), devices, last_epoch]
+    return OwnerRow(OPERATOR, nonce, identity.OWNER_TOKEN, body, key(f"message {nonce}"))
+
+
+def run(module: Module, snapshot: Snapshot, rows: Sequence[StatementRow] = (), lanes: int = 3) -> Effects:
+    """One batch of one module, its invariants checked."""
+    ordered = sorted(rows, key=lambda one: (one.device, one.boot, one.seq, one.id))
+    effects = module.finish(snapshot, [module.partial(lane, snapshot) for lane in lanes_of(ordered, lanes)])
+    module.check(snapshot, effects)
+    return effects
+
+
+class Alone:
+    """A module that lives through batches, with whatever it reads given by hand."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.state: TableState = {}
+
+    def batch(
+        self, at: Frame, rows: Sequence[StatementRow] = (), reads: Mapping[str, ModuleView] | None = None
+    ) -> Effects:
+        snapshot = Snapshot(self.state, reads or {}, at)
+        effects = run(self.module, snapshot, rows)
+        self.state = applied(self.state, effects.delta)
+        return effects
+
+
+def device_row(
+    index: int, owner: bytes = bytes(16), interval_s: int = 60, enrolled_slot: int = 0, standing: int = 0
+) -> Row:
+    return tuple(
+        identity.Device(
+            key(f"device {index}"), owner, bytes(32), enrolled_slot, interval_s, 1, 0, b"", standing, 0, 0, 0
+        )
+    )
+
+
+def identity_view(devices: Mapping[int, Row], codes: Mapping[bytes, int]) -> ModuleView:
+    """Identity as others read it: devices after the batch, and the verdict on each statement."""
+    after = {"devices": {(device_id(index),): device for index, device in devices.items()}}
+    return ModuleView({}, after, identity.Findings(dict(codes)))
+
+
+def all_in_time(rows: Sequence[StatementRow], deadline: int = 2) -> dict[bytes, int]:
+    return {one.id: verdicts.OK if one.slot - one.quoted <= deadline else verdicts.LATE for one in rows}
+
+
+def findings_view(findings: Any) -> ModuleView:
+    return ModuleView({}, {}, findings)
