@@ -53,6 +53,7 @@ class Service:
     home: Home
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
         """End cleanly: the running commit or batch is finished, nothing new begins."""
@@ -60,6 +61,10 @@ class Service:
 
     async def stopped(self) -> None:
         await self._stop.wait()
+
+    async def idle(self) -> None:
+        """After `stop`: the last beat is over, so `beacon` may be called by hand."""
+        await self._idle.wait()
 
     # BEACONS AND BATCHES
 
@@ -80,6 +85,7 @@ class Service:
                 await self._pause(RETRY_S)
                 continue
             await self._pause(max(0.0, interval_s - (time.monotonic() - started)))
+        self._idle.set()
 
     async def beacon(self) -> None:
         """Close the slot and publish the next beacon."""

@@ -46,7 +46,7 @@ def make_client(
     readings_public: bool = True,
     retry_ms: int = 5_000,
     spread_ms: int = 0,
-    started_ms: int | None = None,
+    attempts_max: int = 20,
 ) -> Client:
     """The core's client for one identity and sensor. `spread_ms` spreads a fleet's reports behind each beacon."""
     token = nacl.signing.SigningKey(given.token_seed)
@@ -64,9 +64,9 @@ def make_client(
         readings_public=readings_public,
         retry_ms=retry_ms,
         spread_ms=spread_ms,
+        attempts_max=attempts_max,
     )
-    started = now_ms() if started_ms is None else started_ms
-    return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, started)
+    return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, now_ms())
 
 
 class Runner:
@@ -82,6 +82,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._attempt = 0
         self.online = False
+        self.last_sent = b""
 
     async def run(self) -> None:
         pump: asyncio.Task[None] = asyncio.create_task(self._measure_offline(), name="offline")
@@ -108,7 +109,7 @@ class Runner:
         while True:
             await asyncio.sleep(TICK_S)
             if not self.online:
-                self._advance()
+                self.advance(now_ms())
 
     async def _session(self) -> None:
         client = self.client
@@ -141,16 +142,17 @@ class Runner:
 
     async def _send(self, connection: aiomqtt.Client) -> None:
         while True:
-            for topic, payload in self._advance():
+            for topic, payload in self.advance(now_ms()):
                 await connection.publish(topic, payload, qos=0)
+                self.last_sent = payload
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), TICK_S)
             except TimeoutError:
                 continue
 
-    def _advance(self) -> list[tuple[str, bytes]]:
-        now = now_ms()
+    def advance(self, now: int) -> list[tuple[str, bytes]]:
+        """Sample and tick; the messages to send now."""
         if self.client.sample_due(now):
             try:
                 self.client.sample(self._sensor.read(), now)

@@ -54,7 +54,3 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
 
     for name in ("init", "up", "verify", "explain", "payouts", "demo"):
         app.command(name, help="Needs: pip install 'edgetally[coordinator]'")(absent)
-
-
-if __name__ == "__main__":
-    main()

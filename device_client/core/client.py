@@ -99,10 +99,10 @@ class Client:
         self.counters: "dict[str, int]" = {}
         self.enroll_refused = 0
         self.online = False
-        self._sign = sign
+        self.sign = sign
         self._random = random
         self._started_ms = now_ms
-        self._beacon_bytes = b""
+        self.beacon_bytes = b""
         self._beacon_ms = 0
         self._seq = 0
         self._prev = b""
@@ -140,20 +140,20 @@ class Client:
             self._count("storage_errors")
 
     def _take_beacon(self, data: bytes, now_ms: int) -> None:
-        if data == self._beacon_bytes:
+        if data == self.beacon_bytes:
             return
         beacon = self.trust.accept_beacon(data)
         held = self.beacon
         if held is not None and (beacon.incarnation, beacon.number) == (held.incarnation, held.number):
             self._count("beacon_conflicts")
-            self.outbox.keep_evidence(self._beacon_bytes, data)
+            self.outbox.keep_evidence(self.beacon_bytes, data)
             return
         if held is not None and (beacon.incarnation, beacon.number) < (held.incarnation, held.number):
             self._count("old_beacons")
             return
         self.beacon = beacon
         self.trust.newest = beacon.number
-        self._beacon_bytes = data
+        self.beacon_bytes = data
         self._beacon_ms = now_ms
         self._count("beacons")
 
@@ -290,7 +290,7 @@ class Client:
 
     def _add(self, kind: int, body: "list[object]", salt: bytes, readings: bytes, now_ms: int) -> None:
         said = Statement(
-            light.quote(self._beacon_bytes),
+            light.quote(self.beacon_bytes),
             (now_ms - self._started_ms) // 1000,
             self.boot,
             kind,
@@ -298,7 +298,7 @@ class Client:
             self._prev,
             body,
         )
-        envelope, statement_id = statement.sealed(said, self.device_id, self.config.genesis, self._sign)
+        envelope, statement_id = statement.sealed(said, self.device_id, self.config.genesis, self.sign)
         pending = self.outbox.add(said.seq, statement_id, kind, statement.message(envelope, salt, readings))
         pending.due_ms = now_ms
         self._seq = said.seq

@@ -207,6 +207,8 @@ class Trust:
         if len(data) > SHEET_BYTES_MAX:
             raise Malformed("sheet too large")
         sheet = parse_sheet(cose.unwrap(data).payload)
+        if self.newest < 0:
+            raise BadSignature("without a beacon a retired key cannot be told from the one in force")
         self.opened(data, cose.TYPE_RECEIPTS, self._coordinator_key(sheet.slot))
         return sheet
 

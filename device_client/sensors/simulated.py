@@ -16,9 +16,13 @@ class SimulatedRoom:
         return [("temperature", "Cel", -2), ("humidity", "%RH", -1)]
 
     def read(self) -> list[int]:
-        self._temperature += self._random.randrange(-9, 10)
-        self._humidity = min(950, max(50, self._humidity + self._random.randrange(-6, 7)))
+        # Never twice the same value: what does not change at all is what a stuck sensor looks like.
+        self._temperature += self._step(9) if 500 < self._temperature < 4000 else 2100 - self._temperature
+        self._humidity += self._step(6) if 100 < self._humidity < 900 else 500 - self._humidity
         return [self._temperature, self._humidity]
+
+    def _step(self, largest: int) -> int:
+        return self._random.choice((-1, 1)) * self._random.randrange(1, largest + 1)
 
 
 class StuckSensor:

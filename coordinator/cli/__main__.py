@@ -1,0 +1,5 @@
+"""`python -m coordinator.cli` is the `edgetally` command."""
+
+from . import main
+
+main()
