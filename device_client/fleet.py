@@ -9,20 +9,19 @@ from .sensors import Sensor
 from .sensors.simulated import SimulatedRoom
 
 RECORDS_MAX = 2_000
+RETRY_MS = 3_000
 
 
-def fleet_device(
-    given: Provisioning, state: Path, sensor: Sensor, interval_s: int, retry_ms: int, spread_ms: int
-) -> Runner:
+def fleet_device(given: Provisioning, state: Path, sensor: Sensor, interval_s: int, spread_ms: int = 0) -> Runner:
     """One device whose identity lives in `state`; the same folder is the same device again."""
     key, outbox, _ = open_state(state, RECORDS_MAX)
-    client = make_client(given, key, outbox, sensor, interval_s, retry_ms=retry_ms, spread_ms=spread_ms)
+    client = make_client(given, key, outbox, sensor, interval_s, retry_ms=RETRY_MS, spread_ms=spread_ms)
     return Runner(given, client, sensor)
 
 
-def fleet(given: list[Provisioning], folder: Path, interval_s: int, retry_ms: int, spread_ms: int) -> list[Runner]:
+def fleet(given: list[Provisioning], folder: Path, interval_s: int, spread_ms: int) -> list[Runner]:
     """One device for each provisioning, in numbered folders."""
     return [
-        fleet_device(one, folder / str(index), SimulatedRoom(index), interval_s, retry_ms, spread_ms)
+        fleet_device(one, folder / str(index), SimulatedRoom(index), interval_s, spread_ms)
         for index, one in enumerate(given)
     ]

@@ -24,7 +24,7 @@ from device_client.provisioning import Provisioning
 from device_client.runner import Runner, make_client
 from device_client.sensors.simulated import SimulatedRoom, StuckSensor
 
-Post = Callable[[bytes], Awaitable[None]]
+Post = Callable[[bytes], Awaitable[str]]  # hands a message in by HTTP, gives the verdict's name
 PRECOMPUTED = 500
 
 
@@ -36,6 +36,7 @@ class Cheat:
     def __init__(self, runners: list[Runner]) -> None:
         self.runners = runners
         self.extra = 0
+        self.refused_posts: dict[str, int] = {}  # of messages in another's name, by reason
 
     @property
     def devices(self) -> list[bytes]:
@@ -68,7 +69,8 @@ class Replayer(Cheat):
         self._runner.armed = True
         if self._victim.client.counters.get("receipts_verified", 0) > 1:
             self.extra += 1
-            await self._post(self._victim.last_sent)
+            reason = await self._post(self._victim.last_sent)
+            self.refused_posts[reason] = self.refused_posts.get(reason, 0) + 1
 
 
 class _ReplayRunner(Runner):
@@ -110,10 +112,8 @@ class Clone(Cheat):
 
     kind = "clone"
 
-    def __init__(
-        self, given: Provisioning, state: Path, interval_s: int, retry_ms: int, from_beacon: int, post: Post
-    ) -> None:
-        original = fleet_device(given, state, SimulatedRoom(2), interval_s, retry_ms, 0)
+    def __init__(self, given: Provisioning, state: Path, interval_s: int, from_beacon: int, post: Post) -> None:
+        original = fleet_device(given, state, SimulatedRoom(2), interval_s)
         super().__init__([original])
         self._original = original
         self._key = nacl.signing.SigningKey((state / "device.key").read_bytes())
@@ -208,8 +208,8 @@ class Stuck(Cheat):
 
     kind = "stuck"
 
-    def __init__(self, given: Provisioning, state: Path, interval_s: int, retry_ms: int) -> None:
-        super().__init__([fleet_device(given, state, StuckSensor(), interval_s, retry_ms, 0)])
+    def __init__(self, given: Provisioning, state: Path, interval_s: int) -> None:
+        super().__init__([fleet_device(given, state, StuckSensor(), interval_s)])
 
 
 class Farm(Cheat):
@@ -217,12 +217,10 @@ class Farm(Cheat):
 
     kind = "farm"
 
-    def __init__(
-        self, given: Provisioning, state: Path, interval_s: int, retry_ms: int, spread_ms: int, keys: int
-    ) -> None:
+    def __init__(self, given: Provisioning, state: Path, interval_s: int, spread_ms: int, keys: int) -> None:
         super().__init__(
             [
-                fleet_device(given, state / str(index), SimulatedRoom(100 + index), interval_s, retry_ms, spread_ms)
+                fleet_device(given, state / str(index), SimulatedRoom(100 + index), interval_s, spread_ms)
                 for index in range(keys)
             ]
         )

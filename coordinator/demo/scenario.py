@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,13 +12,13 @@ from coordinator.kernel.views import EpochView
 from coordinator.service import Service, running
 from coordinator.settings import BrokerSettings, HttpSettings, Settings
 from device_client.core import verdicts
-from device_client.fleet import fleet
+from device_client.fleet import RETRY_MS, fleet
+from device_client.provisioning import Provisioning
 from device_client.runner import Runner
 
 from .children import Child, host_child, micropython_child, micropython_path
 from .setting import FARM_KEYS, Options, Setting
 
-RETRY_MS = 3_000
 PAGE = 500
 
 
@@ -30,7 +31,7 @@ class Scenario:
         interval_s = self.setting.genesis.parameters.calendar.beacon_interval_s
         spread_ms = interval_s * 400
         given = [self.setting.given(f"honest-{index}", f"owner-{index // 2}") for index in range(options.devices)]
-        self.fleet: list[Runner] = fleet(given, self.setting.folder("fleet"), interval_s, RETRY_MS, spread_ms)
+        self.fleet: list[Runner] = fleet(given, self.setting.folder("fleet"), interval_s, spread_ms)
         self.cheats = self._cheats(interval_s, spread_ms)
         self.host = host_child(self.setting.given("host", "owner-host"), self.setting.folder("host"), interval_s)
         self.micropython: Child | None = None
@@ -49,7 +50,7 @@ class Scenario:
     def _cheats(self, interval_s: int, spread_ms: int) -> list[cheats.Cheat]:
         setting, calendar = self.setting, self.setting.genesis.parameters.calendar
 
-        def role(kind: str, keys: int = 1) -> Any:
+        def role(kind: str, keys: int = 1) -> tuple[Provisioning, Path, int]:
             return setting.given(kind, f"owner-{kind}", keys), setting.folder(kind), interval_s
 
         # The copy appears in the second epoch, so that what was paid before can be seen to stand.
@@ -59,10 +60,10 @@ class Scenario:
         return [
             cheats.Replayer(*role("replayer"), self.fleet[0], self._post),
             cheats.Forger(*role("forger")),
-            cheats.Clone(*role("clone"), RETRY_MS, from_beacon, self._post),
+            cheats.Clone(*role("clone"), from_beacon, self._post),
             cheats.Precomputer(*role("precomputed"), calendar.late_beacons_max),
-            cheats.Stuck(*role("stuck"), RETRY_MS),
-            cheats.Farm(*role("farm", FARM_KEYS), RETRY_MS, spread_ms, FARM_KEYS),
+            cheats.Stuck(*role("stuck")),
+            cheats.Farm(*role("farm", FARM_KEYS), spread_ms, FARM_KEYS),
         ]
 
     def twin(self, index: int) -> Runner:
@@ -133,15 +134,15 @@ class Scenario:
             await watch(self)
             await asyncio.sleep(0.5)
 
-    async def _post(self, message: bytes) -> None:
-        """Hand in a message by HTTP, as anybody can."""
-        if self._session is None or not message:
-            return
+    async def _post(self, message: bytes) -> str:
+        """Hand in a message by HTTP, as anybody can; the name of the verdict."""
+        assert self._session is not None
         url = f"http://127.0.0.1:{self.options.http_port}/api/v1/statements"
         timeout = aiohttp.ClientTimeout(total=5)
         headers = {"Content-Type": "application/cbor"}
         async with self._session.post(url, data=message, headers=headers, timeout=timeout) as answer:
-            await answer.read()
+            told = await answer.json(content_type=None)
+        return str(told.get("verdict") or told.get("code"))
 
     # REPORT
 
@@ -159,7 +160,7 @@ class Scenario:
     def refused(self, cheat: cheats.Cheat) -> dict[str, int]:
         """Refusals of a cheat's devices by reason, as the coordinator counted them."""
         assert self.service is not None
-        found: dict[str, int] = {}
+        found = dict(cheat.refused_posts)
         for (device, code), count in self.service.node.intake.refused_by_device.items():
             if device in cheat.devices:
                 found[verdicts.name(code)] = found.get(verdicts.name(code), 0) + count

@@ -59,7 +59,19 @@ class _BoundedReader(StreamReaderAdapter):
         return await super().read(n)
 
 
+class _Subscriptions(dict[str, list[tuple[Session, int]]]):
+    """amqtt iterates over the subscriptions while it awaits; without a snapshot, a connection that comes or goes
+    meanwhile loses the message."""
+
+    def items(self) -> Any:
+        return list(super().items())
+
+
 class _BoundedBroker(Broker):
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._subscriptions = _Subscriptions()
+
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
