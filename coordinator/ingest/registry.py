@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from coordinator.kernel.tables import TableState
-from coordinator.modules.identity import QUARANTINED
+from coordinator.modules.identity import QUARANTINED, Device
 from device_client.core import verdicts
 
 
@@ -46,7 +46,7 @@ class Registry:
 
     def is_quarantined(self, device: bytes) -> bool:
         row = self._identity.get("devices", {}).get((device,))
-        return device in self._suspects or (row is not None and row[7] == QUARANTINED)
+        return device in self._suspects or (row is not None and Device(*row).standing == QUARANTINED)  # type: ignore[arg-type]
 
     def suspect(self, device: bytes) -> None:
         """The open batch holds the proof of a copied key; execution will quarantine it."""
