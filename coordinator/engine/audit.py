@@ -87,7 +87,7 @@ class Auditor:
             previous, next_slot = header_id, header.last_slot + 1
             self._progress(index + 1, len(numbers))
         self._log_root(len(numbers))
-        named = max((beacon.log_size for beacon in self._beacons.beacons), default=0)
+        named = max(self._by_log_size, default=0)
         if named > len(numbers):
             raise Wrong(
                 len(numbers), f"batches/{len(numbers)}", f"this batch is missing; a beacon names {named} batches"

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
+from typing import overload
 
 from device_client.core import cbor, cose, light, merkle, verdicts
 
@@ -14,6 +16,29 @@ _FRAME = struct.Struct(">I")
 BEACON_BYTES_MAX = 1024
 
 
+class _Parsed(Sequence[light.Beacon]):
+    """Beacons by number, parsed when asked for: a year of them held as objects would be half a gigabyte."""
+
+    def __init__(self, envelopes: list[bytes]) -> None:
+        self._envelopes = envelopes
+
+    def __len__(self) -> int:
+        return len(self._envelopes)
+
+    @overload
+    def __getitem__(self, number: int) -> light.Beacon: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[light.Beacon]: ...
+    def __getitem__(self, number: int | slice) -> light.Beacon | list[light.Beacon]:
+        if isinstance(number, slice):
+            return [_beacon(envelope) for envelope in self._envelopes[number]]
+        return _beacon(self._envelopes[number])
+
+
+def _beacon(envelope: bytes) -> light.Beacon:
+    return light.parse_beacon(cose.unwrap(envelope).payload)
+
+
 class BeaconChain:
     """Beacons from number 0 on, as published. Statements are dated by looking up the quote that they carry."""
 
@@ -21,13 +46,13 @@ class BeaconChain:
         self._genesis = genesis
         self._certificates = certificates
         self.envelopes: list[bytes] = []
-        self.beacons: list[light.Beacon] = []
+        self.beacons = _Parsed(self.envelopes)
         self._numbers: dict[bytes, int] = {}
 
     @property
     def newest(self) -> int:
         """Number of the newest beacon, -1 before the first."""
-        return len(self.beacons) - 1
+        return len(self.envelopes) - 1
 
     def number_of(self, quote: bytes) -> int:
         """Number of the beacon that a statement quotes, -1 if there is none."""
@@ -43,7 +68,7 @@ class BeaconChain:
         beacon = wire.beacon(wire.opened(envelope, cose.TYPE_BEACON, self._genesis, key))
         if beacon.number != number:
             raise Refused(verdicts.MALFORMED, f"number {beacon.number}, not {number}")
-        if self.beacons:
+        if self.envelopes:
             before = self.beacons[-1]
             if hashlib.sha256(beacon.nonce).digest() != before.next_nonce_hash:
                 raise Refused(verdicts.MALFORMED, "its nonce is not the one that the beacon before it promised")
@@ -52,7 +77,6 @@ class BeaconChain:
             if beacon.log_size < before.log_size:
                 raise Refused(verdicts.MALFORMED, "the log shrank")
         self.envelopes.append(envelope)
-        self.beacons.append(beacon)
         self._numbers[light.quote(envelope)] = number
         return beacon
 

@@ -1,5 +1,6 @@
 """Who may speak: devices and tokens as of the last sealed batch, and the enrolments committed since then."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ class Registry:
 
     def __init__(self, identity: TableState, waiting_tokens: Callable[[], Mapping[bytes, WaitingToken]]) -> None:
         self._enrolling: dict[bytes, _Enrolling] = {}
+        self._enrolling_with: Counter[bytes] = Counter()
         self._suspects: set[bytes] = set()
         self._identity = identity
         self._waiting_tokens = waiting_tokens
@@ -28,6 +30,7 @@ class Registry:
         """A batch was applied: its devices are registered, what was provisional is settled."""
         self._identity = identity
         self._enrolling.clear()
+        self._enrolling_with.clear()
         self._suspects.clear()
 
     def key_of(self, device: bytes) -> bytes | None:
@@ -67,15 +70,17 @@ class Registry:
             return verdicts.TOKEN_UNKNOWN
         if epoch > int(last_epoch):
             return verdicts.TOKEN_EXPIRED
-        open_now = sum(1 for enrolling in self._enrolling.values() if enrolling.token_key == token_key)
-        return verdicts.TOKEN_EXHAUSTED if int(used) + open_now >= int(issued) else 0
+        return verdicts.TOKEN_EXHAUSTED if int(used) + self._enrolling_with[token_key] >= int(issued) else 0
 
     def enrol(self, device: bytes, public_key: bytes, token_key: bytes) -> None:
         self._enrolling[device] = _Enrolling(public_key, token_key)
+        self._enrolling_with[token_key] += 1
 
     def forget(self, device: bytes) -> None:
         """Undo an enrolment that did not become durable."""
-        self._enrolling.pop(device, None)
+        enrolling = self._enrolling.pop(device, None)
+        if enrolling is not None:
+            self._enrolling_with[enrolling.token_key] -= 1
 
 
 class _Enrolling(NamedTuple):
