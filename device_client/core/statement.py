@@ -48,6 +48,7 @@ I64_MAX = 0x7FFFFFFFFFFFFFFF
 NAME_CHARS_MAX = 24
 NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 UNIT_CHARS_MAX = 8
+UNIT_BYTES_MAX = 12  # so that an enrolment of sixteen channels fits a message
 EXPONENT_MAX = 12
 
 
@@ -180,7 +181,7 @@ def _check_channel(channel: object) -> None:
     for character in name:
         if character not in NAME_CHARS:
             raise Malformed("channel name")
-    if not isinstance(unit, str) or len(unit) > UNIT_CHARS_MAX:
+    if not isinstance(unit, str) or len(unit) > UNIT_CHARS_MAX or len(unit.encode()) > UNIT_BYTES_MAX:
         raise Malformed("channel unit")
     if type(exponent) is not int or not -EXPONENT_MAX <= exponent <= EXPONENT_MAX:
         raise Malformed("channel exponent")

@@ -11,7 +11,7 @@ class PowerCut(Exception):
 
 class Flash:
     def __init__(self):
-        self.data = b""
+        self.data = bytearray()
         self.firm = 0  # this many bytes survive a power cut
         self.calls = 0
         self.loose = []  # bytes at risk in each call; -1 for a replace
@@ -30,17 +30,17 @@ class Flash:
         return len(self.data)
 
     def read(self, at, length):
-        return self.data[at : at + length]
+        return bytes(self.data[at : at + length])
 
     def append(self, data, durable):
-        loose = self.data[self.firm :] + data
+        loose = bytes(self.data[self.firm :]) + data
         self._call(len(loose), loose)
         self.data += data
         if durable:
             self.firm = len(self.data)
 
     def replace(self, pieces):
-        data = b"".join(pieces)
+        data = bytearray(b"".join(pieces))
         if self.calls + 1 == self.fail_at and self.keep > 0:
             self.data = data
             self.firm = len(data)

@@ -77,6 +77,7 @@ def trust_of(everything, verify):
     trust = light.Trust(unhex(everything["genesis"]), unhex(everything["root_key"]), verify)
     certificate = light.Certificate(1, light.ROLE_COORDINATOR, unhex(everything["coordinator_key"]), 0)
     trust.coordinators.append(certificate)
+    trust.newest = 0
     return trust
 
 

@@ -92,13 +92,15 @@ def life(flash, allowed, operations):
             if operation[0] == "boot":
                 return history
             continue
+        before = state
         state = through[-1] if through else state
         assert state_of(box) == state, (operation, state_of(box), state)
         if operation[0] == "boot":
             seq = 0
         elif operation[0] == "add":
             seq += 1
-        firm = operation[0] in DURABLE and flash.firm == len(flash.data)
+        # A second pair of evidence is not kept, and so makes nothing durable.
+        firm = operation[0] in DURABLE and (operation[0] != "evidence" or state != before)
         history = [state] if firm or flash.replaced else history + through
     flash.cut(flash.data[flash.firm :], 0)
     return history

@@ -43,7 +43,7 @@ def enroll(channels: list[object] = CHANNELS) -> Case:
 
 
 def cases() -> list[tuple[str, Case]]:
-    sixteen: list[object] = [["abcdefghijklmnopqrstuvw_", "\u00b5" * 8, (-1) ** index * 12] for index in range(16)]
+    sixteen: list[object] = [["abcdefghijklmnopqrstuvw_", "\u00b5" * 4 + "unit", (-1) ** index * 12] for index in range(16)]
     last = Case(Statement(NONCE, U32_MAX, U32_MAX, KIND_ENROLL, U32_MAX, PREV, enroll_body([])))
     return [
         ("enroll", enroll()),
@@ -167,6 +167,7 @@ def bad_payloads() -> list[tuple[str, bytes]]:
         ("enroll, channel name of 25", enroll_with(6, [["a" * 25, "", 0]])),
         ("enroll, channel name is bytes", enroll_with(6, [[b"a", "", 0]])),
         ("enroll, unit of nine", enroll_with(6, [["a", "\u00b5" * 9, 0]])),
+        ("enroll, unit of 13 bytes", enroll_with(6, [["a", "\U0001f4e1" * 3 + "a", 0]])),
         ("enroll, exponent 13", enroll_with(6, [["a", "", 13]])),
         ("enroll, exponent -13", enroll_with(6, [["a", "", -13]])),
         ("report, profile 1", claims(private=[2, 1, b"", [1, said.body[1]]])),
