@@ -13,8 +13,9 @@ import nacl.signing
 from coordinator.engine.genesis import Genesis, new_genesis
 from coordinator.ingest.receipts import Signer
 from coordinator.modules.identity import OWNER_TOKEN
-from coordinator.store.home import Home, write_durable, write_secret
+from coordinator.store.home import Home
 from device_client.core import cbor, cose, light
+from device_client.durable import replace_durably, write_secret
 
 Random = Callable[[int], bytes]
 
@@ -45,8 +46,8 @@ def found_network(home: Home, root_key_file: Path, name: str, values: Mapping[st
     write_secret(home.beacon_seed, random(32))
     signer = Signer(cose.signer_id(bytes(root.verify_key)), genesis.hash, lambda message: root.sign(message).signature)
     certificate = light.Certificate(1, light.ROLE_COORDINATOR, bytes(coordinator.verify_key), 0)
-    write_durable(home.keys, cbor.encode([signer.envelope(cose.TYPE_OWNER, certificate.payload())]))
-    write_durable(home.genesis, genesis.encoded())
+    replace_durably(home.keys, cbor.encode([signer.envelope(cose.TYPE_OWNER, certificate.payload())]))
+    replace_durably(home.genesis, genesis.encoded())
     return genesis
 
 
@@ -59,7 +60,7 @@ def issue_token(home: Home, genesis: Genesis, owner_key: bytes, devices: int, la
     body = [token.public_key, owner_key, devices, last_epoch]
     message = signer.envelope(cose.TYPE_OWNER, cbor.encode([OWNER_TOKEN, nonce, body]))
     write_secret(home.tokens / f"{token.public_key.hex()}.json", _token_text(token))
-    write_durable(home.inbox / f"{nonce:020d}.cose", message)
+    replace_durably(home.inbox / f"{nonce:020d}.cose", message)
     return token
 
 
@@ -87,5 +88,5 @@ def _next_nonce(home: Home) -> int:
     """The operator's running number, durable before it is used, so that no two messages share one."""
     path = home.private / "operator.nonce"
     nonce = int(path.read_text()) + 1 if path.exists() else 1
-    write_durable(path, str(nonce).encode())
+    replace_durably(path, str(nonce).encode())
     return nonce

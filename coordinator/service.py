@@ -52,6 +52,7 @@ class Service:
     link: BrokerLink
     home: Home
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -73,17 +74,17 @@ class Service:
         interval_s = self.node.genesis.parameters.calendar.beacon_interval_s
         if self.node.beacons.envelopes:
             await self.link.retain("beacon", self.node.beacons.envelopes[-1])
-            await self.seal()
+            await self._seal_or_wait()
             await self._pause(interval_s)
         while not self._stop.is_set():
             started = time.monotonic()
             try:
                 await self.beacon()
-                await self.seal()
             except OSError as error:
-                log.error("storage_failed", error=str(error))
+                log.error("storage_failed", what="beacon", error=str(error))
                 await self._pause(RETRY_S)
                 continue
+            await self._seal_or_wait()
             await self._pause(max(0.0, interval_s - (time.monotonic() - started)))
         self._idle.set()
 
@@ -95,19 +96,31 @@ class Service:
         for told in self.on_beacon:
             told(self.node.beacons.newest)
 
+    async def _seal_or_wait(self) -> None:
+        try:
+            await self.seal()
+        except OSError as error:
+            log.error("storage_failed", what="batch", error=str(error))
+
     async def seal(self) -> None:
-        """Seal and apply every batch that is due. Raises Fault."""
+        """Seal and apply every batch that is due. Raises Fault; OSError, and then the next call goes on from there."""
         while True:
-            try:
-                batch = await asyncio.to_thread(self.node.seal_next)
-            except AssertionError as error:
-                raise Fault(f"batch {self.node.next_batch} breaks an invariant, nothing was sealed: {error}") from error
+            if self._unapplied is None:
+                self._unapplied = await self._sealed()
+            batch = self._unapplied
             if batch is None:
                 return
             await self._apply(batch)
             async with self.pipeline.commit_lock:
                 self.node.adopt(batch)
+            self._unapplied = None
             await self._count()
+
+    async def _sealed(self) -> SealedBatch | None:
+        try:
+            return await asyncio.to_thread(self.node.seal_next)
+        except AssertionError as error:
+            raise Fault(f"batch {self.node.next_batch} breaks an invariant, nothing was sealed: {error}") from error
 
     async def _apply(self, batch: SealedBatch) -> None:
         number = batch.sealed.header.number
@@ -188,7 +201,7 @@ async def _started(settings: Settings, home: Home, stores: Stores) -> AsyncItera
         node.genesis.name,
         password,
         seeds,
-        lambda device: node.intake.refuse(verdicts.WRONG_TOPIC, device),
+        node.intake.refuse,
     )
     with ThreadPoolExecutor(settings.limits.verify_threads, thread_name_prefix="verify") as executor:
         link = BrokerLink(
@@ -216,8 +229,9 @@ async def _started(settings: Settings, home: Home, stores: Stores) -> AsyncItera
                     service.stop()
                     if not beat.cancelled():
                         await asyncio.wait([beat])
-                    for worker in workers:
-                        worker.cancel()
+                    async with pipeline.commit_lock:  # no commit is cut in half
+                        for worker in workers:
+                            worker.cancel()
             await service._count()
 
 

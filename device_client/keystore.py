@@ -4,13 +4,13 @@ Key and outbox belong together, because the outbox holds the boot counter. Whoev
 the counter: going on would look like a copied key, so the old pair is put aside and the device begins anew.
 """
 
-import os
 import time
 from pathlib import Path
 
 import nacl.signing
 
 from .core.outbox import Outbox
+from .durable import sync_folder, write_secret
 from .storage import FileStorage
 
 
@@ -58,12 +58,9 @@ def _put_aside(*paths: Path) -> None:
 def _write_key(path: Path, seed: bytes) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(seed)
-        file.flush()
-        os.fsync(file.fileno())
+    write_secret(temporary, seed)
     temporary.rename(path)
+    sync_folder(path.parent)
 
 
 def _read_key(path: Path) -> bytes:

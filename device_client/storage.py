@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from .durable import append_durably, replace_durably, sync_folder
+
 
 class FileStorage:
     """What `core.outbox` writes to. An append that fails leaves the file as it was."""
@@ -13,7 +15,7 @@ class FileStorage:
         self._file = path.open("a+b", buffering=0)
         self._size = path.stat().st_size
         if fresh:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def size(self) -> int:
         return self._size
@@ -22,37 +24,14 @@ class FileStorage:
         return os.pread(self._file.fileno(), length, at)
 
     def append(self, data: bytes, durable: bool) -> None:
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) or 0 :]
-            if durable:
-                os.fsync(self._file.fileno())
-        except OSError:
-            os.ftruncate(self._file.fileno(), self._size)
-            raise
+        append_durably(self._file, data, durable)
         self._size += len(data)
 
     def replace(self, pieces: list[bytes]) -> None:
-        temporary = self._path.with_name(self._path.name + ".tmp")
-        with temporary.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
-        _sync_folder(self._path.parent)
+        replace_durably(self._path, b"".join(pieces))
         self._file.close()
         self._file = self._path.open("a+b", buffering=0)
         self._size = self._path.stat().st_size
 
     def close(self) -> None:
         self._file.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,8 +21,9 @@ from coordinator.found import found_network, issue_token
 from coordinator.kernel.parameters import ParameterError
 from coordinator.service import Fault, Service, running
 from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
-from coordinator.store.home import Home, HomeInUse, write_secret
+from coordinator.store.home import Home, HomeInUse
 from device_client.core import cose
+from device_client.durable import write_secret
 from device_client.provisioning import Provisioning
 
 from . import EXIT_FAULT, fail

@@ -10,7 +10,8 @@ from coordinator.engine.genesis import Genesis, parse_genesis
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM, TOKEN
 from coordinator.modules.sensing import UNITS
-from coordinator.store.home import Home, write_secret
+from coordinator.store.home import Home
+from device_client.durable import write_secret
 from device_client.provisioning import Provisioning, load_provisioning
 
 FARM_KEYS = 8

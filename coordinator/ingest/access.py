@@ -7,6 +7,7 @@ it is enrolled, and the broker can tell from the token alone whether it may.
 import hmac
 from collections.abc import Callable, Iterable
 
+from device_client.core import verdicts
 from device_client.core.client import base_topic
 from device_client.core.secret import broker_password
 
@@ -15,19 +16,20 @@ DEVICES_CACHED_MAX = 100_000
 
 
 class Access:
-    """`token_seeds()` gives the seeds of all tokens; `wrong_topic(device)` is told of every forbidden publish."""
+    """`token_seeds()` gives the seeds of all tokens; `refuse(code, device)` is told of everything that is refused; the
+    device is None where nobody vouches for the sender."""
 
     def __init__(
         self,
         network: str,
         coordinator_password: str,
         token_seeds: Callable[[], Iterable[bytes]],
-        wrong_topic: Callable[[bytes], None],
+        refuse: Callable[[int, bytes | None], None],
     ) -> None:
         self._network = network
         self._coordinator_password = coordinator_password
         self._token_seeds = token_seeds
-        self._wrong_topic = wrong_topic
+        self.refuse = refuse
         self._seed_of: dict[bytes, bytes] = {}
 
     def may_connect(self, client_id: str, username: str | None, password: str | None) -> bool:
@@ -54,7 +56,7 @@ class Access:
         if device is not None and topic == base_topic(self._network, device) + "/up":
             return True
         if device is not None:
-            self._wrong_topic(device)
+            self.refuse(verdicts.WRONG_TOPIC, device)
         return False
 
     def may_subscribe(self, username: str | None, topic: str) -> bool:
@@ -64,7 +66,10 @@ class Access:
         if device is None:
             return False
         common = (f"edgetally/{self._network}/beacon", f"edgetally/{self._network}/keys")
-        return topic in common or topic == base_topic(self._network, device) + "/down"
+        if topic in common or topic == base_topic(self._network, device) + "/down":
+            return True
+        self.refuse(verdicts.WRONG_TOPIC, device)
+        return False
 
 
 def device_of(text: str) -> bytes | None:

@@ -1,4 +1,9 @@
-"""The embedded broker: amqtt, with access by token and a bound on every packet."""
+"""The embedded broker: amqtt, with access by token and a bound on every packet.
+
+amqtt alone ends or takes over the session of a client id before it looks at the password, and publishes wills without
+asking who may: here a stranger's CONNECT is refused before it touches anything, sessions are always clean, and there
+are no wills. Only the coordinator retains messages.
+"""
 
 import asyncio
 import contextlib
@@ -9,14 +14,19 @@ from typing import Any
 from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import Action
-from amqtt.errors import NoDataError
+from amqtt.errors import AMQTTError
+from amqtt.mqtt.connack import NOT_AUTHORIZED, ConnackPacket
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
-from .access import Access
+from device_client.core import verdicts
+
+from .access import COORDINATOR, Access
 
 PACKET_BYTES_MAX = 8192
 CONNECTIONS_MAX = 10_000
+CONNECT_TIMEOUT_S = 10.0
 
 
 class EmbeddedBroker:
@@ -40,7 +50,7 @@ class EmbeddedBroker:
                 f"{__name__}.TopicPlugin": {"access": self._access},
             },
         }
-        self._broker = _BoundedBroker(config)
+        self._broker = _BoundedBroker(config, self._access)
         await self._broker.start()
         return self
 
@@ -50,13 +60,25 @@ class EmbeddedBroker:
                 await self._broker.shutdown()
 
 
+class _Oversized(Exception):
+    """Not one of amqtt's own errors: behind those it goes on reading, as if the packet's body were the next packet."""
+
+
 class _BoundedReader(StreamReaderAdapter):
     """A packet announced as larger than the bound ends the connection before it is read."""
 
+    def __init__(self, reader: asyncio.StreamReader, access: Access) -> None:
+        super().__init__(reader)
+        self._access = access
+        self.has_read = False
+
     async def read(self, n: int = -1) -> bytes:
-        if n > PACKET_BYTES_MAX:
-            raise NoDataError(f"a packet of {n} bytes")
-        return await super().read(n)
+        if not 0 <= n <= PACKET_BYTES_MAX:
+            self._access.refuse(verdicts.OVERSIZED, None)
+            raise _Oversized
+        data = await super().read(n)
+        self.has_read = True
+        return data
 
 
 class _Subscriptions(dict[str, list[tuple[Session, int]]]):
@@ -68,14 +90,53 @@ class _Subscriptions(dict[str, list[tuple[Session, int]]]):
 
 
 class _BoundedBroker(Broker):
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], access: Access) -> None:
         super().__init__(config)
+        self._access = access
         self._subscriptions = _Subscriptions()
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
-        await self._client_connected(listener_name, _BoundedReader(reader), StreamWriterAdapter(writer))
+        bounded = _BoundedReader(reader, self._access)
+        with contextlib.suppress(OSError):
+            await self._client_connected(listener_name, bounded, StreamWriterAdapter(writer))
+
+    async def _initialize_client_session(
+        self, reader: Any, writer: Any, remote_address: str, remote_port: int
+    ) -> tuple[BrokerProtocolHandler, Session]:
+        """Read the CONNECT and decide on it, before any other session is looked at. Raises AMQTTError."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                handler, session = await BrokerProtocolHandler.init_from_connect(reader, writer, self.plugins_manager)
+        except Exception as error:
+            # A stranger's bytes: whatever amqtt stumbles over, it is his connection that ends.
+            if reader.has_read and not isinstance(error, _Oversized):
+                self._access.refuse(verdicts.MALFORMED, None)
+            await writer.close()
+            raise AMQTTError("not a CONNECT") from error
+        client_id = session.client_id or ""
+        if not self._access.may_connect(client_id, session.username, session.password):
+            self._access.refuse(verdicts.BAD_CREDENTIALS, None)
+            await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
+            await writer.close()
+            raise AMQTTError("not authorized")
+        session.clean_session, session.will_flag, session.parent = True, False, 0
+        if held := self._sessions.get(client_id):
+            await held[1].handle_connection_closed()
+        await self._delete_session(client_id)
+        return handler, session
+
+    async def _handle_message_delivery(
+        self, client_session: Session, handler: BrokerProtocolHandler, wait_deliver: "asyncio.Future[Any]"
+    ) -> bool:
+        message = wait_deliver.result()
+        if message is not None and client_session.username != COORDINATOR:
+            if not self._access.may_publish(client_session.username, message.topic or ""):
+                return True
+            if message.publish_packet is not None:
+                message.publish_packet.retain_flag = False
+        return await super()._handle_message_delivery(client_session, handler, wait_deliver)
 
 
 class ConnectPlugin(BaseAuthPlugin):

@@ -27,7 +27,7 @@ class BrokerLink:
         take: Callable[[bytes, bytes], None],
         foreign: Callable[[], None],
     ) -> None:
-        self._host = host
+        self._host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - not a bind: where the broker is
         self._port = port
         self._password = password
         self._network = network

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from device_client.durable import append_durably, sync_folder
+
 _HEAD = struct.Struct(">IIB")
 STATEMENT = 1  # body: the message as received
 REFUSAL = 2  # body: one packed row of refusals
@@ -32,15 +34,7 @@ class IntakeLog:
 
     def append(self, slot: int, records: list[Record]) -> None:
         """Durable on return. Raises OSError, and then nothing of the group is in the log."""
-        file = self._opened(slot)
-        start = file.tell()
-        try:
-            write_all(file, b"".join(packed(record) for record in records))
-            os.fsync(file.fileno())
-        except OSError:
-            self.close()
-            os.truncate(self._path(slot), start)
-            raise
+        append_durably(self._opened(slot), b"".join(packed(record) for record in records))
 
     def slots(self) -> list[int]:
         return sorted(int(path.stem) for path in self._folder.glob("*.log") if path.stem.isdecimal())
@@ -84,13 +78,6 @@ class IntakeLog:
         return self._folder / f"{slot}.log"
 
 
-def write_all(file: FileIO, data: bytes) -> None:
-    """Write without a buffer: what a buffer still holds after a full disk would follow when the file is closed."""
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) :]
-
-
 def packed(record: Record) -> bytes:
     checked = struct.pack(">IB", len(record.body), record.kind) + record.body
     return struct.pack(">I", crc32(checked)) + checked
@@ -108,12 +95,3 @@ def unpacked(data: bytes) -> tuple[list[Record], int]:
         records.append(Record(kind, data[at + _HEAD.size : end]))
         at = end
     return records, at
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -73,11 +73,19 @@ class Pipeline:
 
     async def run(self) -> None:
         """Work until cancelled. An OSError of the log (disk full) refuses the group and goes on."""
-        while True:
-            group = [await self._queue.get()]
-            while len(group) < GROUP_MAX and not self._queue.empty():
+        group: list[_Queued] = []
+        try:
+            while True:
+                group = [await self._queue.get()]
+                while len(group) < GROUP_MAX and not self._queue.empty():
+                    group.append(self._queue.get_nowait())
+                await self._work(group)
+        finally:
+            # Nobody shall wait for an answer that cannot come any more.
+            while not self._queue.empty():
                 group.append(self._queue.get_nowait())
-            await self._work(group)
+            for queued in group:
+                _tell(queued, Answer(verdicts.OVERLOADED, b"", -1, b""))
 
     async def _work(self, group: list[_Queued]) -> None:
         screened: list[tuple[_Queued, Candidate]] = []

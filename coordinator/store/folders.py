@@ -6,8 +6,9 @@ from pathlib import Path
 
 from coordinator.engine import beacons as beacon_chain
 from coordinator.engine.inputs import Readings, pack_readings
+from device_client.durable import replace_durably, sync_folder, write_synced
 
-from .home import Home, sync_folder, write_durable
+from .home import Home
 
 FILE_BYTES_MAX = 1 << 30
 
@@ -51,10 +52,7 @@ def write_batch(home: Home, number: int, files: dict[str, bytes]) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     for name, data in files.items():
-        with (temporary / name).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(temporary / name, data)
     sync_folder(temporary)
     temporary.rename(final)
     sync_folder(home.batches)
@@ -63,7 +61,7 @@ def write_batch(home: Home, number: int, files: dict[str, bytes]) -> None:
 def write_readings(home: Home, number: int, public: Readings, private: Readings) -> None:
     for folder, readings in ((home.readings, public), (home.private_readings, private)):
         if readings:
-            write_durable(folder / f"{number}.bin", pack_readings(readings))
+            replace_durably(folder / f"{number}.bin", pack_readings(readings))
 
 
 class BeaconFile:
@@ -81,12 +79,4 @@ class BeaconFile:
         framed = beacon_chain.frame(envelope)
         # No buffer: what it still holds after a full disk would follow when the file is closed.
         with self._path.open("ab", buffering=0) as file:
-            start = file.tell()
-            try:
-                left = memoryview(framed)
-                while left:
-                    left = left[file.write(left) :]
-                os.fsync(file.fileno())
-            except OSError:
-                os.truncate(self._path, start)
-                raise
+            append_durably(file, framed)

@@ -5,7 +5,6 @@ private/      keys, tokens, intake log, module stores, redo, private readings, i
 """
 
 import fcntl
-import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,32 +62,3 @@ class Home:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-
-def write_secret(path: Path, data: bytes) -> None:
-    """A new file that only its owner reads; never over an old one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_durable(path: Path, data: bytes) -> None:
-    """Replace a file as a whole; durable on return."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

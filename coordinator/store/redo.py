@@ -9,14 +9,15 @@ from coordinator.engine.inputs import Memories
 from coordinator.kernel.tables import Delta, Row, encode_delta
 from coordinator.modules.sensing import Memory
 from device_client.core import cbor
+from device_client.durable import replace_durably
 
-from .home import Home, write_durable
+from .home import Home
 
 
 def write_redo(home: Home, number: int, deltas: dict[str, Delta], memories: Memories, reading_rows: list[Row]) -> None:
     remembered = [[device, m.boot, m.seq, list(m.values), list(m.runs)] for device, m in sorted(memories.items())]
     modules = [[name, encode_delta(delta)] for name, delta in deltas.items()]
-    write_durable(home.redo / f"{number}.cbor", cbor.encode([modules, remembered, reading_rows]))
+    replace_durably(home.redo / f"{number}.cbor", cbor.encode([modules, remembered, reading_rows]))
 
 
 def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories, list[Row]]:

@@ -1,7 +1,8 @@
 """The module stores: one SQLite file each. A batch is applied to each in one transaction that also sets `applied`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,10 +63,10 @@ class Stores:
         return state
 
     async def apply(self, store: str, batch: int, delta: Delta, records: Mapping[str, Sequence[Row]]) -> None:
-        """Take over one batch, in one transaction. A batch that is in already changes nothing."""
+        """Take over one batch, in one transaction. One that is in already changes nothing. Raises OSError."""
         if await self.applied(store) >= batch:
             return
-        async with self._engines[store].begin() as connection:
+        async with self._begun(store) as connection:
             for table in STATE[store]:
                 await _change(connection, store, table.name, table.key, delta.get(table.name, {}))
             for name, rows in records.items():
@@ -75,6 +76,15 @@ class Stores:
                     values = [dict(zip(names, (batch, *row), strict=True)) for row in rows]
                     await connection.execute(sa.insert(made), values)
             await connection.execute(sa.update(table_of(store, "meta")).values(applied=batch))
+
+    @contextlib.asynccontextmanager
+    async def _begun(self, store: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction; what the database cannot do (full, locked) is an OSError like any other failing disk."""
+        try:
+            async with self._engines[store].begin() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            raise OSError(f"store {store}: {error.orig}") from error
 
     async def memories(self) -> Memories:
         """What sensing remembers of each device."""
@@ -86,7 +96,7 @@ class Stores:
 
     async def count_refusals(self, by_device: Mapping[tuple[bytes, int], int], reasons: Mapping[int, int]) -> None:
         """Write down the running counts of the intake; they belong to no batch."""
-        async with self._engines[INTAKE].begin() as connection:
+        async with self._begun(INTAKE) as connection:
             refused: dict[Key, Row | None] = {key: (count,) for key, count in by_device.items()}
             await _change(connection, INTAKE, "refused", 2, refused)
             counted: dict[Key, Row | None] = {(code,): (count,) for code, count in reasons.items()}

@@ -23,6 +23,7 @@ UNRECEIPTED = {
     verdicts.OVERSIZED: 413,
     verdicts.RATE_LIMITED: 429,
     verdicts.OVERLOADED: 503,
+    verdicts.STORAGE_FAILED: 503,
 }
 
 

@@ -28,6 +28,8 @@ REFUSALS = {
     "bad_commitment": "The readings are not the ones that were signed",
     "rate_limited": "Sent faster than a device may",
     "overloaded": "Came while the coordinator was too busy",
+    "storage_failed": "Came while the coordinator could not write to its disk",
+    "bad_credentials": "Connected without the credentials of a device",
     "dropped": "Dropped by the device for want of room",
     "gave_up": "Given up by the device after its last attempt",
 }

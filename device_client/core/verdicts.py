@@ -32,6 +32,7 @@ RATE_LIMITED = 70
 OVERLOADED = 71
 TOKEN_UNKNOWN = 72
 STORAGE_FAILED = 73
+BAD_CREDENTIALS = 74
 
 # Given by a device to itself: no room, or no answer after the last attempt.
 DROPPED = 96
@@ -64,6 +65,7 @@ NAMES = {
     OVERLOADED: "overloaded",
     TOKEN_UNKNOWN: "token_unknown",
     STORAGE_FAILED: "storage_failed",
+    BAD_CREDENTIALS: "bad_credentials",
     DROPPED: "dropped",
     GAVE_UP: "gave_up",
 }
