@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coordinator.engine import beacons as beacon_chain
 from coordinator.engine.inputs import Readings, pack_readings
-from device_client.durable import replace_durably, sync_folder, write_synced
+from device_client.durable import append_durably, replace_durably, sync_folder, write_synced
 
 from .home import Home
 
