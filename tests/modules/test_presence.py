@@ -8,7 +8,7 @@ from coordinator.kernel.module import Snapshot
 from coordinator.modules import presence
 from device_client.core import verdicts
 
-from .build import Alone, all_in_time, device_id, device_row, frame, identity_view, row
+from .build import Alone, all_in_time, device_id, device_row, enroll, frame, identity_view, row
 
 EPOCH = 10
 intervals_s = st.sampled_from([1, 60, 61, 120, 180, 300, 599, 600, 6000])
@@ -85,6 +85,12 @@ def test_only_what_is_in_time_counts() -> None:
 def test_refused_statements_mark_nothing(code: int) -> None:
     one = row(1, 1, 2)
     reads = {"identity": identity_view({1: device_row(1)}, {one.id: code})}
+    assert Alone(presence.MODULE).batch(frame(0, 19), [one], reads).records["presence"] == []
+
+
+def test_an_enrolment_marks_nothing() -> None:
+    one = enroll(1, 2)
+    reads = {"identity": identity_view({1: device_row(1)}, {one.id: verdicts.OK})}
     assert Alone(presence.MODULE).batch(frame(0, 19), [one], reads).records["presence"] == []
 
 

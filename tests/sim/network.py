@@ -168,8 +168,9 @@ class Network:
 
     def _receive(self) -> None:
         """Everything that arrived in this tick, as one group."""
-        arrived = [(device.id, message) for device in self.devices for message in device.up.arrived(self.now_ms)]
-        self._arrival.shuffle(arrived)
+        order = list(self.devices)
+        self._arrival.shuffle(order)
+        arrived = [(device.id, message) for device in order for message in device.up.arrived(self.now_ms)]
         self._may_die()
         candidates = []
         for device_id, message in arrived:

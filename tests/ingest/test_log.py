@@ -1,0 +1,110 @@
+"""The intake's append log: whole groups or nothing, whatever tears."""
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.ingest.log import BODY_BYTES_MAX, REFUSAL, STATEMENT, IntakeLog, Record, packed, unpacked
+
+records = st.lists(st.builds(Record, st.sampled_from([STATEMENT, REFUSAL]), st.binary(max_size=60)), max_size=6)
+ONE, TWO, THREE = Record(STATEMENT, b"one"), Record(REFUSAL, b"two"), Record(STATEMENT, b"three" * 100)
+
+
+@given(records, st.data())
+def test_a_torn_tail_costs_only_the_record_that_it_tears(found: list[Record], data: st.DataObject) -> None:
+    whole = b"".join(packed(one) for one in found)
+    assert unpacked(whole) == (found, len(whole))
+    cut = data.draw(st.integers(0, len(whole)))
+    left, end = unpacked(whole[:cut])
+    assert left == found[: len(left)] and end <= cut
+    assert len(left) == len(found) or cut < len(whole)
+    assert end + len(packed(found[len(left)]) if len(left) < len(found) else b"") > cut or cut == end
+
+
+@given(records.filter(bool), st.data())
+def test_a_flipped_bit_is_never_read(found: list[Record], data: st.DataObject) -> None:
+    whole = bytearray(b"".join(packed(one) for one in found))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= 1 << data.draw(st.integers(0, 7))
+    left, end = unpacked(bytes(whole))
+    assert left == found[: len(left)] and end <= at
+
+
+def test_an_absurd_length_ends_the_log() -> None:
+    too_long = packed(Record(STATEMENT, bytes(BODY_BYTES_MAX + 1)))
+    assert unpacked(packed(ONE) + too_long) == ([ONE], len(packed(ONE)))
+
+
+def test_slots_are_files_of_their_own(tmp_path: Path) -> None:
+    log = IntakeLog(tmp_path / "intake")
+    log.append(9, [ONE])
+    log.append(10, [TWO, THREE])
+    log.append(10, [ONE])
+    assert log.slots() == [9, 10]
+    assert (log.read(9), log.read(10), log.read(11)) == ([ONE], [TWO, THREE, ONE], [])
+    log.drop(9)
+    assert log.slots() == [10]
+    log.append(10, [TWO])
+    assert log.read(10)[-1] == TWO
+    log.drop(10)
+    assert log.slots() == []
+    log.append(11, [ONE])
+    assert log.read(11) == [ONE]
+
+
+def test_what_is_torn_is_cut_off_on_start_and_written_behind(tmp_path: Path) -> None:
+    IntakeLog(tmp_path).append(3, [ONE, TWO])
+    path = tmp_path / "3.log"
+    whole = path.read_bytes()
+    for cut in range(len(packed(ONE)), len(whole)):
+        path.write_bytes(whole[:cut])
+        log = IntakeLog(tmp_path)
+        assert log.read(3) == [ONE]
+        log.append(3, [THREE])
+        assert IntakeLog(tmp_path).read(3) == [ONE, THREE]
+        log.close()
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """A disk on which no file grows beyond `size` bytes: the write that reaches it is cut short, the next one fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_nothing_of_the_group(tmp_path: Path) -> None:
+    log = IntakeLog(tmp_path)
+    log.append(1, [ONE])
+    size = (tmp_path / "1.log").stat().st_size
+    for room in (0, 1, 8, 100, len(packed(THREE))):
+        with files_end_at(size + room), pytest.raises(OSError, match="File too large"):
+            log.append(1, [THREE, THREE])
+        assert (tmp_path / "1.log").stat().st_size == size
+    log.append(1, [TWO])
+    assert IntakeLog(tmp_path).read(1) == [ONE, TWO]
+
+
+def test_a_failed_fsync_leaves_nothing_of_the_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = IntakeLog(tmp_path)
+    log.append(1, [ONE])
+    with monkeypatch.context() as patched:
+
+        def fails(_: int) -> None:
+            raise OSError("the disk does not answer")
+
+        patched.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="does not answer"):
+            log.append(1, [THREE])
+    assert IntakeLog(tmp_path).read(1) == [ONE]
+    log.append(1, [TWO])
+    assert IntakeLog(tmp_path).read(1) == [ONE, TWO]
