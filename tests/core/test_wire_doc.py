@@ -1,0 +1,91 @@
+"""docs/reference/wire.md says what the code does: codes, constants, files."""
+
+import re
+
+from coordinator.engine.beacons import BEACON_BYTES_MAX
+from coordinator.kernel import chains
+from device_client.core import cbor, client, cose, light, statement, verdicts
+from tests.core.parts import VECTORS
+from tests.parts import ROOT
+
+TEXT = (ROOT / "docs" / "reference" / "wire.md").read_text()
+CDDL = re.sub(r"\s*;.*", "", "\n".join(re.findall(r"```cddl\n(.*?)```", TEXT, re.DOTALL)))
+FLAT = re.sub(r"\s+", " ", CDDL)
+
+
+def test_the_table_of_codes_is_that_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (yes|no) \| \S", TEXT, re.MULTILINE)
+    assert [(int(code), name) for code, name, _ in rows] == list(verdicts.NAMES.items())
+    assert [row == "yes" for _, _, row in rows] == [verdicts.is_receipted(code) for code in verdicts.NAMES]
+
+
+def test_cddl_says_the_constants_of_the_code() -> None:
+    for wanted in (
+        f"u32 = 0..{statement.U32_MAX}",
+        f"u64 = 0..{statement.U64_MAX}",
+        f"i64 = -{statement.I64_MAX}..{statement.I64_MAX}",
+        f"id16 = bytes .size {cose.KID_BYTES}",
+        f"signature: bytes .size {cose.SIGNATURE_BYTES}",
+        f"{statement.CLAIM_NONCE} => id16",
+        f"{statement.CLAIM_UPTIME} => u32",
+        f"{statement.CLAIM_BOOTCOUNT} => 1..",
+        f"{statement.CLAIM_STATEMENT} => [ kind",
+        f"channels: [0*{statement.CHANNELS_MAX} channel]",
+        f"exponent: -{statement.EXPONENT_MAX}..{statement.EXPONENT_MAX}",
+        f"readings = [0*{statement.SETS_MAX} [",
+        f"place: 0..{statement.I64_MAX}",
+        f"salt: bytes .size {statement.SALT_BYTES}",
+        f"keys = [1*{light.CERTIFICATES_MAX} bstr",
+        f"certificate = [ {light.OWNER_CERTIFY},",
+        f"role: {min(light.ROLES)}..{max(light.ROLES)}",
+        f"rows: [1*{light.ROWS_MAX} row]",
+        f"id8: bytes .size {light.ID8_BYTES}",
+    ):
+        assert wanted in FLAT, wanted
+    assert statement.NONCE_BYTES == statement.PREV_BYTES == cose.KID_BYTES
+    assert (statement.KIND_ENROLL, statement.KIND_REPORT) == (1, 2)
+
+
+def test_the_text_says_the_limits_of_the_code() -> None:
+    text = re.sub(r"\s+", " ", TEXT)
+    assert statement.MESSAGE_BYTES_MAX == light.SHEET_BYTES_MAX == light.BEACON_BYTES_MAX == BEACON_BYTES_MAX == 1024
+    for wanted in (
+        f"A message is at most **{statement.MESSAGE_BYTES_MAX} bytes**",
+        f"Type `receipts`, at most **{light.SHEET_BYTES_MAX} bytes**",
+        f"Type `beacon`, at most {light.BEACON_BYTES_MAX} bytes",
+        f"at most {light.KEYS_BYTES_MAX} bytes",
+        f"at most {cbor.DEPTH_MAX} levels of nesting below the outermost",
+        f"at most {client.IN_FLIGHT_MAX} without an answer",
+        f"a window of {chains.WINDOW} numbers and {chains.GAPS_MAX} open gaps",
+        f"1 to {statement.NAME_CHARS_MAX} characters",
+        f"up to {statement.UNIT_CHARS_MAX} characters and {statement.UNIT_BYTES_MAX} bytes",
+        f"Codes below {verdicts.MALFORMED} may stand in a sheet",
+        f"`{cose._PROTECTED_HEAD.hex(' ')}`",
+    ):
+        assert wanted in text, wanted
+
+
+def test_every_type_of_envelope_and_every_vector_file_is_named() -> None:
+    for envelope_type in ("STATEMENT", "OWNER", "BEACON", "RECEIPTS", "HEADER"):
+        assert f"`{getattr(cose, 'TYPE_' + envelope_type)}`" in TEXT
+    assert {path.name for path in VECTORS.glob("*.json")} == set(
+        re.findall(r"^\| `(\w+\.json)` \|", TEXT, re.MULTILINE)
+    )
+
+
+def test_every_rule_of_the_cddl_is_defined() -> None:
+    defined = set(re.findall(r"^(\w+)\s*=", CDDL, re.MULTILINE))
+    assert defined >= {
+        "envelope",
+        "claims",
+        "enroll",
+        "report",
+        "readings",
+        "message",
+        "beacon",
+        "sheet",
+        "certificate",
+    }
+    members = re.sub(r'"[^"]*"', "", CDDL)
+    used = set(re.findall(r"(?<![\w.#])([A-Za-z]\w*)(?!\w*\s*[:=])", members))
+    assert used - defined <= {"bytes", "bstr", "tstr", "any", "size", "cbor"}
