@@ -1,0 +1,70 @@
+"""The README as one run of real programs, which several tests look at."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.docs.transcript import INTERRUPT, Mismatch, Session, blocks, steps
+from tests.parts import ROOT, free_port
+
+GOLDEN = ROOT / "README.md"
+
+
+class Run(NamedTuple):
+    """What became of the README: the first difference ("" for none), and the API's answers while the network ran."""
+
+    mismatch: str
+    answers: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def readme_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("readme")
+    http_port, mqtt_port = free_port(), free_port()
+    ports = f"parameters.toml --mqtt-port {mqtt_port} --http-port {http_port}"
+    session = Session(folder, {"--parameters parameters.toml": f"--parameters {ports}"})
+    typed = [step for block in blocks(GOLDEN.read_text(), "console") for step in steps(block)]
+    answers: dict[str, Any] = {}
+    try:
+        for step in typed:
+            if step.typed == INTERRUPT and not answers:
+                answers = dict(_answers(http_port))
+            session.perform(step)
+    except Mismatch as error:
+        return Run(str(error), answers)
+    finally:
+        session.close()
+    return Run("", answers)
+
+
+def _answers(port: int) -> Iterator[tuple[str, Any]]:
+    """Every GET route of the API, asked about the one device, its owner and a closed epoch."""
+    device = _get(port, "/api/v1/devices")["devices"][0]
+    values = {"{n}": "1"}
+    for route in get_routes():
+        kind = route.removeprefix("/api/v1/").split("/")[0]
+        values["{id}"] = device["owner"] if kind == "owners" else device["device"]
+        path = route
+        for name, value in values.items():
+            path = path.replace(name, value)
+        yield route, _get(port, path)
+
+
+def get_routes() -> list[str]:
+    from tests.docs.routes import routes
+
+    return [path for method, path in routes() if method == "GET" and path.startswith("/api/")]
+
+
+def _get(port: int, path: str) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT

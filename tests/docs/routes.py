@@ -1,0 +1,16 @@
+"""Routes of the web application, as it declares them."""
+
+from typing import Any
+
+from coordinator.web.app import make_app
+
+
+def routes() -> list[tuple[str, str]]:
+    """(method, path) of every route, GET without its HEAD."""
+    nothing: Any = None
+    found = []
+    for resource in make_app(nothing, nothing).router.resources():
+        for route in resource:
+            if route.method != "HEAD":
+                found.append((route.method, resource.canonical))
+    return sorted(found, key=lambda one: (one[1], one[0]))

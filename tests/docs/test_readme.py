@@ -1,0 +1,26 @@
+"""The README, typed line by line into real programs."""
+
+import re
+from pathlib import Path
+
+from tests.docs.conftest import GOLDEN, Run
+from tests.docs.transcript import blocks, shape, steps
+
+
+def test_the_readme_does_what_it_says(readme_run: Run) -> None:
+    assert readme_run.mismatch == ""
+
+
+def test_every_make_target_of_the_readme_exists(root: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"make ([a-z]+)`", GOLDEN.read_text()))
+    named |= {
+        line.split()[2] for block in blocks(GOLDEN.read_text(), "text") for line in block.splitlines() if "make" in line
+    }
+    assert {"demo", "test", "setup"} <= named <= targets
+
+
+def test_the_transcript_is_parsed_as_it_is_meant() -> None:
+    block = "$ cat > x <<'END'\n$ 1\nEND\n$ one\nseen\n...\n^C\n"
+    assert steps(block) == [("cat > x <<'END'\n$ 1\nEND", []), ("one", ["seen", "..."]), ("^C", [])]
+    assert shape("0123456789abcdef0123456789abcdef paid 10.500000000 at 8") == "<id> paid 9 at 9"
