@@ -23,7 +23,8 @@ from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import Explanation, PayoutView
 from coordinator.store.folders import FolderArchive
 from coordinator.store.home import Home
-from coordinator.store.queries import Live, Queries
+from coordinator.store.queries import Queries
+from coordinator.store.reads import Live
 from coordinator.store.stores import Stores
 from device_client.core.cose import unwrap
 from device_client.core.light import parse_beacon

@@ -20,6 +20,7 @@ from .children import Child, host_child, micropython_child, micropython_path
 from .setting import FARM_KEYS, Options, Setting
 
 PAGE = 500
+WATCH_S = 1.0
 
 
 class Scenario:
@@ -132,7 +133,7 @@ class Scenario:
     async def _watch(self, watch: Any) -> None:
         while True:
             await watch(self)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(WATCH_S)
 
     async def _post(self, message: bytes) -> str:
         """Hand in a message by HTTP, as anybody can; the name of the verdict."""

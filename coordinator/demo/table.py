@@ -53,7 +53,7 @@ class Board:
         for name in ("cheat", "what it does", "sent", "refused", "why", "paid", "honest twin"):
             tried.add_column(name, justify="right" if name in ("sent", "refused", "paid", "honest twin") else "left")
         for cheat in report["cheats"]:
-            reasons = ", ".join([*cheat["reasons"], *cheat["flags"]])
+            reasons = ", ".join(dict.fromkeys([*cheat["reasons"], *cheat["flags"]]))
             tried.add_row(
                 cheat["kind"],
                 HOW[cheat["kind"]],

@@ -1,0 +1,108 @@
+"""Reads of devices: who they are, how they stand, when they were there, what they measured."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from coordinator.engine import wire
+from coordinator.kernel.chains import Chain
+from coordinator.kernel.views import DeviceView, PayoutView, PresenceView, ReadingView
+from coordinator.kernel.windows import marks
+from coordinator.modules.identity import QUARANTINED
+from device_client.core import verdicts
+
+from .reads import Reads
+from .schema import INTAKE, table_of
+
+
+class DeviceQueries(Reads):
+    async def devices(self, after: bytes, limit: int) -> list[DeviceView]:
+        table = table_of("identity", "devices")
+        rows = await self._rows(
+            "identity", sa.select(table).where(table.c.device > after).order_by(table.c.device).limit(limit)
+        )
+        return await self._device_views(rows)
+
+    async def device(self, device: bytes) -> DeviceView | None:
+        table = table_of("identity", "devices")
+        views = await self._device_views(await self._rows("identity", sa.select(table).where(table.c.device == device)))
+        return views[0] if views else None
+
+    async def _device_views(self, rows: Sequence[Any]) -> list[DeviceView]:
+        ids = [row.device for row in rows]
+        chains, payouts = table_of("identity", "chains"), table_of("rewards", "payouts")
+        withheld, proofs = table_of("rewards", "withheld"), table_of("identity", "quarantines")
+        gaps: dict[bytes, int] = {}
+        for row in await self._rows("identity", sa.select(chains).where(chains.c.device.in_(ids))):
+            gaps[row.device] = gaps.get(row.device, 0) + Chain.unpack(*row[2:]).missing
+        paid_sum = sa.select(payouts.c.device, sa.func.sum(payouts.c.paid)).group_by(payouts.c.device)
+        paid = await self._pairs("rewards", paid_sum.where(payouts.c.device.in_(ids)))
+        held = await self._pairs("rewards", sa.select(withheld).where(withheld.c.device.in_(ids)))
+        reasons = await self._pairs(
+            "identity", sa.select(proofs.c.device, proofs.c.code).where(proofs.c.device.in_(ids))
+        )
+        epoch = self._calendar.epoch_of(max(0, self._live().beacon))
+        return [
+            DeviceView(
+                device=row.device,
+                owner=row.owner,
+                standing=self._standing(row, epoch),
+                reason=_why(reasons.get(row.device)),
+                enrolled_slot=row.enrolled_slot,
+                last_slot=row.last_slot if row.statements else -1,
+                interval_s=row.interval_s,
+                readings_public=bool(row.readings_public),
+                channels=[(name, unit, exponent) for name, unit, exponent in wire.decoded(row.channels)],
+                statements=row.statements,
+                gaps=gaps.get(row.device, 0),
+                paid=paid.get(row.device, 0),
+                withheld=held.get(row.device, 0),
+            )
+            for row in rows
+        ]
+
+    async def _pairs(self, store: str, statement: Any) -> dict[bytes, int]:
+        return {row[0]: row[1] for row in await self._rows(store, statement)}
+
+    def _standing(self, row: Any, epoch: int) -> str:
+        if row.standing == QUARANTINED:
+            return "quarantined"
+        age = epoch - self._calendar.epoch_of(row.enrolled_slot)
+        return "vetting" if age < self._genesis.parameters.integer("reward_vetting_epochs") else "active"
+
+    async def device_payouts(self, device: bytes, limit: int) -> list[PayoutView]:
+        table = table_of("rewards", "payouts")
+        statement = sa.select(table).where(table.c.device == device).order_by(table.c.epoch.desc()).limit(limit)
+        return [PayoutView(*row[1:]) for row in await self._rows("rewards", statement)]
+
+    async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
+        closed, running = table_of("presence", "presence"), table_of("presence", "windows")
+        declared = await self.device(device)
+        if declared is None:
+            return []
+        windows = self._calendar.windows(declared.interval_s)
+        statement = sa.select(running).where(running.c.device == device).order_by(running.c.epoch.desc())
+        views = [PresenceView(row.epoch, marks(row.bitmap), windows) for row in await self._rows("presence", statement)]
+        statement = sa.select(closed).where(closed.c.device == device).order_by(closed.c.epoch.desc()).limit(limit)
+        views += [
+            PresenceView(row.epoch, row.windows_present, row.windows) for row in await self._rows("presence", statement)
+        ]
+        return views[:limit]
+
+    async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
+        table = table_of(INTAKE, "readings")
+        statement = (
+            sa.select(table)
+            .where(table.c.device == device, table.c.slot > after_slot)
+            .order_by(table.c.slot, table.c.boot, table.c.seq, table.c.dt_ms)
+            .limit(limit)
+        )
+        return [
+            ReadingView(row.slot, row.boot, row.seq, row.dt_ms, wire.decoded(row.row))
+            for row in await self._rows(INTAKE, statement)
+        ]
+
+
+def _why(code: int | None) -> str:
+    return verdicts.name(code) if code is not None else ""

@@ -1,0 +1,95 @@
+"""Reads of money: owners, epochs and payouts."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from coordinator.kernel.views import EpochView, OwnerEpochView, OwnerView, PayoutView
+from coordinator.modules.rewards import emission_of
+
+from .device_queries import DeviceQueries
+from .schema import table_of
+
+
+class MoneyQueries(DeviceQueries):
+    async def owners(self, limit: int) -> list[OwnerView]:
+        table = table_of("rewards", "payouts")
+        paid = sa.func.sum(table.c.paid)
+        rows = await self._rows(
+            "rewards", sa.select(table.c.owner, paid).group_by(table.c.owner).order_by(paid.desc()).limit(limit)
+        )
+        found = [await self.owner(row[0]) for row in rows]
+        return [view for view in found if view is not None]
+
+    async def owner(self, account: bytes) -> OwnerView | None:
+        accounts, devices = table_of("identity", "accounts"), table_of("identity", "devices")
+        if await self._one("identity", sa.select(accounts).where(accounts.c.account == account)) is None:
+            return None
+        rows = await self._rows("identity", sa.select(devices).where(devices.c.owner == account).limit(1000))
+        views = await self._device_views(sorted(rows, key=lambda row: bytes(row.device)))
+        balances, caps = table_of("ledger", "balances"), table_of("rewards", "caps")
+        balance = await self._one(
+            "ledger", sa.select(balances.c.balance).where(balances.c.kind == 2, balances.c.holder == account)
+        )
+        capped = await self._rows(
+            "rewards", sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch)
+        )
+        payouts = table_of("rewards", "payouts")
+        paid = await self._one("rewards", sa.select(sa.func.sum(payouts.c.paid)).where(payouts.c.owner == account))
+        return OwnerView(
+            account=account,
+            devices=views,
+            balance=balance[0] if balance else 0,
+            paid=(paid[0] if paid else 0) or 0,
+            withheld=sum(view.withheld for view in views),
+            capped_epochs=[row[0] for row in capped],
+        )
+
+    async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
+        table = table_of("rewards", "payouts")
+        names = ("paid", "presence", "sensing", "owner_cap", "withheld", "released")
+        statement = sa.select(table.c.epoch, *(sa.func.sum(table.c[name]) for name in names), sa.func.count())
+        statement = statement.where(table.c.owner == account)
+        if before is not None:
+            statement = statement.where(table.c.epoch < before)
+        statement = statement.group_by(table.c.epoch).order_by(table.c.epoch.desc()).limit(limit)
+        return [OwnerEpochView(*row) for row in await self._rows("rewards", statement)]
+
+    # EPOCHS
+
+    async def epochs(self, before: int | None, limit: int) -> list[EpochView]:
+        running = self._calendar.epoch_of(max(0, self._live().beacon))
+        top = running if before is None else min(running, before - 1)
+        bottom = max(0, top - limit + 1)
+        table = table_of("rewards", "epochs")
+        rows = await self._rows("rewards", sa.select(table).where(table.c.epoch.between(bottom, top)))
+        closed = {row.epoch: row for row in rows}
+        return [self._epoch_view(number, closed.get(number)) for number in range(top, bottom - 1, -1)]
+
+    async def epoch(self, number: int) -> EpochView | None:
+        if not 0 <= number <= self._calendar.epoch_of(max(0, self._live().beacon)):
+            return None
+        table = table_of("rewards", "epochs")
+        return self._epoch_view(number, await self._one("rewards", sa.select(table).where(table.c.epoch == number)))
+
+    def _epoch_view(self, number: int, row: Any) -> EpochView:
+        parameters = self._genesis.parameters
+        budget, halving = parameters.integer("reward_budget"), parameters.integer("reward_halving_epochs")
+        return EpochView(
+            number=number,
+            first_slot=self._calendar.first_slot(number),
+            last_slot=self._calendar.last_slot(number),
+            closed=row is not None,
+            batch=row.batch if row is not None else -1,
+            header=self._header_id(row.batch) if row is not None else b"",
+            emission=row.emission if row is not None else emission_of(number, budget, halving),
+            paid=row.paid if row is not None else 0,
+            treasury=row.treasury if row is not None else 0,
+            devices=row.devices if row is not None else 0,
+        )
+
+    async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
+        table = table_of("rewards", "payouts")
+        statement = sa.select(table).where(table.c.epoch == epoch, table.c.device > after)
+        rows = await self._rows("rewards", statement.order_by(table.c.device).limit(limit))
+        return [PayoutView(*row[1:]) for row in rows]

@@ -1,0 +1,45 @@
+"""What all reads share: the stores, the network's calendar, and how far the network is."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from coordinator.engine import wire
+from coordinator.engine.genesis import Genesis
+from coordinator.engine.header import HEADER_FILE
+from device_client.core import cose
+
+from .home import Home
+from .stores import Stores
+
+
+class Live(NamedTuple):
+    """What only the beacons tell: how far the network is."""
+
+    beacon: int
+    beacon_time: int
+    reasons: dict[str, int]
+
+
+class Reads:
+    """One data directory, read-only."""
+
+    def __init__(self, stores: Stores, home: Home, genesis: Genesis, live: Callable[[], Live]) -> None:
+        self._stores = stores
+        self._genesis = genesis
+        self._calendar = genesis.parameters.calendar
+        self._live = live
+        self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
+
+    async def _rows(self, store: str, statement: Any) -> Sequence[Any]:
+        async with self._stores.connect(store) as connection:
+            return list((await connection.execute(statement)).all())
+
+    async def _one(self, store: str, statement: Any) -> Any:
+        rows = await self._rows(store, statement.limit(1))
+        return rows[0] if rows else None
+
+
+def _header_id(home: Home, genesis: bytes, batch: int) -> bytes:
+    data = (home.batches / str(batch) / HEADER_FILE).read_bytes()
+    return wire.envelope(data, cose.TYPE_HEADER, genesis).id
