@@ -19,7 +19,8 @@ from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.parameters import ParameterError
-from coordinator.service import Fault, Service, running
+from coordinator.recovery import Fault
+from coordinator.service import Service, running
 from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
 from coordinator.store.home import Home, HomeInUse
 from device_client.core import cose
