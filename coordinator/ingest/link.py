@@ -60,8 +60,9 @@ class BrokerLink:
         async with client:
             await client.subscribe(f"edgetally/{self._network}/+/+/up", qos=0)
             self._client = client
-            for topic, payload in self._retained.items():
-                await client.publish(topic, payload, qos=1, retain=True)
+            # A beacon may come meanwhile: of each topic the newest is published, and nothing iterates over the dict.
+            for topic in list(self._retained):
+                await client.publish(topic, self._retained[topic], qos=1, retain=True)
             self.connected.set()
             async for message in client.messages:
                 device = topic_device(self._network, message.topic.value)
