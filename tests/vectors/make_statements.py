@@ -43,7 +43,9 @@ def enroll(channels: list[object] = CHANNELS) -> Case:
 
 
 def cases() -> list[tuple[str, Case]]:
-    sixteen: list[object] = [["abcdefghijklmnopqrstuvw_", "\u00b5" * 4 + "unit", (-1) ** index * 12] for index in range(16)]
+    sixteen: list[object] = [
+        ["abcdefghijklmnopqrstuvw_", "\u00b5" * 4 + "unit", (-1) ** index * 12] for index in range(16)
+    ]
     last = Case(Statement(NONCE, U32_MAX, U32_MAX, KIND_ENROLL, U32_MAX, PREV, enroll_body([])))
     return [
         ("enroll", enroll()),
