@@ -4,21 +4,17 @@ import os
 
 import pytest
 
-SEEDS = range(12)
+SEEDS = {"seed": range(8), "header_seed": range(4)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "seed" in metafunc.fixturenames:
-        only = os.environ.get("EDGETALLY_SIM_SEED")
-        metafunc.parametrize("seed", [int(only)] if only else SEEDS)
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.failed and "seed" in dict(report.user_properties):
-        print(f"\nreplay with EDGETALLY_SIM_SEED={dict(report.user_properties)['seed']}")
+    only = os.environ.get("EDGETALLY_SIM_SEED")
+    for name, seeds in SEEDS.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, [int(only)] if only else seeds)
 
 
 @pytest.fixture(autouse=True)
 def _name_the_seed(request: pytest.FixtureRequest) -> None:
-    if "seed" in request.fixturenames:
-        request.node.user_properties.append(("seed", request.getfixturevalue("seed")))
+    for name in SEEDS.keys() & set(request.fixturenames):
+        print(f"replay with EDGETALLY_SIM_SEED={request.getfixturevalue(name)}")  # pytest shows it when the test fails

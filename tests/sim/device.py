@@ -26,6 +26,11 @@ def wavering(random: Random) -> list[int]:
     return [random.randint(2000, 2100)]
 
 
+def restless(random: Random) -> list[int]:
+    """Now and then stuck for a while, now and then beyond a step that a room can make."""
+    return [random.choice([2000, 2000, 2000, 2000, 2100, 5000])]
+
+
 def stuck(_random: Random) -> list[int]:
     return [2100]
 

@@ -6,6 +6,7 @@ else.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -61,6 +62,7 @@ class Network:
         faults: Faults = CALM,
         parameters: Mapping[str, object] | None = None,
         arrival: int = 0,
+        seal_lag_ms: int = 0,
     ) -> None:
         self.seed = seed
         self.faults = faults
@@ -76,6 +78,7 @@ class Network:
         self.genesis = found_network(self.home, folder / "root.key", "sim", values, self.random("found").randbytes)
         self._luck = self.random("coordinator")
         self._arrival = self.random(f"arrival {arrival}")
+        self._seal_lag_ms = seal_lag_ms  # how long after a beacon its batch is sealed; statements come in between
         self._beacon_ms = self.genesis.parameters.integer("beacon_interval_s") * 1000
         self.node = Node(self.home, {}, {}, QUOTA)
 
@@ -115,6 +118,8 @@ class Network:
         try:
             if self.now_ms % self._beacon_ms == 0:
                 self._beacon()
+            if self.now_ms % self._beacon_ms == self._seal_lag_ms:
+                self._seal()
             for device in self.devices:
                 for beacon in device.air.arrived(self.now_ms):
                     device.hear(beacon)
@@ -122,7 +127,7 @@ class Network:
                     device.up.send(message, self.now_ms, self.faults)
             self._receive()
         except Died:
-            self.restart()
+            self._restart()
         for device in self.devices:
             for bundle in device.down.arrived(self.now_ms):
                 for sheet in bundle:
@@ -135,9 +140,15 @@ class Network:
         if self._luck.random() < self.faults.crash:
             raise Died
 
-    def restart(self) -> None:
-        """A new process on the same folder, behind a write that was cut short."""
-        self.deaths += 1
+    def _restart(self) -> None:
+        while True:
+            self.deaths += 1
+            with suppress(Died):
+                self._start_again()
+                return
+
+    def _start_again(self) -> None:
+        """A new process on the same folder, behind writes that were cut short."""
         for log in (*self.home.intake.glob("*.log"), self.home.beacons):
             with log.open("ab") as file:
                 file.write(self._luck.randbytes(self._luck.randint(0, 3)))
@@ -150,7 +161,8 @@ class Network:
         self._may_die()
         self.node.beacon(1_700_000_000 + self.now_ms // 1000)
         self._may_die()
-        self._seal()
+        if not self._seal_lag_ms:
+            self._seal()
         self._publish()
 
     def _seal(self) -> None:
