@@ -174,6 +174,10 @@ class Intake:
                 raise Refused(verdicts.UNKNOWN_DEVICE)
         except Refused as refused:
             return refused.code
+        chain = self._touched(device, claims.boot, slot, group)
+        # What was counted is answered as counted, however long ago it was signed.
+        if chain.place(claims.seq, candidate.signed.id[:ID8], claims.prev[:ID8]) is Place.SEEN:
+            return verdicts.DUPLICATE
         quoted = self._beacons.number_of(claims.nonce)
         if quoted < 0:
             return verdicts.UNKNOWN_BEACON
@@ -181,14 +185,11 @@ class Intake:
             return verdicts.STALE_BEACON
         if self._is_forgotten(device, claims.boot):
             return verdicts.OUT_OF_WINDOW
-        chain = self._touched(device, claims.boot, slot, group)
         place = chain.add(claims.seq, candidate.signed.id[:ID8], claims.prev[:ID8])
         if place is Place.FORK:
             self._registry.suspect(device)
             group.suspects.append(device)
             return verdicts.FORK
-        if place is Place.SEEN:
-            return verdicts.DUPLICATE
         if place is Place.OUT_OF_WINDOW:
             return verdicts.OUT_OF_WINDOW
         if enrols:

@@ -22,6 +22,7 @@ IN_FLIGHT_MAX = 63
 READINGS_BYTES_MAX = statement.MESSAGE_BYTES_MAX - 256  # a report's envelope, its salt and all heads take less
 RETRY_CAP_MS = 300_000
 ENROLL_AGAIN_MS = 60_000
+UNANSWERED_MAX = 3
 
 
 class Config:
@@ -111,6 +112,7 @@ class Client:
         self._reported_ms = now_ms
         self._sampled_ms = now_ms
         self._enroll_ms = now_ms
+        self._unanswered = 0  # given up in a row
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
         self.boot = outbox.begin_boot()
         for pending in outbox.pending:
@@ -174,6 +176,7 @@ class Client:
                 self._count("malformed")
                 continue
             self._count("receipts_verified")
+            self._unanswered = 0
             if pending.kind == statement.KIND_ENROLL:
                 self._take_enrolment(code)
             self.outbox.settle(pending, code)
@@ -226,9 +229,10 @@ class Client:
         """Messages to publish now, all of them durable in the outbox. What cannot be made durable is not sent."""
         try:
             if self.beacon is not None:
-                if not self.outbox.enrolled:
+                # A coordinator that answers nothing any more may have lost this device: it may enrol again.
+                if not self.outbox.enrolled or self._unanswered >= UNANSWERED_MAX:
                     self._enroll(now_ms)
-                elif self._report_due(now_ms):
+                if self.outbox.enrolled and self._report_due(now_ms):
                     self._report(now_ms)
             return self._to_send(now_ms) if self.online else []
         except OSError:
@@ -254,6 +258,7 @@ class Client:
         if self.enroll_refused and now_ms - self._enroll_ms < ENROLL_AGAIN_MS:
             return
         self._enroll_ms = now_ms
+        self._unanswered = 0
         config = self.config
         body: "list[object]" = [
             config.public_key,
@@ -307,6 +312,7 @@ class Client:
     def _to_send(self, now_ms: int) -> "list[tuple[str, bytes]]":
         """The newest statement first, then the backlog oldest first; at most IN_FLIGHT_MAX without an answer."""
         waiting = self.outbox.pending
+        number = self.beacon.number if self.beacon is not None else -1
         in_flight = 0
         due = []
         for pending in waiting:
@@ -320,13 +326,18 @@ class Client:
         for pending in due:
             if in_flight >= IN_FLIGHT_MAX:
                 break
-            if pending.attempts >= self.config.attempts_max:
+            if pending.tries >= self.config.attempts_max:
                 self._count("gave_up")
+                self._unanswered += 1
                 self.outbox.settle(pending, verdicts.GAVE_UP)
                 continue
             messages.append((self.up_topic, self.outbox.message(pending)))
             delay_ms = min(RETRY_CAP_MS, self.config.retry_ms << min(pending.attempts, 10))
             pending.due_ms = now_ms + delay_ms + delay_ms * self._random(1)[0] // 512
             pending.attempts += 1
+            # A coordinator that is down sends no beacons: only attempts that it could have answered count.
+            if pending.tried_beacon != number:
+                pending.tried_beacon = number
+                pending.tries += 1
             in_flight += 1
         return messages

@@ -39,7 +39,8 @@ COMPACT_BYTES_MIN = 16384
 
 
 class Pending:
-    """One statement without a receipt. `at`, `length`: its message in the log; `due_ms`: when to send it (again)."""
+    """One statement without a receipt. `at`, `length`: its message in the log; `due_ms`: when to send it (again);
+    `tries`: attempts under different beacons, the newest of them `tried_beacon`."""
 
     def __init__(self, boot: int, seq: int, id8: bytes, kind: int, at: int, length: int) -> None:
         self.boot = boot
@@ -49,6 +50,8 @@ class Pending:
         self.at = at
         self.length = length
         self.attempts = 0
+        self.tries = 0
+        self.tried_beacon = -1
         self.due_ms = 0
 
 
@@ -140,6 +143,10 @@ class Outbox:
         pending = Pending(self.boot, seq, statement_id[:8], kind, at + _STATEMENT_HEAD, len(message))
         self._hold(pending)
         return pending
+
+    def limit(self, records_max: int) -> None:
+        """Hold no more statements than these from now on: for a device whose memory runs low."""
+        self._records_max = min(self._records_max, records_max)
 
     def find(self, boot: int, seq: int, id8: bytes) -> "Pending | None":
         pending = self._index.get((boot, seq))

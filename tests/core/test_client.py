@@ -121,6 +121,7 @@ def test_what_gets_no_answer_is_sent_ever_more_rarely_and_given_up() -> None:
     for _ in range(200_000):
         if at.tick(100):
             times.append(at.now_ms)
+            at.beacon()
         if at.count("gave_up"):
             break
     assert len(times) == 5
@@ -128,6 +129,26 @@ def test_what_gets_no_answer_is_sent_ever_more_rarely_and_given_up() -> None:
     for index, gap in enumerate(gaps):
         assert 1000 << index <= gap <= (1000 << index) * 3 // 2 + 100
     assert at.client.outbox.settled == {verdicts.GAVE_UP: 1} and at.client.outbox.pending == []
+
+
+def test_a_coordinator_that_is_down_costs_no_attempts() -> None:
+    at = Sitting(config=make_config(attempts_max=2, retry_ms=1000, interval_s=10**6))
+    at.beacon()
+    sent = sum(len(at.tick(client.RETRY_CAP_MS * 3 // 2)) for _ in range(30))
+    assert sent == 30 and at.count("gave_up") == 0, "without a newer beacon nobody could have answered"
+    at.beacon()
+    at.tick(client.RETRY_CAP_MS * 3 // 2)
+    at.tick(client.RETRY_CAP_MS * 3 // 2)
+    assert at.count("gave_up") == 1
+
+
+def test_a_device_that_is_answered_no_more_enrols_again_and_goes_on_reporting() -> None:
+    at = Sitting(config=make_config(attempts_max=1, retry_ms=1000))
+    kinds: list[int] = []
+    for _ in range(40):
+        at.beacon()
+        kinds += [said.kind for said, _, _ in at.tick(3000)]
+    assert kinds.count(statement.KIND_ENROLL) >= 1 and kinds.count(statement.KIND_REPORT) > 10
 
 
 def test_back_off_has_a_ceiling() -> None:
