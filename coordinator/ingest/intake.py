@@ -317,9 +317,9 @@ class Intake:
         chain = self._touched(opened.device, opened.boot, opened.held.slot, _Group())
         if chain.add(opened.seq, opened.id[:ID8], opened.prev[:ID8]) is Place.FORK:
             self._registry.suspect(opened.device)
-        if not self._registry.is_enrolled(opened.device):
-            body = wire.claims(wire.envelope(opened.held.envelope, cose.TYPE_STATEMENT, self._genesis).payload).body
-            self._registry.enrol(opened.device, body[0], body[1])
+        claims = wire.claims(wire.envelope(opened.held.envelope, cose.TYPE_STATEMENT, self._genesis).payload)
+        if claims.kind == KIND_ENROLL and not self._registry.is_enrolled(opened.device):
+            self._registry.enrol(opened.device, claims.body[0], claims.body[1])
 
 
 class _Group:

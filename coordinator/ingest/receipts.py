@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from device_client.core import cbor, cose, light
 
-# Envelope, aad-free: tag, headers, lengths and signature around the payload, with room to spare.
-_ENVELOPE_BYTES = 112
-_ROWS_BYTES_MAX = light.SHEET_BYTES_MAX - _ENVELOPE_BYTES - 24
+_ENVELOPE_BYTES = 94  # tag, headers, lengths and signature around a payload of up to 64 KiB
+_PAYLOAD_HEAD_BYTES = 17  # array, incarnation below 2^32, slot below 2^64, and the head of the rows
+_ROWS_BYTES_MAX = light.SHEET_BYTES_MAX - _ENVELOPE_BYTES - _PAYLOAD_HEAD_BYTES
 
 
 class ReceiptRow(NamedTuple):

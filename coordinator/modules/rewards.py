@@ -34,7 +34,8 @@ from coordinator.kernel.tables import I64, ID16, U32, U64, Column, Key, Row, Tab
 # PARAMETERS
 
 PARAMETERS = (
-    Parameter("reward_budget", 1_000 * TOKEN, 0, AMOUNT_MAX // 1000, "base units issued in an epoch"),
+    # At most a million tokens: the emission account then fits 64 bits for 9,223 epochs, and a fault stops it there.
+    Parameter("reward_budget", 1_000 * TOKEN, 0, 1_000_000 * TOKEN, "base units issued in an epoch"),
     Parameter("reward_halving_epochs", 0, 0, 10**9, "the budget halves every so many epochs; 0 is never"),
     Parameter("reward_presence_ppm", 500_000, 0, PPM, "part of the budget for being up; the rest is for measuring"),
     Parameter("reward_owner_cap_ppm", 200_000, 1, PPM, "largest part of the budget that one owner can earn"),
