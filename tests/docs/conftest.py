@@ -1,6 +1,7 @@
 """The README as one run of real programs, which several tests look at."""
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.docs.routes import routes
 from tests.docs.transcript import INTERRUPT, Mismatch, Session, blocks, steps
 from tests.parts import ROOT, free_port
 
-GOLDEN = ROOT / "README.md"
+README = ROOT / "README.md"
 
 
 class Run(NamedTuple):
@@ -27,7 +29,7 @@ def readme_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     http_port, mqtt_port = free_port(), free_port()
     ports = f"parameters.toml --mqtt-port {mqtt_port} --http-port {http_port}"
     session = Session(folder, {"--parameters parameters.toml": f"--parameters {ports}"})
-    typed = [step for block in blocks(GOLDEN.read_text(), "console") for step in steps(block)]
+    typed = [step for block in blocks(README.read_text(), "console") for step in steps(block)]
     answers: dict[str, Any] = {}
     try:
         for step in typed:
@@ -52,17 +54,20 @@ def _answers(port: int) -> Iterator[tuple[str, Any]]:
         for name, value in values.items():
             path = path.replace(name, value)
         yield route, _get(port, path)
+    yield "problem", _get(port, f"/api/v1/devices/{'0' * 32}")
 
 
 def get_routes() -> list[str]:
-    from tests.docs.routes import routes
-
     return [path for method, path in routes() if method == "GET" and path.startswith("/api/")]
 
 
 def _get(port: int, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return json.load(error)
 
 
 @pytest.fixture(scope="session")

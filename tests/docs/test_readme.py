@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.docs.conftest import GOLDEN, Run
+from tests.docs.conftest import README, Run
 from tests.docs.transcript import blocks, shape, steps
 
 
@@ -13,9 +13,9 @@ def test_the_readme_does_what_it_says(readme_run: Run) -> None:
 
 def test_every_make_target_of_the_readme_exists(root: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"make ([a-z]+)`", GOLDEN.read_text()))
+    named = set(re.findall(r"make ([a-z]+)`", README.read_text()))
     named |= {
-        line.split()[2] for block in blocks(GOLDEN.read_text(), "text") for line in block.splitlines() if "make" in line
+        line.split()[2] for block in blocks(README.read_text(), "text") for line in block.splitlines() if "make" in line
     }
     assert {"demo", "test", "setup"} <= named <= targets
 
