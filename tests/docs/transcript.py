@@ -6,7 +6,7 @@ the document always stands for one id of the run, also where it is typed.
 
     $ edgetally up ...        a command that does not end by itself goes on in a terminal of its own
     ^C                        the interrupt key in the terminal of the last command of that block
-    ...                       more lines of the same kind
+    ...                       it goes on; lines may come between those that are shown
 """
 
 import os
@@ -71,6 +71,19 @@ def shape(line: str) -> str:
     return _NUMBER.sub("9", _ID.sub("<id>", line)).rstrip()
 
 
+def in_order(expected: list[str], came: list[str]) -> list[str]:
+    """The first lines that came which look like the expected ones, one behind the other."""
+    found: list[str] = []
+    for line in came:
+        if len(found) < len(expected) and shape(line) == shape(expected[len(found)]):
+            found.append(line)
+    return found
+
+
+def told(typed: str, expected: list[str], came: list[str]) -> str:
+    return "\n".join([f"$ {typed}", "the document says:", *expected, "the program says:", *came])
+
+
 class Terminal:
     """A running program and the lines that it has printed so far."""
 
@@ -93,12 +106,18 @@ class Terminal:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
 
-    def wait_for(self, count: int) -> None:
-        """Until so many lines are there. What has ended, or says nothing for too long, is a mismatch."""
+    def wait_for(self, expected: list[str]) -> list[str]:
+        """The lines that look like the expected ones, in their order, others between them left out. Raises Mismatch
+        when it ends, or takes too long, before they are all there."""
         until = time.monotonic() + LINES_S
-        while len(self.lines) < count:
-            if time.monotonic() > until or (self._process.poll() is not None and not self._reader.is_alive()):
-                raise Mismatch(f"{self._reader.name}: {count} lines expected, came\n" + "\n".join(self.lines))
+        while True:
+            ended = self._process.poll() is not None and not self._reader.is_alive()
+            came = list(self.lines)
+            found = in_order(expected, came)
+            if len(found) == len(expected):
+                return found
+            if ended or time.monotonic() > until:
+                raise Mismatch(told(self._reader.name, expected, came))
             time.sleep(0.05)
 
     def interrupt(self) -> int:
@@ -133,10 +152,6 @@ class Session:
         self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._environment |= {"NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 
-    def id_of(self, written: str) -> str:
-        """The id of this run that an id of the document stands for."""
-        return self._ids[written]
-
     def perform(self, step: Step) -> None:
         """Do one step. Raises Mismatch."""
         if step.typed == INTERRUPT:
@@ -146,8 +161,8 @@ class Session:
         elif step.typed.startswith(ENDLESS):
             terminal = Terminal(self._here(step.typed), self._folder, self._environment)
             self._open.append(terminal)
-            terminal.wait_for(len([line for line in step.seen if line != REST]))
-            self._compare(step, terminal.lines)
+            expected = [line for line in step.seen if line != REST]
+            self._learn(step, expected, terminal.wait_for(expected))
         else:
             until = time.monotonic() + LINES_S
             code, came = self._ran(step)
@@ -180,15 +195,13 @@ class Session:
         return typed
 
     def _compare(self, step: Step, came: list[str]) -> None:
-        expected, rest = step.seen, False
-        if expected and expected[-1] == REST:
-            expected, rest = expected[:-1], True
-        if step.typed.startswith(ENDLESS):
-            came = came[: len(expected)]
-        if list(map(shape, expected)) != list(map(shape, came[: len(expected)] if rest else came)):
-            told = "\n".join(["$ " + step.typed, "the document says:", *expected, "the program says:", *came])
-            raise Mismatch(told)
-        for written, real in zip(expected, came, strict=False):
+        if list(map(shape, step.seen)) != list(map(shape, came)):
+            raise Mismatch(told(step.typed, step.seen, came))
+        self._learn(step, step.seen, came)
+
+    def _learn(self, step: Step, expected: list[str], came: list[str]) -> None:
+        """Which id of this run each id of the document stands for."""
+        for written, real in zip(expected, came, strict=True):
             for one, other in zip(_ID.findall(written), _ID.findall(real), strict=True):
                 if self._ids.setdefault(one, other) != other:
                     raise Mismatch(f"$ {step.typed}\n{one} stands for {self._ids[one]} elsewhere, here for {other}")
