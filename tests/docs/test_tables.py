@@ -12,6 +12,7 @@ from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.postings import ACCOUNT_KINDS, CODES
 from coordinator.modules import DECLARED, sensing
 from coordinator.settings import Settings, _accepted
+from coordinator.store.home import Home
 from coordinator.web.problems import HTTP_CODES, TITLES
 from device_client.core import verdicts
 from tests.docs import example
@@ -110,6 +111,14 @@ def test_amounts_in_the_worked_example(root: Path) -> None:
     given |= {tokens(int(row[3])) for row in example.closed().records["caps"]}
     assert prose and prose <= given
     assert sum(one.amount for one, _ in example.postings()) == 1_000 * 10**9
+
+
+def test_every_path_of_the_data_directory_is_told(root: Path) -> None:
+    text = (root / "docs/concepts/data.md").read_text()
+    told = set(re.findall(r"^\| `([\w./]+?)/?(?:<n>[^`]*)?` ", text, re.MULTILINE))
+    home = Home(Path("data"))
+    paths = {value for value in vars(home).values() if isinstance(value, Path)} - {home.root, home.private}
+    assert {str(path.relative_to("data")) for path in paths} <= told
 
 
 def test_numbers_in_time() -> None:
