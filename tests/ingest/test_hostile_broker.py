@@ -53,6 +53,7 @@ def talk(scene: Scene, *sent: bytes, check: Callable[[], object] | None = None) 
 
 
 REFUSED = b"\x20\x02\x00\x05"  # CONNACK: not authorized
+ACCEPTED = b"\x20\x02\x00\x00"
 
 
 @pytest.fixture
@@ -217,22 +218,23 @@ def test_packets_that_are_none(scene: Scene, hand: Hand) -> None:
     ten_megabytes = b"\x30" + b"\x80\x80\x80\x05"
     before_connect = {
         "a client id of 64 KB": ("oversized", packet(0x10, field(b"MQTT") + b"\x04\xc2\x00\x1e" + field(bytes(65535)))),
-        "HTTP": ("malformed", b"GET / HTTP/1.1\r\nHost: broker\r\n\r\n"),
-        "TLS": ("malformed", bytes.fromhex("160301010001") + bytes(64)),
+        "HTTP": ("oversized", b"GET / HTTP/1.1\r\nHost: broker\r\n\r\n"),
         "another protocol": ("malformed", packet(0x10, field(b"MQIsdp") + b"\x03\xc2\x00\x1e" + field(device))),
     }
     for reason, sent in before_connect.values():
         talk(scene, sent, check=scene.counted(reason, 1))
-    counted = scene.counted("malformed", 3)
-    for length in (1, 5, len(opening) - 1):
-        talk(scene, opening[:length], check=lambda: None)
+    # Half a CONNECT is one as long as the other half may come; it is counted when the connection ends.
+    halves = (opening[:1], opening[:5], opening[:-1], bytes.fromhex("160301010001") + bytes(64))
+    counted = scene.counted("malformed", len(halves))
+    for half in halves:
+        talk(scene, half, check=lambda: None)
     counted()
     counted = scene.counted("oversized", 2)
-    assert talk(scene, opening, ten_megabytes + b"\x00" * 1000) == b"\x20\x02\x00\x00"
-    assert talk(scene, opening, packet(0x30, field(hand.up.encode()) + bytes(8193))) == b"\x20\x02\x00\x00"
+    assert talk(scene, opening, ten_megabytes + b"\x00" * 1000).startswith(ACCEPTED)
+    assert talk(scene, opening, packet(0x30, field(hand.up.encode()) + bytes(8193))).startswith(ACCEPTED)
     counted()
     talk(scene, opening, packet(0xF0, b""))  # a reserved type ends the connection
-    talk(scene, opening, b"\x30\xff\xff\xff\xff\xff")  # a length that never ends
+    talk(scene, opening, b"\x30\xff\xff\xff\xff\xff", check=lambda: None)  # a length that never ends
 
 
 def test_many_half_open_connections_leave_room(scene: Scene, hand: Hand) -> None:
