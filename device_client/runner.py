@@ -125,6 +125,10 @@ class Runner:
         async with connection:
             await connection.subscribe([(topic, 1) for topic in (client.keys_topic, client.down_topic)])
             await connection.subscribe(client.beacon_topic, qos=1)
+            # `wait_for` of Python 3.11, inside aiomqtt, forgets a cancellation that comes together with its result.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             client.connected(now_ms())
             self.online = True
             self._attempt = 0

@@ -64,6 +64,10 @@ class BrokerLink:
             for topic in list(self._retained):
                 await client.publish(topic, self._retained[topic], qos=1, retain=True)
             self.connected.set()
+            # `wait_for` of Python 3.11, inside aiomqtt, forgets a cancellation that comes together with its result.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             async for message in client.messages:
                 device = topic_device(self._network, message.topic.value)
                 if device is None or not isinstance(message.payload, bytes):
