@@ -112,6 +112,8 @@ class Service:
                 self.node.adopt(batch)
             self._unapplied = None
             await self._count()
+            for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
+                log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
     async def _sealed(self) -> SealedBatch | None:
         try:

@@ -52,5 +52,6 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
     def absent() -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
-    for name in ("init", "up", "verify", "explain", "payouts", "demo"):
-        app.command(name, help="Needs: pip install 'edgetally[coordinator]'")(absent)
+    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+    for name in ("init", "owner", "token", "up", "verify", "explain", "payouts", "demo"):
+        app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

@@ -133,6 +133,8 @@ def explain(
         raise fail(f"{device!r} is not a device id: 32 lower-case hex digits")
 
     async def look(queries: Queries) -> Explanation | None:
+        if epoch is not None and await queries.epoch(epoch) is None:
+            raise fail(f"epoch {epoch} has not begun; the running one is {(await queries.network()).epoch}")
         return await queries.explain(wanted, epoch)
 
     found = asyncio.run(_with_queries(data_dir, look))
@@ -154,6 +156,9 @@ def payouts(
     data_dir: DATA_DIR = Path("data"),
 ) -> None:
     """What is owed to whom for one epoch."""
+
+    if as_csv and as_json:
+        raise fail("--csv and --json: choose one")
 
     async def look(queries: Queries) -> list[PayoutView] | None:
         view = await queries.epoch(epoch)

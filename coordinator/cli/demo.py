@@ -45,6 +45,7 @@ def demo(
     options = Options(devices, epochs, epoch_seconds, beacon_seconds, chosen, port, _free_port())
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=False)],
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     print(f"page  http://127.0.0.1:{port}/", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from amqtt.errors import BrokerError
 from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
+from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
 from coordinator.recovery import Fault
 from coordinator.service import Service, running
@@ -31,6 +32,7 @@ from . import EXIT_FAULT, fail
 
 CONFIG = Annotated[Path, typer.Option("--config", help="The network's network.toml.")]
 DEFAULT_CONFIG = Path("network.toml")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def register(app: typer.Typer) -> None:
@@ -52,8 +54,8 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the new network.")],
     name: Annotated[str, typer.Option(help="Name of the network: lower-case letters, digits, dashes.")] = "edgetally",
     parameters: Annotated[Path | None, typer.Option(help="TOML file with parameters other than the defaults.")] = None,
-    mqtt_port: Annotated[int, typer.Option(min=1, max=65535)] = 1883,
-    http_port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    mqtt_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the broker, for network.toml.")] = 1883,
+    http_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page, for network.toml.")] = 8080,
 ) -> None:
     """Found a network: network.toml, the root key (move it offline), and the coordinator key that it certifies."""
     if not re.fullmatch(NAME_PATTERN, name):
@@ -62,11 +64,12 @@ def init(
     if parameters is not None:
         try:
             values = tomllib.loads(parameters.read_text())
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise fail(f"{parameters}: {error.strerror}") from None
+        except ValueError as error:
             raise fail(f"{parameters}: {error}") from None
     home, root_key = Home(folder / "data"), folder / "root.key"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         genesis = found_network(home, root_key, name, values, secrets.token_bytes)
     except FileExistsError as error:
         raise fail(f"{error}; choose another folder") from None
@@ -78,6 +81,10 @@ def init(
     typer.echo(f"genesis   {genesis.hash.hex()}")
     typer.echo(f"settings  {folder / 'network.toml'}")
     typer.echo(f"root key  {root_key}   move it offline: it replaces every other key, and is not needed to run")
+    cap_ppm = genesis.parameters.integer("reward_owner_cap_ppm")
+    if cap_ppm < PPM:
+        text = "one owner earns at most {:g} % of an epoch, what is beyond goes to the treasury"
+        typer.echo(f"cap       {text.format(cap_ppm / 10_000)} (reward_owner_cap_ppm)")
     typer.echo(f"next      edgetally owner new {folder / 'alice.key'}")
 
 
@@ -110,6 +117,9 @@ def token_new(
     settings, home, genesis = opened(config)
     token = issue_token(home, genesis, _owner_key(owner), devices, last_epoch, secrets.token_bytes)
     interval_s = genesis.parameters.calendar.beacon_interval_s
+    if settings.broker.host in LOOPBACK and host not in LOOPBACK:
+        text = f"{config}: broker.host is {settings.broker.host}, so devices elsewhere cannot reach {host}"
+        typer.echo(f"edgetally: warning: {text}; set it to 0.0.0.0", err=True)
     given = Provisioning(
         genesis.name, genesis.hash, genesis.root_key, token.seed, host, settings.broker.port, interval_s
     )

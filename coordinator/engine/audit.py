@@ -66,7 +66,8 @@ class Auditor:
         self._frontier = merkle.Frontier()
         self._device_spacing: list[float] = []
         self._last: dict[bytes, tuple[int, int, int]] = {}  # device -> boot, quoted, uptime
-        self._by_log_size: dict[int, list[light.Beacon]] = {}
+        self._roots: list[bytes] = []  # of the log, by size
+        self._waiting: dict[int, list[light.Beacon]] = {}  # beacons that name a size not reached yet
         self._statements = 0
         self._epochs: list[Row] = []
 
@@ -74,7 +75,8 @@ class Auditor:
         """Verify everything. Raises Wrong."""
         genesis = self._genesis(expected_genesis)
         self._keys(genesis)
-        self._read_beacons(genesis)
+        self._beacons = BeaconChain(genesis.hash, self._certificates)
+        self._read_beacons()
         self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
         state: NetworkState = {}
@@ -82,12 +84,12 @@ class Auditor:
         for index in range(len(numbers)):
             if numbers[index] != index:
                 raise Wrong(index, f"batches/{index}", "this batch is missing")
-            self._log_root(index)
+            self._log_root()
             header, header_id, state = self._batch(genesis, index, previous, next_slot, state)
             previous, next_slot = header_id, header.last_slot + 1
             self._progress(index + 1, len(numbers))
-        self._log_root(len(numbers))
-        named = max(self._by_log_size, default=0)
+        self._log_root()
+        named = max(self._waiting, default=0)
         if named > len(numbers):
             raise Wrong(
                 len(numbers), f"batches/{len(numbers)}", f"this batch is missing; a beacon names {named} batches"
@@ -123,26 +125,37 @@ class Auditor:
         except Refused as error:
             raise Wrong(-1, KEYS_FILE, str(error)) from error
 
-    def _read_beacons(self, genesis: Genesis) -> None:
+    def _read_beacons(self) -> None:
+        """Take what beacons.log holds beyond what was read of it; the roots that it names are checked as they come."""
         data = self._need(-1, BEACONS_FILE)
-        self._beacons = BeaconChain(genesis.hash, self._certificates)
+        known = self._beacons.newest + 1
         try:
             envelopes, end = unframed(data)
-            for envelope in envelopes:
-                self._beacons.append(envelope)
+            if envelopes[:known] != self._beacons.envelopes:
+                raise Wrong(-1, BEACONS_FILE, "it changed while it was read")
+            for envelope in envelopes[known:]:
+                self._take_root(self._beacons.append(envelope))
         except Refused as error:
             raise Wrong(-1, BEACONS_FILE, f"beacon {self._beacons.newest + 1}: {error}") from error
-        for beacon in self._beacons.beacons:
-            self._by_log_size.setdefault(beacon.log_size, []).append(beacon)
         if end != len(data):
             raise Wrong(-1, BEACONS_FILE, f"truncated behind beacon {self._beacons.newest}")
 
-    def _log_root(self, size: int) -> None:
+    def _take_root(self, beacon: light.Beacon) -> None:
+        if beacon.log_size < len(self._roots):
+            self._compare_root(beacon)
+        else:
+            self._waiting.setdefault(beacon.log_size, []).append(beacon)
+
+    def _log_root(self) -> None:
         """Every beacon that speaks of a log of this size must know its root."""
-        root = self._frontier.root()
-        for beacon in self._by_log_size.get(size, []):
-            if beacon.log_root != root:
-                raise Wrong(size - 1, BEACONS_FILE, f"beacon {beacon.number} names another log root of {size} batches")
+        self._roots.append(self._frontier.root())
+        for beacon in self._waiting.pop(self._frontier.size, []):
+            self._compare_root(beacon)
+
+    def _compare_root(self, beacon: light.Beacon) -> None:
+        size = beacon.log_size
+        if beacon.log_root != self._roots[size]:
+            raise Wrong(size - 1, BEACONS_FILE, f"beacon {beacon.number} names another log root of {size} batches")
 
     def _batch(
         self, genesis: Genesis, number: int, previous: bytes, first_slot: int, state: NetworkState
@@ -190,6 +203,9 @@ class Auditor:
             return "number or previous: it does not follow the batch before it"
         if header.first_slot != first_slot or header.last_slot < first_slot:
             return f"slots {header.first_slot} to {header.last_slot} do not follow slot {first_slot - 1}"
+        if header.last_slot + 1 > self._beacons.newest:
+            # The coordinator may be running: what was appended since the first look counts.
+            self._read_beacons()
         if header.last_slot + 1 > self._beacons.newest:
             return f"it was sealed at beacon {header.last_slot + 1}, which is not published"
         if header.beacon != self._beacons.id_of(header.last_slot + 1):

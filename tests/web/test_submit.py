@@ -58,7 +58,7 @@ def test_a_final_refusal_answers_409_and_its_receipt(door: Client, code: int) ->
 
 @pytest.mark.parametrize("code", [c for c in verdicts.NAMES if not verdicts.is_receipted(c)])
 def test_a_refusal_without_receipt_has_its_own_status(door: Client, code: int) -> None:
-    statuses = {"unknown_device": 404, "oversized": 413, "rate_limited": 429, "overloaded": 503}
+    statuses = {"unknown_device": 404, "oversized": 413, "rate_limited": 429, "overloaded": 503, "storage_failed": 503}
     answer = post(door, code)
     assert_problem(answer, statuses.get(verdicts.name(code), 400), verdicts.name(code))
     assert "receipt" not in answer.json
