@@ -16,7 +16,7 @@ import typer
 from amqtt.errors import BrokerError
 
 from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
-from coordinator.engine.wire import Refused
+from coordinator.engine.wire import Refused, is_valid_key
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
@@ -200,6 +200,8 @@ def opened(config: Path) -> tuple[Settings, Home, Genesis]:
 
 def _owner_key(owner: str) -> bytes:
     if re.fullmatch("[0-9a-f]{64}", owner):
+        if not is_valid_key(bytes.fromhex(owner)):
+            raise fail(f"--owner: {owner} is not a public key that anyone can sign with")
         return bytes.fromhex(owner)
     try:
         return bytes(nacl.signing.SigningKey(Path(owner).read_bytes()).verify_key)
