@@ -32,18 +32,24 @@ def main() -> None:
         network.register(app)
         audit.register(app)
         demo.register(app)
-    app.callback()(_version)
+    app.callback()(_root)
     app()
 
 
-def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version as installed
 
         typer.echo(f"edgetally {installed('edgetally')}")
         raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    pass
 
 
 def _without_coordinator(app: typer.Typer, missing: str) -> None:
