@@ -1,0 +1,221 @@
+"""Every total that a page can show equals a sum over the published folders, made here without SQL and without rules."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.engine.inputs import REFUSALS
+from coordinator.kernel.amounts import PPM
+from coordinator.store.queries import Queries
+from device_client.core import cose, verdicts
+from tests.e2e.published import records
+from tests.e2e.running import Net
+from tests.ingest.hand import Hand
+
+from .driven import Driven, driven
+
+EPOCH = 4
+VALUES = {"epoch_beacons": EPOCH, "deadline_beacons": 1, "late_beacons_max": 4, "reward_owner_cap_ppm": PPM * 2 // 5}
+OWNERS = {"north": 3, "south": 2, "west": 1}
+
+
+class World:
+    """Six devices of three owners over five epochs: gaps, silence, a copied key, and nonsense."""
+
+    def __init__(self, folder: Path) -> None:
+        self.net = Net(folder / "net", VALUES)
+        tokens = {name: self.net.token(owner=name.encode().ljust(32)) for name in OWNERS}
+        self.hands = {f"{name}{i}": Hand(self.net.given(tokens[name])) for name, n in OWNERS.items() for i in range(n)}
+        self.owner = {hand.id: tokens[name[:-1]].owner for name, hand in self.hands.items()}
+        self.refused = 0
+
+    async def live(self, at: Driven) -> None:
+        await at.beacons()
+        for hand in self.hands.values():
+            await at.enrol(hand)
+        for beacon in range(5 * EPOCH + 2):
+            await at.beacons()
+            for name, hand in self.hands.items():
+                await self.speak(at, beacon, name, hand)
+        await at.beacons(2)
+
+    async def speak(self, at: Driven, beacon: int, name: str, hand: Hand) -> None:
+        if name == "north1" and beacon % 3 == 0:
+            hand.report(at.beacon)  # signed and never sent
+        elif name == "south1" and beacon > 2 * EPOCH:
+            return
+        elif name == "west0" and beacon == 3 * EPOCH:
+            copy = Hand(hand.given)
+            copy.id, copy.key, copy.seq, copy.last_id = hand.id, hand.key, hand.seq, hand.last_id
+            await at.submit(copy.report(at.beacon, [1]))
+            await at.submit(hand.report(at.beacon))
+        elif name == "north2" and beacon % 5 == 4:
+            answer = await at.submit(hand.signed(hand.said(77, [], at.beacon)))
+            assert answer.code == verdicts.UNSUPPORTED_KIND
+            self.refused += 1
+        else:
+            await at.submit(hand.report(at.beacon))
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, dict[str, Any]]:
+    """The world, and everything that was asked of it."""
+    world = World(tmp_path_factory.mktemp("world"))
+
+    async def run() -> dict[str, Any]:
+        async with driven(world.net) as at:
+            await world.live(at)
+            return await everything(world, at.service.queries)
+
+    return world, asyncio.run(run())
+
+
+async def everything(world: World, queries: Queries) -> dict[str, Any]:
+    ids = sorted(hand.id for hand in world.hands.values())
+    owners = sorted(set(world.owner.values()))
+    epochs = await queries.epochs(None, 100)
+    return {
+        "network": await queries.network(),
+        "devices": await queries.devices(b"", 100),
+        "pages": [await queries.devices(after, 1) for after in (b"", *ids)],
+        "device": {device: await queries.device(device) for device in ids},
+        "device_payouts": {device: await queries.device_payouts(device, 100) for device in ids},
+        "presence": {device: await queries.device_presence(device, 100) for device in ids},
+        "readings": {device: await queries.readings(device, -1, 1000) for device in ids},
+        "owner": {owner: await queries.owner(owner) for owner in owners},
+        "owners": await queries.owners(100),
+        "owner_epochs": {owner: await queries.owner_epochs(owner, None, 100) for owner in owners},
+        "epochs": epochs,
+        "payouts": {epoch.number: await queries.payouts(epoch.number, b"", 100) for epoch in epochs},
+        "nobody": (await queries.device(bytes(16)), await queries.owner(bytes(16)), await queries.epoch(10**9)),
+    }
+
+
+def total(rows: list[dict[str, Any]], column: str, keep: Callable[[dict[str, Any]], bool] = lambda row: True) -> int:
+    return sum(row[column] for row in rows if keep(row))
+
+
+def test_the_network(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    view, home = said["network"], world.net.home
+    epochs, given = records(home, "epochs"), records(home, "verdicts")
+    assert view.paid == total(epochs, "paid") > 0 and view.treasury == total(epochs, "treasury") > 0
+    assert view.paid + view.treasury == total(epochs, "emission")
+    assert view.statements == sum(1 for row in given if row["code"] in (verdicts.OK, verdicts.LATE))
+    assert (view.devices, view.owners) == (6, 3)
+    assert view.quarantined == len(records(home, "quarantines")) == 1
+    assert view.batches == len(list(home.batches.iterdir())) == view.beacon
+    assert view.refusals["unsupported_kind"] == world.refused > 0
+    unsupported = [row for row in refusal_rows(world.net) if row[5] == verdicts.UNSUPPORTED_KIND]
+    assert len(unsupported) == world.refused
+    assert view.genesis == world.net.genesis.hash and view.name == "test"
+
+
+def refusal_rows(net: Net) -> list[Any]:
+    return [row for path in net.home.batches.glob("*/refusals.rows") for row in REFUSALS.unpack(path.read_bytes())]
+
+
+def test_devices(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    home = world.net.home
+    paid, given, held = records(home, "payouts"), records(home, "verdicts"), withheld(world)
+    assert [view.device for view in said["devices"]] == sorted(hand.id for hand in world.hands.values())
+    assert [page[0].device for page in said["pages"][:-1]] == [view.device for view in said["devices"]]
+    for view in said["devices"]:
+        own = [row for row in given if row["device"] == view.device]
+        good = [row for row in own if row["code"] in (verdicts.OK, verdicts.LATE)]
+        assert view == said["device"][view.device]
+        assert view.paid == total(paid, "paid", lambda row, view=view: row["device"] == view.device)
+        assert view.withheld == held[view.device]
+        assert view.statements == len(good) and view.last_slot == max(row["slot"] for row in good)
+        assert view.gaps == max(row["seq"] for row in own) - len({row["seq"] for row in own})
+        assert view.owner == world.owner[view.device]
+    named = {name: said["device"][hand.id] for name, hand in world.hands.items()}
+    assert named["west0"].standing == "quarantined" and named["west0"].reason == "fork"
+    assert named["north1"].gaps > 0
+
+
+def withheld(world: World) -> dict[bytes, int]:
+    found: dict[bytes, int] = defaultdict(int)
+    for row in records(world.net.home, "payouts"):
+        found[row["device"]] += row["withheld"] - row["released"]  # type: ignore[index,operator]
+    return found
+
+
+def test_payouts_by_device_epoch_and_owner_are_the_same_rows(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    published = {tuple(v for k, v in row.items() if k != "batch") for row in records(world.net.home, "payouts")}
+    by_device = {tuple(row) for rows in said["device_payouts"].values() for row in rows}
+    by_epoch = {tuple(row) for rows in said["payouts"].values() for row in rows}
+    assert by_device == by_epoch == published and len(published) > 15
+    for owner, rows in said["owner_epochs"].items():
+        for row in rows:
+            own = [one for one in said["payouts"][row.epoch] if one.owner == owner]
+            assert row.devices == len(own)
+            for name in ("paid", "presence", "sensing", "owner_cap", "withheld", "released"):
+                assert getattr(row, name) == sum(getattr(one, name) for one in own), name
+
+
+def test_epochs(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    published = {row["epoch"]: row for row in records(world.net.home, "epochs")}
+    assert [view.number for view in said["epochs"]] == list(range(len(said["epochs"])))[::-1]
+    assert {view.number for view in said["epochs"] if view.closed} == published.keys() == set(range(5))
+    for view in said["epochs"]:
+        if not view.closed:
+            assert (view.batch, view.header, view.paid, view.treasury) == (-1, b"", 0, 0)
+            continue
+        row = published[view.number]
+        assert (view.emission, view.paid, view.treasury) == (row["emission"], row["paid"], row["treasury"])
+        assert view.paid + view.treasury == view.emission
+        assert view.devices == row["devices"] == sum(1 for one in said["payouts"][view.number] if one.paid)
+        assert view.batch == row["batch"]
+        header = (world.net.home.batches / str(view.batch) / "header.cose").read_bytes()
+        envelope = cose.unwrap(header)
+        aad = cose.external_aad(cose.TYPE_HEADER, world.net.genesis.hash)
+        assert view.header == cose.identity(cose.signed_bytes(envelope.kid, aad, envelope.payload))
+
+
+def test_owners_and_the_books(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    postings, paid = records(world.net.home, "postings"), records(world.net.home, "payouts")
+    assert {view.account for view in said["owners"]} == set(world.owner.values())
+    assert [view.paid for view in said["owners"]] == sorted((view.paid for view in said["owners"]), reverse=True)
+    for account, view in said["owner"].items():
+        credited = total(
+            postings, "amount", lambda row, a=account: (row["credit_kind"], row["credit_holder"]) == (2, a)
+        )
+        debited = total(postings, "amount", lambda row, a=account: (row["debit_kind"], row["debit_holder"]) == (2, a))
+        assert view.balance == credited - debited
+        assert view.paid == total(paid, "paid", lambda row, a=account: row["owner"] == a)
+        assert view.withheld == sum(held for device, held in withheld(world).items() if world.owner[device] == account)
+        assert view.balance == view.paid - view.withheld
+        assert len(view.devices) == sum(1 for owner in world.owner.values() if owner == account)
+        capped = sorted({row["epoch"] for row in records(world.net.home, "caps") if row["owner"] == account})
+        assert view.capped_epochs == capped
+    assert any(view.capped_epochs for view in said["owner"].values())
+    assert sum(view.paid for view in said["owner"].values()) == said["network"].paid
+
+
+def test_presence_and_readings(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    published = records(world.net.home, "presence")
+    for device, views in said["presence"].items():
+        own = {row["epoch"]: row for row in published if row["device"] == device}
+        closed = {view.epoch: view for view in views if view.epoch in own}
+        assert closed.keys() == own.keys()
+        for epoch, view in closed.items():
+            assert (view.windows_present, view.windows) == (own[epoch]["windows_present"], own[epoch]["windows"])
+    reports = [row for row in records(world.net.home, "verdicts") if row["seq"] != 1]
+    for device, views in said["readings"].items():
+        sent = {(row["slot"], row["boot"], row["seq"]) for row in reports if row["device"] == device}
+        assert {(view.slot, view.boot, view.seq) for view in views} <= sent and views
+        assert all(len(view.values) == 1 for view in views)
+
+
+def test_who_is_not_there(asked: tuple[World, dict[str, Any]]) -> None:
+    assert asked[1]["nobody"] == (None, None, None)
