@@ -32,7 +32,7 @@ FAST = {
     "reward_vetting_epochs": 1,
     "reward_owner_cap_ppm": 1_000_000,
 }
-PATIENCE_S = 12.0
+PATIENCE_S = 30.0
 CLI = (sys.executable, "-m", "coordinator.cli")
 TOML = """\
 data_dir = "data"

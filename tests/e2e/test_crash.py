@@ -1,4 +1,4 @@
-"""The coordinator is killed at random moments while a fleet reports: nothing receipted is lost, nothing counts twice."""
+"""The coordinator is killed at random moments while a fleet reports: every receipt is kept, nothing counts twice."""
 
 import asyncio
 import random
