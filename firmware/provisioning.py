@@ -1,0 +1,66 @@
+"""What the operator gives a device, as JSON: where the network is, what to pin, the token to enrol with."""
+
+import json
+from binascii import unhexlify
+
+# (key, kind, low, high, default); without a default it must be there. Kinds: hex bytes, text, integer, flag.
+_KEYS = (
+    ("network", "text", 1, 32, None),
+    ("genesis", "hex", 32, 32, None),
+    ("root_key", "hex", 32, 32, None),
+    ("token_seed", "hex", 32, 32, None),
+    ("host", "text", 1, 255, None),
+    ("port", "integer", 1, 65535, None),
+    ("interval_s", "integer", 1, 86400, None),
+    ("beacon_interval_s", "integer", 1, 3600, None),
+    ("state_dir", "text", 1, 255, None),
+    ("readings_public", "flag", 0, 0, True),
+    ("retry_ms", "integer", 100, 300000, 5000),
+    ("records_max", "integer", 1, 4096, 64),
+)
+
+
+class Refused(Exception):
+    """Its text names the file, the key and what is accepted."""
+
+
+def load(path):
+    """All keys, hex as bytes. Raises Refused."""
+    try:
+        with open(path) as file:
+            fields = json.load(file)
+    except (OSError, ValueError) as trouble:
+        raise Refused("%s: cannot be read as JSON (%s)" % (path, trouble))
+    if not isinstance(fields, dict):
+        raise Refused(path + ": not a JSON object")
+    given = {}
+    for key, kind, low, high, default in _KEYS:
+        try:
+            given[key] = _accepted(fields.get(key, default), kind, low, high)
+        except ValueError:
+            missing = "is not accepted" if key in fields else "is missing"
+            raise Refused("%s: %s %s; it must be %s" % (path, key, missing, _range(kind, low, high)))
+    return given
+
+
+def _accepted(value, kind, low, high):
+    if kind == "flag":
+        if isinstance(value, bool):
+            return value
+    elif kind == "integer":
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+    elif isinstance(value, str):
+        if kind == "hex":
+            value = unhexlify(value)
+        if low <= len(value) <= high:
+            return value
+    raise ValueError
+
+
+def _range(kind, low, high):
+    if kind == "flag":
+        return "true or false"
+    if kind == "integer":
+        return "an integer from %d to %d" % (low, high)
+    return "%d hex digits" % (2 * high) if kind == "hex" else "a text of %d to %d characters" % (low, high)
