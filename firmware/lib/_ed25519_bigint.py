@@ -65,15 +65,14 @@ def _comb(bits):
     """n * B: the tables and their digits are explained in make_tables.py."""
     signs = int.from_bytes(bits, "little")
     point = _NEUTRAL
-    for column in range(12, -1, -1):
+    for column in range(51, -1, -1):
         point = _double(point)
-        for comb in range(4):
-            index = 0
-            for tooth in range(5):
-                index |= (signs >> 65 * comb + 13 * tooth + column & 1) << tooth
-            at = 96 * (index & 15 if index > 15 else ~index & 15)
-            plus, minus, product = (int.from_bytes(COMB[comb][i : i + 32], "little") for i in range(at, at + 96, 32))
-            point = _add_entry(point, plus, minus, product) if index > 15 else _add_entry(point, minus, plus, -product)
+        index = 0
+        for tooth in range(5):
+            index |= (signs >> 52 * tooth + column & 1) << tooth
+        at = 96 * (index & 15 if index > 15 else ~index & 15)
+        plus, minus, product = (int.from_bytes(COMB[i : i + 32], "little") for i in range(at, at + 96, 32))
+        point = _add_entry(point, plus, minus, product) if index > 15 else _add_entry(point, minus, plus, -product)
     return point
 
 
