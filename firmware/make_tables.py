@@ -5,8 +5,8 @@ module is loaded from the file system instead, each needs a free block of that s
 
 The comb. A scalar of 260 bits is read as 260 signed bits (1 for +, 0 for -), laid out as a comb of 5 teeth, 52 bits
 apart. Entry e is the point `(2**208 + sum of (+-1) 2**(52 j) for j < 4) * B`, + where bit j of e is set; the other half
-of the entries are the negatives of these. A point is y + x, y - x and 2 d x y, 32 bytes each. More combs of fewer
-columns would save doublings, each at the price of another table of this size in RAM.
+of the entries are the negatives of these. A point is x and y, 32 bytes each. More combs of fewer columns would save
+doublings, and y + x, y - x and 2 d x y two multiplications an entry, at the price of more of these bytes in RAM.
 
 SHA-512's constants are the first 64 bits of the fractions of roots of primes (FIPS 180-4, 4.2.3 and 5.3.5).
 
@@ -29,6 +29,7 @@ SLOTS = "\0o1dkiXYZTABCDEFGH"  # slot 0 is the machine's; o = 0, 1 = 1, d = d, k
 ADDEND_SLOTS = "pmtz"
 
 DOUBLE = "A=X^1 B=Y^1 C=Z^1 C=C+C H=A+B E=X+Y E=E^1 E=H-E G=A-B F=C+G X=E*F Y=G*H Z=F*G T=E*H"
+AFFINE_HEAD = "p=z+t m=z-t t=t*z t=t*k"
 ADD_TAIL = "H=B+A X=E*F Y=G*H Z=F*G T=E*H"
 CHAIN = (
     "E=D^1 F=E^2 F=D*F E=E*F G=E^1 F=F*G G=F^5 F=G*F G=F^10 G=G*F H=G^20 G=H*G G=G^10 F=G*F "
@@ -41,12 +42,12 @@ PROGRAMS = {
     "ADD": ("the point + the addend", f"A=Y-X A=A*m B=Y+X B=B*p C=T*t D=Z*z E=B-A F=D-C G=D+C {ADD_TAIL}"),
     "SUBTRACT": ("the point - the addend", f"A=Y-X A=A*p B=Y+X B=B*m C=T*t D=Z*z E=B-A F=D+C G=D-C {ADD_TAIL}"),
     "ADD_AFFINE": (
-        "as ADD where Z of the addend is 1",
-        f"A=Y-X A=A*m B=Y+X B=B*p C=T*t D=Z+Z E=B-A F=D-C G=D+C {ADD_TAIL}",
+        "the point + the addend, whose t and z are affine x and y",
+        f"{AFFINE_HEAD} A=Y-X A=A*m B=Y+X B=B*p C=T*t D=Z+Z E=B-A F=D-C G=D+C {ADD_TAIL}",
     ),
     "SUBTRACT_AFFINE": (
-        "as SUBTRACT where Z is 1",
-        f"A=Y-X A=A*p B=Y+X B=B*m C=T*t D=Z+Z E=B-A F=D+C G=D-C {ADD_TAIL}",
+        "the point - such an addend",
+        f"{AFFINE_HEAD} A=Y-X A=A*p B=Y+X B=B*m C=T*t D=Z+Z E=B-A F=D+C G=D-C {ADD_TAIL}",
     ),
     "TO_ADDEND": ("the addend = the point", "p=Y+X m=Y-X t=T*k z=Z+Z"),
     "TO_AFFINE": ("A, B = affine x, y of the point", f"D=Z+o {CHAIN} F=F^5 F=F*E A=X*F B=Y*F"),
@@ -78,7 +79,7 @@ def base_point() -> tuple[int, int]:
 
 
 def comb() -> bytes:
-    """The table: 16 entries of 96 bytes."""
+    """The table: 16 entries of 64 bytes."""
     power = base_point()
     teeth = []
     for _ in range(TEETH):
@@ -90,8 +91,7 @@ def comb() -> bytes:
         point = teeth[-1]
         for tooth, (x, y) in enumerate(teeth[:-1]):
             point = add(point, (x, y) if entry >> tooth & 1 else (P - x, y))
-        x, y = point
-        table += b"".join((value % P).to_bytes(32, "little") for value in (y + x, y - x, 2 * D * x * y))
+        table += b"".join(value.to_bytes(32, "little") for value in point)
     return table
 
 

@@ -95,7 +95,7 @@ def _comb(bits):
     for i in range(51, -1, -1):
         _run(_DOUBLE)
         sign = select(_columns, COMB, bits, i)
-        unpack(memory, _ENTRY, _columns, 3)
+        unpack(memory, _ENTRY + 2, _columns, 2)
         _run(_ADD_AFFINE + sign, _ENTRY)
 
 

@@ -61,7 +61,7 @@ def pack(out: ptr8, memory: ptr16, slot: int):
 def select(entry: ptr8, table: ptr8, scalar: ptr8, position: int) -> int:
     """Copy the comb entry that the scalar's teeth name at bit `position` into `entry`; 1 if it is to be subtracted.
 
-    `table` is the comb, `entry` 96 bytes, `scalar` 33 bytes of signed bits (see make_tables.py). The
+    `table` is the comb, `entry` 64 bytes, `scalar` 33 bytes of signed bits (see make_tables.py). The
     scalar is secret: all 16 entries are read and masked, so that no address and no branch depends on it.
     """
     index = 0
@@ -73,7 +73,7 @@ def select(entry: ptr8, table: ptr8, scalar: ptr8, position: int) -> int:
     negative = 1 - (index >> 4)
     index = (index ^ (0 - negative)) & 15
     i = 0
-    while i < 96:
+    while i < 64:
         entry[i] = 0
         i += 1
     number = 0
@@ -84,10 +84,10 @@ def select(entry: ptr8, table: ptr8, scalar: ptr8, position: int) -> int:
         mask2 = ((number + 2 ^ index) - 1) >> 8
         mask3 = ((number + 3 ^ index) - 1) >> 8
         i = 0
-        while i < 96:
-            entry[i] |= table[i] & mask0 | table[i + 96] & mask1 | table[i + 192] & mask2 | table[i + 288] & mask3
+        while i < 64:
+            entry[i] |= table[i] & mask0 | table[i + 64] & mask1 | table[i + 128] & mask2 | table[i + 192] & mask3
             i += 1
-        table = ptr8(int(table) + 384)
+        table = ptr8(int(table) + 256)
         number += 4
     return negative
 
