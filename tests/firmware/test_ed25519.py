@@ -154,6 +154,13 @@ def test_time_and_garbage_on_viper() -> None:
     pytest.fail("a signature takes more than 1 ms or a verification more than 3 ms")
 
 
+def test_holds_15_kb_after_use() -> None:
+    script = "import gc; gc.collect(); before = gc.mem_alloc(); import ed25519_small_heap; gc.collect()"
+    folders = f"{LIB}:{Path(__file__).parent}"
+    held = micropython(Path(folders), "-O3", "-c", f"{script}; print(gc.mem_alloc() - before)")
+    assert int(held) <= 15 * 1024
+
+
 def test_fits_a_heap_of_48_kb_from_source(lib: Path) -> None:
     # Pointers are 8 bytes here and 4 on a board, and a board loads compiled modules: this is the worst case.
     micropython(lib, "-X", "heapsize=48K", str(Path(__file__).with_name("ed25519_small_heap.py")))
