@@ -175,7 +175,7 @@ def ours(secret: bytes) -> list[tuple[str, str]]:
 
 
 def service_login(settings: BrokerSettings, secret: bytes, username: str, base: Path = Path()) -> Login:
-    """Of the coordinator or the doctor at a broker of ours. Of a TLS listener exactly its own certificate is believed."""
+    """Of the coordinator or the doctor at a broker of ours. Of TLS exactly the listener's certificate is believed."""
     context = None
     if settings.certfile:
         context = ssl.create_default_context(cafile=str(base / settings.certfile))

@@ -79,6 +79,13 @@ def _is_refusal(error: BaseException) -> bool:
     return getattr(code, "value", code) in NOT_AUTHORIZED
 
 
+def _end_if_cancelled() -> None:
+    """`wait_for` of Python 3.11, inside aiomqtt, forgets a cancellation that comes together with its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Runner:
     """Runs one client against a broker until cancelled; reconnects with full-jitter back-off."""
 
@@ -105,8 +112,10 @@ class Runner:
                     self._attempt += 1
                     is_refused = errors.subgroup(_is_refusal) is not None
                 self._offline()
+                _end_if_cancelled()
                 if is_refused:
                     pause_s = await self._first_contact()
+                _end_if_cancelled()
                 # Full jitter, so that a fleet does not come back as a herd.
                 ceiling_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(self._attempt, 10))
                 await asyncio.sleep(pause_s + random.uniform(0, ceiling_s))  # noqa: S311
@@ -165,6 +174,7 @@ class Runner:
         connection = self._connection(username, password)
         try:
             async with asyncio.timeout(FIRST_CONTACT_S), connection:
+                _end_if_cancelled()
                 await connection.subscribe([(each, 1) for each in (self.client.keys_topic, topic + "/down")])
                 await connection.subscribe(self.client.beacon_topic, qos=1)
                 return await self._enrol(connection, topic)

@@ -23,8 +23,8 @@ _ENROLS = re.compile("edgetally/([^/]+)/enroll/([0-9a-f]{32}-[0-9a-f])/up")
 
 
 class Access:
-    """`secret` is the operator's own (see `load_secret`). `token_seeds()` gives the seeds of all tokens; `refuse(code, device)` is told of everything that is refused; the
-    device is None where nobody vouches for the sender."""
+    """`secret` is the operator's own, see `load_secret`; `token_seeds()` gives the seeds of all tokens; `refuse(code,
+    device)` is told of everything that is refused; the device is None where nobody vouches for the sender."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ def service_password(secret: bytes, username: str) -> str:
 
 
 def load_secret(path: Path) -> bytes:
-    """What the operator's own broker passwords are derived from: made at the first start, readable by its owner only."""
+    """What the operator's own broker passwords are derived from: made at the first start."""
     if not path.exists():
         write_secret(path, secrets.token_bytes(32))
     return path.read_bytes()

@@ -68,6 +68,9 @@ class BrokerLink:
             finally:
                 self._client = None
                 self.connected.clear()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # see below
+                raise asyncio.CancelledError
             await asyncio.sleep(RECONNECT_S)
 
     async def _session(self) -> None:

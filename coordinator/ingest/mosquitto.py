@@ -7,7 +7,6 @@ waits in the devices' outboxes for a receipt. What is retained is published agai
 import asyncio
 import contextlib
 import os
-import resource
 import shutil
 import signal
 import time
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from .broker import PACKET_BYTES_MAX
+from .child import Lines, end_orphan, listens, raise_file_limit
 from .credentials import PasswordFile, access_rules
 
 log = structlog.get_logger("edgetally")
@@ -29,7 +29,6 @@ RELOAD_S = 1.0
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 10.0
 STEADY_S = 60.0
-LINES_MAX = 100  # of its log, in a minute; what is beyond is counted
 
 
 class BrokerFailed(OSError):
@@ -70,7 +69,6 @@ pid_file {folder / "pid"}
 persistence false
 persistent_client_expiration 1h
 max_packet_size {PACKET_BYTES_MAX}
-message_size_limit {PACKET_BYTES_MAX}
 max_queued_messages 1000
 max_inflight_messages 100
 max_keepalive 3600
@@ -96,7 +94,7 @@ class Mosquitto:
         self._passwords = PasswordFile(self._folder / "passwords")
         self._waiting: dict[str, str] = {}
         self._wake = asyncio.Event()
-        self._last_line = ""
+        self._lines = Lines()
         self.restarts = 0
         self.reloads = 0
 
@@ -129,7 +127,7 @@ class Mosquitto:
     async def __aenter__(self) -> "Mosquitto":
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._folder.chmod(0o700)
-        await _end_orphan(self._folder)
+        await end_orphan(self._folder / "pid", self._folder / "mosquitto.conf", STOP_S)
         waiting, self._waiting = self._waiting, {}
         await asyncio.to_thread(self._passwords.write, waiting.items())
         for name, text in (
@@ -173,7 +171,7 @@ class Mosquitto:
             self.restarts += 1
             failures = 0 if time.monotonic() - started > STEADY_S else failures + 1
             pause_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(failures, 10))
-            log.error("broker_died", code=code, restarts=self.restarts, again_in_s=pause_s, said=self._last_line)
+            log.error("broker_died", code=code, restarts=self.restarts, again_in_s=pause_s, said=self._lines.last)
             self._dead()
             await asyncio.sleep(pause_s)
             try:
@@ -183,7 +181,7 @@ class Mosquitto:
 
     async def _start(self) -> None:
         """Raises BrokerFailed when it does not listen in time."""
-        self._last_line = ""
+        self._lines.last = ""
         self._process = process = await asyncio.create_subprocess_exec(
             binary(),
             "-c",
@@ -193,14 +191,14 @@ class Mosquitto:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the coordinator, which ends it when the last receipt is out
         )
-        _raise_file_limit(process.pid)
+        raise_file_limit(process.pid)
         assert process.stderr is not None
-        self._logging = asyncio.create_task(self._forward(process.stderr), name="mosquitto's log")
+        self._logging = asyncio.create_task(self._lines.forward(process.stderr), name="mosquitto's log")
         deadline = time.monotonic() + START_S
-        while not await _listens(self._listener):
+        while not await listens(self._listener.host, self._listener.port):
             if process.returncode is not None:
                 await self._logging
-                raise BrokerFailed(f"mosquitto ended at once: {self._last_line or f'exit code {process.returncode}'}")
+                raise BrokerFailed(f"mosquitto ended at once: {self._lines.last or f'exit code {process.returncode}'}")
             if time.monotonic() > deadline:
                 raise BrokerFailed(f"mosquitto does not listen on {self._listener.host}:{self._listener.port}")
             await asyncio.sleep(0.02)
@@ -208,7 +206,7 @@ class Mosquitto:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), 0.05)
             await self._logging
-            raise BrokerFailed(f"mosquitto ended at once: {self._last_line or 'the port is taken'}")
+            raise BrokerFailed(f"mosquitto ended at once: {self._lines.last or 'the port is taken'}")
 
     async def _stop(self) -> None:
         process = self._process
@@ -223,69 +221,3 @@ class Mosquitto:
         if self._logging is not None:
             await self._logging
         (self._folder / "pid").unlink(missing_ok=True)
-
-    async def _forward(self, stream: asyncio.StreamReader) -> None:
-        """Its log, line by line, as ours."""
-        minute, told, untold = 0.0, 0, 0
-        while line := await _line(stream):
-            self._last_line = line.partition(": ")[2] or line
-            now = time.monotonic()
-            if now - minute >= 60:
-                minute, told, untold = now, 0, 0
-            if told < LINES_MAX:
-                told += 1
-                log.warning("mosquitto", line=self._last_line)
-            else:
-                untold += 1
-                if untold == 1:
-                    log.warning("mosquitto", line="more in this minute than is shown")
-
-
-async def _line(stream: asyncio.StreamReader) -> str:
-    """Empty at the end. Lines that are absurdly long are cut."""
-    try:
-        return (await stream.readline()).decode(errors="replace").strip() or ("" if stream.at_eof() else "-")
-    except ValueError:
-        return "a line that is too long"
-
-
-async def _listens(listener: Listener) -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104 - no bind
-    try:
-        _, writer = await asyncio.open_connection(host, listener.port)
-    except OSError:
-        return False
-    writer.close()
-    return True
-
-
-def _raise_file_limit(pid: int) -> None:
-    """A connection is a file: let it have as many as this user may."""
-    if hasattr(resource, "prlimit"):
-        with contextlib.suppress(OSError):
-            hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def _end_orphan(folder: Path) -> None:
-    """A coordinator that was killed leaves its mosquitto behind: end it, but only if the process is that one."""
-    path = folder / "pid"
-    try:
-        pid = int(path.read_text())
-    except (OSError, ValueError):
-        return
-    deadline = time.monotonic() + STOP_S
-    while _is_ours(pid, folder):
-        late = time.monotonic() > deadline
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-        await asyncio.sleep(0.05)
-    path.unlink(missing_ok=True)
-
-
-def _is_ours(pid: int, folder: Path) -> bool:
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return str(folder / "mosquitto.conf").encode() in command

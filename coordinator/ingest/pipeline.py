@@ -37,8 +37,8 @@ class _Queued(NamedTuple):
 
 
 class Pipeline:
-    """`send(sheet)` publishes a receipt sheet; `enrolled` is told of (device, token key) that may connect; `commit_lock`
-    is held by whoever may change the slot or the state."""
+    """`send(sheet)` publishes a receipt sheet; `enrolled` is told of (device, token key) that may connect;
+    `commit_lock` is held by whoever may change the slot or the state."""
 
     def __init__(
         self,
