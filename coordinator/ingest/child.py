@@ -67,7 +67,7 @@ def raise_file_limit(pid: int) -> None:
 async def end_orphan(pid_file: Path, configuration: Path, patience_s: float) -> None:
     """A coordinator that was killed leaves its child behind: end it, but only the one of this configuration."""
     try:
-        pid = int(pid_file.read_text())
+        pid = int(await asyncio.to_thread(pid_file.read_text))
     except (OSError, ValueError):
         return
     deadline = time.monotonic() + patience_s
