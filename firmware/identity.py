@@ -20,7 +20,7 @@ def opened(folder, new_outbox, board):
         outbox = new_outbox(storage)
         if not outbox.lost:
             return _seed(key_path, board), outbox
-        storage.close()
+        storage._file.close()
     # A power cut between these steps leaves one file without the other, which leads here again.
     for path in (key_path, log_path):
         if board.size_of(path) >= 0:

@@ -1,7 +1,8 @@
-"""The device as a process of the unix MicroPython: `micropython -X heapsize=96wK -O3 main.py PROVISIONING.json`.
+"""The device as a process of the unix MicroPython: `micropython -X heapsize=96K -O3 main.py PROVISIONING.json`.
 
-It finds its modules beside itself and `device_client` in the folder above. Exit codes: 0 after Ctrl-C, 1 if the state
-cannot be used, 2 if the provisioning cannot. A board has a `main` of its own and the same files otherwise.
+It finds its modules beside itself, and `device_client` there, too, or in the folder above: `build.py` makes the folder
+of bytecode that runs in a heap of 96 KiB, sources need more. Exit codes: 0 after Ctrl-C, 1 if the state cannot be used,
+2 if the provisioning cannot. A board has a `main` of its own and the same files otherwise.
 """
 
 import gc
@@ -10,13 +11,44 @@ import sys
 HERE = sys.path[0]  # MicroPython puts the folder of the script there
 sys.path[:] = [HERE, HERE + "/lib", HERE + "/..", ".frozen"]
 
-# Compiling takes several times what remains, so the largest comes first, while the heap is empty.
-for name in ("ed25519", "mqtt_wire", "link", "device_client.core.client", "shell"):
+
+def ready(arguments):
+    """The shell, or an exit code when the reason was told."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: main.py PROVISIONING.json\n")
+        return 2
+    import provisioning
+
+    try:
+        given = provisioning.load(arguments[0])
+    except provisioning.Refused as refused:
+        sys.stderr.write("%s\n" % refused)
+        return 2
+    forget("provisioning")
+    # Compiling takes several times what remains, so the largest comes first, while the heap is empty.
+    for name in ("ed25519", "device_client.core.client", "link", "shell", "start"):
+        gc.collect()
+        __import__(name)
+    import start
+
     gc.collect()
-    __import__(name)
-gc.collect()
+    try:
+        return start.ready(given)
+    except (OSError, ValueError) as trouble:
+        sys.stderr.write("state_dir %s: %s\n" % (given[8], trouble))
+        return 1
 
-import board  # noqa: E402
-import shell  # noqa: E402
 
-sys.exit(shell.main(sys.argv[1:], board))
+def forget(*names):
+    """Drop modules that were needed at the start only."""
+    for name in names:
+        sys.modules.pop(name, None)
+    gc.collect()
+
+
+device = ready(sys.argv[1:])
+if not isinstance(device, int):
+    del ready
+    forget("start", "identity", "device_client.core.secret")
+    device = device.main()
+sys.exit(device)

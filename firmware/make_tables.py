@@ -3,15 +3,17 @@
 All are bytes literals, because a literal in a frozen module stays in flash. None is longer than 1,536 bytes: where a
 module is loaded from the file system instead, each needs a free block of that size and no more.
 
-The comb. A scalar of 260 bits is read as 260 signed bits (1 for +, 0 for -), laid out as 4 combs of 5 teeth, 13 bits
-apart. Entry e of comb c is the point `2**(65 c) * (2**52 + sum of (+-1) 2**(13 j) for j < 4) * B`, + where bit j of e
-is set; the other half of the entries are the negatives of these. A point is y + x, y - x and 2 d x y, 32 bytes each.
+The comb. A scalar of 260 bits is read as 260 signed bits (1 for +, 0 for -), laid out as a comb of 5 teeth, 52 bits
+apart. Entry e is the point `(2**208 + sum of (+-1) 2**(52 j) for j < 4) * B`, + where bit j of e is set; the other half
+of the entries are the negatives of these. A point is x and y, 32 bytes each. More combs of fewer columns would save
+doublings, and y + x, y - x and 2 d x y two multiplications an entry, at the price of more of these bytes in RAM.
 
 SHA-512's constants are the first 64 bits of the fractions of roots of primes (FIPS 180-4, 4.2.3 and 5.3.5).
 
 The programs are for the machine of `lib/_field_viper.py`, written here as formulas over one-letter slots: `H=A+B`, and
 `F=D^3` for F = D ** (2 ** 3). Point formulas: Hisil, Wong, Carter, Dawson 2008 (extended coordinates, a = -1); p, m, t
-and z of an addend are Y + X, Y - X, 2 d T and 2 Z, and lie at the slot that the caller names.
+and z of an addend are Y + X, Y - X, 2 d T and 2 Z, and lie at the slot that the caller names. `_ed25519_viper.py` names
+slots and programs by the numbers that they have here.
 """
 
 from math import isqrt
@@ -21,12 +23,13 @@ from typing import Literal
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
 BASE_Y = 4 * pow(5, -1, P) % P
-TEETH, COMBS, SPACING = 5, 4, 13
+TEETH, SPACING = 5, 52
 
 SLOTS = "\0o1dkiXYZTABCDEFGH"  # slot 0 is the machine's; o = 0, 1 = 1, d = d, k = 2 d, i = sqrt(-1)
 ADDEND_SLOTS = "pmtz"
 
 DOUBLE = "A=X^1 B=Y^1 C=Z^1 C=C+C H=A+B E=X+Y E=E^1 E=H-E G=A-B F=C+G X=E*F Y=G*H Z=F*G T=E*H"
+AFFINE_HEAD = "p=z+t m=z-t t=t*z t=t*k"
 ADD_TAIL = "H=B+A X=E*F Y=G*H Z=F*G T=E*H"
 CHAIN = (
     "E=D^1 F=E^2 F=D*F E=E*F G=E^1 F=F*G G=F^5 F=G*F G=F^10 G=G*F H=G^20 G=H*G G=G^10 F=G*F "
@@ -34,16 +37,17 @@ CHAIN = (
 )
 PROGRAMS = {
     "IDENTITY": ("the neutral point", "X=o+o Y=1+o Z=1+o T=o+o"),
-    "DOUBLE": ("the point doubled; the last step is T, which only an addition needs", DOUBLE),
+    "DOUBLE": ("the point doubled", DOUBLE),
+    "DOUBLE_WITHOUT_T": ("as DOUBLE without its last step: T, which only an addition needs", DOUBLE[:-6]),
     "ADD": ("the point + the addend", f"A=Y-X A=A*m B=Y+X B=B*p C=T*t D=Z*z E=B-A F=D-C G=D+C {ADD_TAIL}"),
     "SUBTRACT": ("the point - the addend", f"A=Y-X A=A*p B=Y+X B=B*m C=T*t D=Z*z E=B-A F=D+C G=D-C {ADD_TAIL}"),
     "ADD_AFFINE": (
-        "as ADD where Z of the addend is 1",
-        f"A=Y-X A=A*m B=Y+X B=B*p C=T*t D=Z+Z E=B-A F=D-C G=D+C {ADD_TAIL}",
+        "the point + the addend, whose t and z are affine x and y",
+        f"{AFFINE_HEAD} A=Y-X A=A*m B=Y+X B=B*p C=T*t D=Z+Z E=B-A F=D-C G=D+C {ADD_TAIL}",
     ),
     "SUBTRACT_AFFINE": (
-        "as SUBTRACT where Z is 1",
-        f"A=Y-X A=A*p B=Y+X B=B*m C=T*t D=Z+Z E=B-A F=D+C G=D-C {ADD_TAIL}",
+        "the point - such an addend",
+        f"{AFFINE_HEAD} A=Y-X A=A*p B=Y+X B=B*m C=T*t D=Z+Z E=B-A F=D+C G=D-C {ADD_TAIL}",
     ),
     "TO_ADDEND": ("the addend = the point", "p=Y+X m=Y-X t=T*k z=Z+Z"),
     "TO_AFFINE": ("A, B = affine x, y of the point", f"D=Z+o {CHAIN} F=F^5 F=F*E A=X*F B=Y*F"),
@@ -74,25 +78,21 @@ def base_point() -> tuple[int, int]:
     return (P - x if x & 1 else x), BASE_Y
 
 
-def comb_pieces() -> list[bytes]:
-    """The table: one piece of 16 entries of 96 bytes for each comb."""
+def comb() -> bytes:
+    """The table: 16 entries of 64 bytes."""
     power = base_point()
-    pieces = []
-    for _ in range(COMBS):
-        teeth = []
-        for _ in range(TEETH):
-            teeth.append(power)
-            for _ in range(SPACING):
-                power = add(power, power)
-        piece = b""
-        for entry in range(2 ** (TEETH - 1)):
-            point = teeth[-1]
-            for tooth, (x, y) in enumerate(teeth[:-1]):
-                point = add(point, (x, y) if entry >> tooth & 1 else (P - x, y))
-            x, y = point
-            piece += b"".join((value % P).to_bytes(32, "little") for value in (y + x, y - x, 2 * D * x * y))
-        pieces.append(piece)
-    return pieces
+    teeth = []
+    for _ in range(TEETH):
+        teeth.append(power)
+        for _ in range(SPACING):
+            power = add(power, power)
+    table = b""
+    for entry in range(2 ** (TEETH - 1)):
+        point = teeth[-1]
+        for tooth, (x, y) in enumerate(teeth[:-1]):
+            point = add(point, (x, y) if entry >> tooth & 1 else (P - x, y))
+        table += b"".join(value.to_bytes(32, "little") for value in point)
+    return table
 
 
 def assemble(formulas: str) -> bytes:
@@ -109,25 +109,40 @@ def assemble(formulas: str) -> bytes:
     return code
 
 
+def programs() -> bytes:
+    """All programs, behind two bytes for each: its first step and the number of its steps."""
+    index, code = b"", bytes(4 * -(-len(PROGRAMS) // 2))
+    for _, formulas in PROGRAMS.values():
+        program = assemble(formulas)
+        at = code.find(program)
+        while at % 4 and at > 0:
+            at = code.find(program, at + 1)
+        if at < 0:
+            at = len(code)
+            code += program
+        index += bytes((at // 4, len(program) // 4))
+    return index + code[len(index) :]
+
+
 def literal(data: bytes, indent: str) -> str:
     """Adjacent bytes literals of 24 bytes each, one a line."""
     rows = [data[i : i + 24] for i in range(0, len(data), 24)]
     return "\n".join(indent + 'b"' + "".join(f"\\x{byte:02x}" for byte in row) + '"' for row in rows)
 
 
-def torsion_y() -> list[int]:
-    """The y of the eight points of small order, ascending: 0, 1, -1 and +-y of a point of order eight."""
-    # Doubling a point of order eight gives x = +-sqrt(-1), y = 0: y**2 = -x**2 there, so d y**4 + 2 y**2 - 1 = 0.
+def torsion_y() -> int:
+    """The smaller y of a point of order eight."""
+    # Doubling such a point gives x = +-sqrt(-1), y = 0: y**2 = -x**2 there, so d y**4 + 2 y**2 - 1 = 0.
+    i = pow(2, (P - 1) // 4, P)
     root = pow(1 + D, (P + 3) // 8, P)
     if root * root % P != (1 + D) % P:
-        root = root * pow(2, (P - 1) // 4, P) % P
-    found = {0, 1, P - 1}
+        root = root * i % P
+    found = set()
     for square in ((root - 1) * pow(D, -1, P) % P, (-root - 1) * pow(D, -1, P) % P):
         y = pow(square, (P + 3) // 8, P)
-        for candidate in (y, y * pow(2, (P - 1) // 4, P) % P):
-            if candidate * candidate % P == square:
-                found |= {candidate, P - candidate}
-    return sorted(found)
+        found |= {value for y in (y, y * i % P) for value in (y, P - y) if value * value % P == square}
+    (smaller,) = {min(y, P - y) for y in found}
+    return smaller
 
 
 def integer_root(value: int, degree: int) -> int:
@@ -139,15 +154,15 @@ def integer_root(value: int, degree: int) -> int:
     return low
 
 
-def sha512_constants() -> tuple[bytes, bytes]:
-    """The initial state, big-endian as a digest is, and the round constants, little-endian as `ptr16` reads them."""
+def sha512_constants() -> bytes:
+    """The round constants, little-endian as `ptr16` reads them, and the initial state, big-endian as a digest is."""
     primes = [n for n in range(2, 410) if all(n % divisor for divisor in range(2, isqrt(n) + 1))]
 
     def fractions(degree: int, count: int, order: Literal["big", "little"]) -> bytes:
         roots = (integer_root(prime << 64 * degree, degree) for prime in primes[:count])
         return b"".join((root % 2**64).to_bytes(8, order) for root in roots)
 
-    return fractions(2, 8, "big"), fractions(3, 80, "little")
+    return fractions(3, 80, "little") + fractions(2, 8, "big")
 
 
 def constant(name: str, data: bytes) -> str:
@@ -159,25 +174,18 @@ def files() -> dict[str, str]:
     """Text of each generated file by its name under `lib/`."""
     head = '"""{} Written by firmware/make_tables.py, which explains it."""\n\n'
 
-    pieces = ",\n".join(f"    (\n{literal(piece, ' ' * 8)}\n    )" for piece in comb_pieces())
-    curve = head.format("Signed multiples of the Ed25519 base point.") + f"COMB = (\n{pieces},\n)\n"
-    curve += "\n# y of the points of small order, 32 bytes each\n"
-    curve += constant("SMALL_ORDER_Y", b"".join(y.to_bytes(32, "little") for y in torsion_y()))
+    curve = head.format("Ed25519: multiples of the base point, programs, constants.")
+    curve += constant("COMB", comb()) + "\n# "
+    curve += "\n# ".join(f"{number} {name}: {meaning}" for number, (name, (meaning, _)) in enumerate(PROGRAMS.items()))
+    curve += "\n" + constant("PROGRAMS", programs()) + "\n# d, 2 d and sqrt(-1), 32 bytes each\n"
+    fixed = (D, 2 * D % P, pow(2, (P - 1) // 4, P))
+    curve += constant("CONSTANTS", b"".join(value.to_bytes(32, "little") for value in fixed))
+    curve += "\n# y of a point of order eight: that of the others is this or its negative\n"
+    curve += constant("SMALL_ORDER", torsion_y().to_bytes(32, "little"))
 
-    programs = head.format("Ed25519 point programs for _field_viper.py.")
-    programs += "from micropython import const\n\n"
-    for name in ("X", "Y", "A", "B", "D", "E"):
-        programs += f"SLOT_{name} = const({SLOTS.index(name)})\n"
-    programs += f"SLOTS_NAMED = const({len(SLOTS)})\n"
-    programs += "\n# slots 1 to 5: 0, 1, d, 2 d and sqrt(-1), 32 bytes each\n"
-    fixed = (0, 1, D, 2 * D % P, pow(2, (P - 1) // 4, P))
-    programs += constant("CONSTANTS", b"".join(value.to_bytes(32, "little") for value in fixed))
-    for name, (meaning, formulas) in PROGRAMS.items():
-        programs += f"\n# {meaning}\n" + constant(name, assemble(formulas))
-
-    initial, rounds = sha512_constants()
-    sha512 = head.format("SHA-512's constants.") + constant("INITIAL", initial) + "\n" + constant("ROUNDS", rounds)
-    return {"_ed25519_tables.py": curve, "_ed25519_programs.py": programs, "_sha512_tables.py": sha512}
+    sha512 = head.format("SHA-512's constants.") + "# 80 of the rounds, then the initial state\n"
+    sha512 += constant("CONSTANTS", sha512_constants())
+    return {"_ed25519_tables.py": curve, "_sha512_tables.py": sha512}
 
 
 if __name__ == "__main__":

@@ -1,144 +1,91 @@
-"""One connection of the link, and the clock by which it is watched. CPython and MicroPython.
+"""What the link needs of MicroPython: a socket, an event, a clock. The tests bring the same for CPython.
 
-`link.py` explains who waits for what; here is how bytes go in and out of a socket on either interpreter.
+asyncio's own `Event`, `Lock`, `wait_for` and streams hold 4 KB; this does with its core, in the way its streams do.
 """
 
-import asyncio
-import sys
-import time
+import socket
+from asyncio import core
+from time import ticks_diff, ticks_ms
 
-_MICROPYTHON = sys.implementation.name == "micropython"
-_TROUBLE = (OSError, ValueError)
-
-
-class Lost(Exception):
-    """The connection cannot be made or has gone. Its argument, if any, is the counter that says why."""
+sleep_ms = core.sleep_ms
 
 
-class Clock:
-    """Real time in ms. Tests bring their own."""
+class Event:
+    """As asyncio's, for one waiting task."""
 
-    if _MICROPYTHON:
-        ticks_ms = staticmethod(time.ticks_ms)
+    def __init__(self):
+        self.clear()
 
-        def elapsed_ms(self, since_ms):
-            """From `since_ms`, a value of `ticks_ms`, until now; right up to 2^29 ms (6 days), where the ticks wrap."""
-            return time.ticks_diff(time.ticks_ms(), since_ms)
+    def clear(self):
+        self._on = False
+        self._task = None
 
-    else:
+    def set(self):
+        self._on = True
+        if self._task:
+            # It sleeps, so it is in the queue; now it comes first.
+            core._task_queue.remove(self._task)
+            core._task_queue.push(self._task)
+            self._task = None
 
-        def ticks_ms(self):
-            return time.monotonic_ns() // 1_000_000
 
-        def elapsed_ms(self, since_ms):
-            return self.ticks_ms() - since_ms
-
-    async def wait(self, event, ms):
-        """True once `event` is set, False when that took longer than `ms`."""
+async def wait(event, ms):
+    """True once `event` is set, False when that took longer than `ms`."""
+    if not event._on:
+        event._task = core.cur_task
         try:
-            await asyncio.wait_for(event.wait(), ms / 1000)
-        except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no builtin of that name
-            return False
-        return True
+            await sleep_ms(ms)
+        finally:
+            event._task = None
+    return event._on
 
 
-def _lost(trouble):
-    # Both interpreters make a certificate that does not fit a ValueError; MicroPython only in the first read or write.
-    return Lost("refused_certificate") if isinstance(trouble, ValueError) else Lost()
+def elapsed_ms(since_ms):
+    """From `since_ms`, a value of `ticks_ms`, until now; right up to 2^29 ms (6 days), where the ticks wrap."""
+    return ticks_diff(ticks_ms(), since_ms)
 
 
-class Wire:
-    """One connection: whole packets go out, whole packets come in. Every byte that a link sends passes through here."""
-
-    def __init__(self, clock, decoder, wake):
-        self.broken = False
-        self.sent_ms = self.received_ms = clock.ticks_ms()
-        self._clock = clock
-        self._decoder = decoder
-        self._wake = wake
-        self._writing = asyncio.Lock()
-        self._sender = None  # the task that is writing
-        self._reader = self._writer = None
-
-    async def open(self, host, port, ssl):
+def connect(host, port, ssl):
+    """A stream, or OSError or ValueError; the same goes for the functions below. To be awaited, like them."""
+    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+    stream = socket.socket(*found[:3])
+    try:
+        stream.setblocking(False)
         try:
-            self._reader, self._writer = await asyncio.open_connection(host, port, ssl=ssl)
-        except _TROUBLE as trouble:
-            raise _lost(trouble) from None
-        if not _MICROPYTHON:
-            self._writer.transport.set_write_buffer_limits(0)  # drained shall mean: the kernel has it
-
-    async def send(self, packet):
-        """Write a whole packet, or raise Lost."""
-        async with self._writing:
-            if self.broken:
-                raise Lost
-            self._sender = asyncio.current_task()
-            try:
-                self._writer.write(packet)
-                await self._writer.drain()
-            except _TROUBLE as trouble:
-                self.fail()
-                raise _lost(trouble) from None
-            except asyncio.CancelledError:
-                if self._sender is None:  # by `release`, not by the owner of the task
-                    raise Lost from None
-                self.fail()  # half a packet may be out, nothing can follow it
+            stream.connect(found[-1])
+        except OSError as trouble:
+            if trouble.errno != 115 and trouble.errno != 119:  # EINPROGRESS of Linux, of an ESP32
                 raise
-            finally:
-                self._sender = None
-        self.sent_ms = self._clock.ticks_ms()
+        if ssl:
+            stream = ssl.wrap_socket(stream, server_hostname=host, do_handshake_on_connect=False)
+            stream.setblocking(False)
+        yield core._io_queue.queue_write(stream)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
-    def send_now(self, packet):
-        """Write a packet of two bytes without waiting; not at all while another one is on its way."""
-        if self.broken or self._writing.locked():
-            return
-        try:
-            self._writer.write(packet)
-        except OSError:
-            self.fail()
-        self.sent_ms = self._clock.ticks_ms()
 
-    async def receive(self):
-        """The next packet, or Lost, or Malformed."""
-        packet = None
-        while packet is None:
-            window = self._decoder.window()
-            try:
-                if _MICROPYTHON:
-                    count = await self._reader.readinto(window)
-                else:
-                    chunk = await self._reader.read(len(window))
-                    count = len(chunk)
-                    window[:count] = chunk
-            except _TROUBLE as trouble:
-                raise _lost(trouble) from None
-            if count == 0:
-                raise Lost
-            if count:  # None: TLS has no whole record yet
-                packet = self._decoder.received(count)
-        self.received_ms = self._clock.ticks_ms()
-        return packet
+def read(stream, window):
+    """How many bytes came: 0 at the end, None where TLS has no whole record yet."""
+    yield core._io_queue.queue_read(stream)
+    return stream.readinto(window)
 
-    def fail(self):
-        """Nothing more will come or go; wakes the watch."""
-        self.broken = True
-        self._wake.set()
 
-    def release(self):
-        """Fail whoever is waiting in `send`."""
-        self.fail()
-        sender, self._sender = self._sender, None
-        # MicroPython forgets a task that waits to write when the one that waits to read the same socket is cancelled.
-        if _MICROPYTHON and sender is not None:
-            sender.cancel()
+def write(stream, packet):
+    """Return once the system has all bytes."""
+    rest = memoryview(packet)
+    while True:
+        rest = rest[stream.write(rest) or 0 :]
+        if not rest:
+            return (yield from sleep_ms(0))  # whoever writes on and on lets others come, too
+        yield core._io_queue.queue_write(stream)
 
-    async def close(self):
-        if self._writer is None:
-            return
-        if not _MICROPYTHON:
-            self._writer.transport.abort()  # close() would wait for a peer that may be gone
-        try:
-            await self._writer.wait_closed()
-        except OSError:
-            pass
+
+def write_now(stream, packet):
+    """Write what goes without waiting; how much that was."""
+    return stream.write(packet)
+
+
+def close(stream):
+    stream.close()

@@ -1,23 +1,24 @@
-"""What the operator gives a device, as JSON: where the network is, what to pin, the token to enrol with."""
+"""What the operator gives a device, as JSON: where the network is, what to pin, the token to enrol with.
+
+Needed at the start only: `main.py` drops it then. Its table is a text, because names would stay for ever.
+"""
 
 import json
 from binascii import unhexlify
 
-# (key, kind, low, high, default); without a default it must be there. Kinds: hex bytes, text, integer, flag.
-_KEYS = (
-    ("network", "text", 1, 32, None),
-    ("genesis", "hex", 32, 32, None),
-    ("root_key", "hex", 32, 32, None),
-    ("token_seed", "hex", 32, 32, None),
-    ("host", "text", 1, 255, None),
-    ("port", "integer", 1, 65535, None),
-    ("interval_s", "integer", 1, 86400, None),
-    ("beacon_interval_s", "integer", 1, 3600, None),
-    ("state_dir", "text", 1, 255, None),
-    ("readings_public", "flag", 0, 0, True),
-    ("retry_ms", "integer", 100, 300000, 5000),
-    ("records_max", "integer", 1, 4096, 64),
-)
+# key, kind (hex bytes, text, integer, flag), low, high, and what stands for a missing key.
+_KEYS = """network text 1 32
+genesis hex 32 32
+root_key hex 32 32
+token_seed hex 32 32
+host text 1 255
+port integer 1 65535
+interval_s integer 1 86400
+beacon_interval_s integer 1 3600
+state_dir text 1 255
+readings_public flag 0 0 true
+retry_ms integer 100 300000 5000
+records_max integer 1 4096 64"""
 
 
 class Refused(Exception):
@@ -25,7 +26,7 @@ class Refused(Exception):
 
 
 def load(path):
-    """All keys, hex as bytes. Raises Refused."""
+    """The values of all keys in the order above, hex as bytes. Raises Refused."""
     try:
         with open(path) as file:
             fields = json.load(file)
@@ -33,10 +34,13 @@ def load(path):
         raise Refused("%s: cannot be read as JSON (%s)" % (path, trouble))
     if not isinstance(fields, dict):
         raise Refused(path + ": not a JSON object")
-    given = {}
-    for key, kind, low, high, default in _KEYS:
+    given = []
+    for line in _KEYS.split("\n"):
+        key, kind, low, high, *default = line.split(" ")
+        low, high = int(low), int(high)
+        value = fields.get(key, json.loads(default[0]) if default else None)
         try:
-            given[key] = _accepted(fields.get(key, default), kind, low, high)
+            given.append(_accepted(value, kind, low, high))
         except ValueError:
             missing = "is not accepted" if key in fields else "is missing"
             raise Refused("%s: %s %s; it must be %s" % (path, key, missing, _range(kind, low, high)))

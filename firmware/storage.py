@@ -1,11 +1,5 @@
 """The outbox's log and the device's key, as files. `board` brings the file system, so that tests can cut the power."""
 
-_CLEARED = bytes(7)  # a head that no record has: whatever lies behind it is not read
-
-
-class Broken(Exception):
-    """The log was replaced but cannot be used: nothing may be said until a restart has read it again."""
-
 
 class Storage:
     """What `device_client.core.outbox` asks for, in one append-only file that need not exist yet. Raises OSError."""
@@ -15,9 +9,8 @@ class Storage:
         self._board = board
         self._size = board.size_of(path)
         if self._size < 0:
-            board.open(path, "wb").close()
-            board.sync_folder(folder_of(path))
-            self._size = 0
+            self._size = write_durably(path, (), board)
+            self._sync_folder()
         self._file = board.open(path, "r+b")
 
     def size(self):
@@ -29,25 +22,26 @@ class Storage:
 
     def append(self, data, durable):
         try:
-            self._file.seek(self._size)
-            self._file.write(data)
+            self._put(data)
             if durable:
                 self._board.sync(self._file)
         except OSError:
-            self._clear()
+            # MicroPython cannot shorten a file. The next record goes over the half one; until then a head that no
+            # record has ends the log.
+            try:
+                self._put(bytes(7))
+            except OSError:
+                pass
             raise
         self._size += len(data)
 
-    def _clear(self):
-        # MicroPython cannot shorten a file. The next record goes over the half one; until then this ends the log.
-        try:
-            self._file.seek(self._size)
-            self._file.write(_CLEARED)
-        except OSError:
-            pass
+    def _put(self, data):
+        self._file.seek(self._size)
+        self._file.write(data)
 
     def replace(self, pieces):
-        board, fresh = self._board, self._path + ".new"
+        """RuntimeError: the log was replaced but cannot be used; nothing may be said until a restart has read it."""
+        board, path, fresh = self._board, self._path, self._path + ".new"
         try:
             size = write_durably(fresh, pieces, board)
         except OSError:
@@ -58,23 +52,19 @@ class Storage:
             raise
         self._file.close()
         try:
-            board.rename(fresh, self._path)
+            board.rename(fresh, path)
         except OSError:
-            self._file = board.open(self._path, "r+b")
+            self._file = board.open(path, "r+b")
             raise
         try:
-            board.sync_folder(folder_of(self._path))
-            self._file = board.open(self._path, "r+b")
+            self._sync_folder()
+            self._file = board.open(path, "r+b")
         except OSError:
-            raise Broken(self._path)
+            raise RuntimeError(path)
         self._size = size
 
-    def close(self):
-        self._file.close()
-
-
-def folder_of(path):
-    return path[: path.rfind("/")] or "/"
+    def _sync_folder(self):
+        self._board.sync_folder(self._path[: self._path.rfind("/")] or "/")
 
 
 def write_durably(path, pieces, board):

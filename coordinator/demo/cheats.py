@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nacl.signing
 
-from device_client.core import light, statement
+from device_client.core import light, received, statement
 from device_client.core.cbor import encode
 from device_client.core.cose import unwrap
 from device_client.core.statement import KIND_REPORT, PREV_BYTES, Statement
@@ -127,8 +127,8 @@ class Clone(Cheat):
             return
         genesis = client.config.genesis
         if self._said is None:
-            envelope = unwrap(statement.split_message(self._original.last_sent)[0])
-            overheard = statement.parse(envelope.payload)
+            envelope = unwrap(received.message(self._original.last_sent)[0])
+            overheard = received.statement(envelope.payload)
             if overheard.seq == 1:
                 return
             # It repeats the number that the original used last, as a copy of an older state would.

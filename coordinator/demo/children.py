@@ -13,7 +13,7 @@ from typing import Any
 from device_client.provisioning import Provisioning
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
-HEAP = "96K"
+HEAP = "96wK"  # `w`: scaled from the words of a board to those of this machine
 STOP_S = 5.0
 LINE_BYTES_MAX = 65536
 

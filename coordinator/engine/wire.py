@@ -10,7 +10,7 @@ import cbor2
 from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from device_client.core import cose, light, statement, verdicts
+from device_client.core import cose, light, received, statement, verdicts
 from device_client.core.cbor import Malformed
 
 DEPTH_MAX = 8
@@ -158,7 +158,7 @@ def claims(payload: bytes) -> Claims:
     Only call it on a payload whose signature holds, or to find out whose signature should.
     """
     found = decoded(payload)
-    if type(found) is not dict or tuple(found) != statement.CLAIMS:
+    if type(found) is not dict or tuple(found) != received.CLAIMS:
         raise Refused(verdicts.MALFORMED, "claims")
     nonce, uptime_s, boot, private = found.values()
     if type(private) is not list or len(private) != 4:
@@ -185,9 +185,9 @@ def checked_body(found: Claims) -> list[Any]:
     """The body of a kind that this version knows. Raises Refused: UNSUPPORTED_KIND or BAD_BODY."""
     try:
         if found.kind == statement.KIND_ENROLL:
-            return statement.parse_enroll(found.body)
+            return received.enroll(found.body)
         if found.kind == statement.KIND_REPORT:
-            return statement.parse_report(found.body)
+            return received.report(found.body)
     except Malformed as error:
         raise Refused(verdicts.BAD_BODY, str(error)) from error
     raise Refused(verdicts.UNSUPPORTED_KIND)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from device_client.core import cbor
-from device_client.core.statement import UNIT_CHARS_MAX
+from device_client.core.received import UNIT_CHARS_MAX
 
 from .epochs import Calendar
 

@@ -8,7 +8,8 @@ actions go out. Only `struct`, `hashlib` and `binascii` are imported. Keys are r
     cbor       deterministic CBOR, the subset that the wire uses
     cose       the signed envelope (COSE_Sign1) and its identity
     statement  what a device says: claims, enrolment, report, readings
-    verdicts   the closed enum of outcomes
+    received   the same taken apart again, for whoever is not a device
+    verdicts   the closed enum of outcomes; `codes` are the few that a device acts on
     merkle     RFC 6962 tree hashes
     light      what a device checks: certificates, beacons, receipt sheets
     outbox     statements that wait for a receipt, durable before they are sent

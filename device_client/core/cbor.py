@@ -7,6 +7,10 @@ because a MicroPython dict does not keep the order of insertion.
 
 import struct
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 DEPTH_MAX = 8
 
 
@@ -151,3 +155,7 @@ def _text(raw: bytes) -> str:
     if at != len(raw):
         raise Malformed("not UTF-8")
     return raw.decode()
+
+
+def is_uint(value: "Any", maximum: int) -> bool:
+    return type(value) is int and 0 <= value <= maximum

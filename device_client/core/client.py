@@ -7,7 +7,7 @@ beacons. Each statement is in the outbox, durable, before `tick` hands it out, a
 the coordinator names it. Time is a counter of milliseconds since start; no clock is read.
 """
 
-from . import cose, light, statement, verdicts
+from . import codes, cose, light, statement
 from .cbor import Malformed, encode, head
 from .light import BadSignature
 from .statement import Statement
@@ -177,7 +177,7 @@ class Client:
             code = row[4]
             if pending is None or not isinstance(code, int):
                 continue
-            if not verdicts.is_receipted(code):
+            if not codes.is_receipted(code):
                 self._count("malformed")
                 continue
             self._count("receipts_verified")
@@ -193,7 +193,7 @@ class Client:
         return self.outbox.find(boot, seq, id8)  # type: ignore[arg-type]
 
     def _take_enrolment(self, code: int) -> None:
-        if code in (verdicts.OK, verdicts.ALREADY_ENROLLED):
+        if code in (codes.OK, codes.ALREADY_ENROLLED):
             self.outbox.set_enrolled()
         else:
             self.enroll_refused = code
@@ -351,7 +351,7 @@ class Client:
             if pending.tries >= self.config.attempts_max:
                 self._count("gave_up")
                 self._unanswered += 1
-                self.outbox.settle(pending, verdicts.GAVE_UP)
+                self.outbox.settle(pending, codes.GAVE_UP)
                 continue
             messages.append((self.up_topic, self.outbox.message(pending)))
             delay_ms = min(RETRY_CAP_MS, self.config.retry_ms << min(pending.attempts, 10))

@@ -11,8 +11,8 @@ name its coordinator). Everything else is learned from signed bytes.
 import hashlib
 
 from . import cbor, cose
-from .cbor import Malformed
-from .statement import NONCE_BYTES, U32_MAX, U64_MAX, is_uint
+from .cbor import Malformed, is_uint
+from .statement import NONCE_BYTES, U32_MAX, U64_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

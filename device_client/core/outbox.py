@@ -19,7 +19,7 @@ An OSError changes nothing here either, except that a settled statement is forgo
 import binascii
 import struct
 
-from . import verdicts
+from . import codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Outbox:
         """Keep a statement of this boot, durable on return. Without room the oldest is dropped, and counted."""
         while len(self.pending) >= self._records_max:
             oldest = self.pending[0]
-            self.settle(oldest, verdicts.DROPPED)
+            self.settle(oldest, codes.DROPPED)
         head = struct.pack(">II", self.boot, seq) + statement_id[:8] + bytes((kind,))
         at = self._append(b"S", head + message, True)
         pending = Pending(self.boot, seq, statement_id[:8], kind, at + _STATEMENT_HEAD, len(message))

@@ -5,7 +5,12 @@ statement. Whatever is not validly signed gets no row at all (a row would let a 
 statements), so those codes are only counted, and the device tries again. So it is with a token that is not known yet.
 """
 
-OK = 0
+from .codes import ALREADY_ENROLLED as ALREADY_ENROLLED
+from .codes import DROPPED as DROPPED
+from .codes import GAVE_UP as GAVE_UP
+from .codes import OK as OK
+from .codes import is_receipted as is_receipted
+
 LATE = 1
 STALE_BEACON = 2
 UNKNOWN_BEACON = 3
@@ -19,7 +24,6 @@ BAD_BODY = 10
 TOKEN_EXPIRED = 11
 TOKEN_EXHAUSTED = 12
 BAD_TOKEN_SIGNATURE = 13
-ALREADY_ENROLLED = 14
 NOT_ENROLLED = 15
 
 MALFORMED = 64
@@ -33,10 +37,6 @@ OVERLOADED = 71
 TOKEN_UNKNOWN = 72
 STORAGE_FAILED = 73
 BAD_CREDENTIALS = 74
-
-# Given by a device to itself: no room, or no answer after the last attempt.
-DROPPED = 96
-GAVE_UP = 97
 
 NAMES = {
     OK: "ok",
@@ -74,8 +74,3 @@ NAMES = {
 def name(code: int) -> str:
     """Name of a code; one from a newer version is shown by its number."""
     return NAMES.get(code, "code_%d" % code)
-
-
-def is_receipted(code: int) -> bool:
-    """Whether a receipt sheet may carry this code."""
-    return 0 <= code < MALFORMED

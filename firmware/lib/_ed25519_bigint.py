@@ -39,15 +39,6 @@ def _add(left, right):
     return _extended(b - a, d - c, d + c, b + a)
 
 
-def _add_entry(point, plus, minus, product):
-    """The point + the table's (y + x, y - x, 2 d x y)."""
-    x, y, z, t = point
-    a = (y - x) * minus % _P
-    b = (y + x) * plus % _P
-    c = t * product % _P
-    return _extended(b - a, 2 * z - c, 2 * z + c, b + a)
-
-
 def _double(point):
     x, y, z, _ = point
     a = x * x
@@ -65,15 +56,16 @@ def _comb(bits):
     """n * B: the tables and their digits are explained in make_tables.py."""
     signs = int.from_bytes(bits, "little")
     point = _NEUTRAL
-    for column in range(12, -1, -1):
+    for column in range(51, -1, -1):
         point = _double(point)
-        for comb in range(4):
-            index = 0
-            for tooth in range(5):
-                index |= (signs >> 65 * comb + 13 * tooth + column & 1) << tooth
-            at = 96 * (index & 15 if index > 15 else ~index & 15)
-            plus, minus, product = (int.from_bytes(COMB[comb][i : i + 32], "little") for i in range(at, at + 96, 32))
-            point = _add_entry(point, plus, minus, product) if index > 15 else _add_entry(point, minus, plus, -product)
+        index = 0
+        for tooth in range(5):
+            index |= (signs >> 52 * tooth + column & 1) << tooth
+        at = 64 * (index & 15 if index > 15 else ~index & 15)
+        x, y = (int.from_bytes(COMB[i : i + 32], "little") for i in (at, at + 32))
+        if index < 16:
+            x = -x
+        point = _add(point, (x, y, 1, x * y))
     return point
 
 

@@ -1,28 +1,42 @@
 """Ed25519 point multiplication for MicroPython ports with the viper emitter. ed25519.py chooses and uses it.
 
-Everything is computed in buffers that are allocated once, 2.7 KB: 50 slots of field elements, the columns of a product,
-one entry of the comb and the digits of a scalar. Not reentrant: one thread at a time.
+Everything but the digits of a public scalar is computed in buffers that are allocated once: 34 slots of field elements,
+of which SHA-512 uses all but the first six between two calls, and the columns of a product, which hold encoded elements
+between two programs. Not reentrant: one thread at a time.
 """
 
 # The largest to compile comes first, while the heap is empty.
 from _field_viper import run
-from _field_bytes_viper import pack, unpack
-from _scalar_viper import recode, select
-from _ed25519_tables import COMB
-import _ed25519_programs as programs
+from _scalar_viper import pack, recode, select, unpack
+from _sha512_viper import memory
+from _ed25519_tables import COMB, CONSTANTS, PROGRAMS
+from micropython import const
 
-_TABLE = programs.SLOTS_NAMED  # eight addends, the odd multiples of a point, four slots each
-_LAST = _TABLE + 28
-_ENTRY = _TABLE + 4  # the comb's addend: the table is not in use then, but its first place may be
-_ZERO = bytes(32)
+# Slots and programs, as make_tables.py numbers them.
+_X = const(6)
+_Y = const(7)
+_A = const(10)
+_B = const(11)
+_D = const(13)
+_E = const(14)
+_TABLE = const(18)  # four addends, the odd multiples of a point, four slots each
+_LAST = const(30)
+_ENTRY = const(22)  # the comb's addend: the table is not in use then, but its first place may be
+_IDENTITY = const(0)
+_DOUBLE = const(1)
+_DOUBLE_WITHOUT_T = const(2)
+_ADD = const(3)  # and the next one subtracts
+_ADD_AFFINE = const(5)  # likewise
+_TO_ADDEND = const(7)
+_TO_AFFINE = const(8)
+_RECOVER_X = const(9)
+_OTHER_ROOT = const(10)
+_NEGATE_X = const(11)
+_FINISH_POINT = const(12)
 
-_memory = bytearray(40 * (_TABLE + 32))
 _columns = bytearray(240)
-_entry = bytearray(96)
-_digits = bytearray(256)
-_packed = bytearray(32)
-for _slot in range(5):
-    unpack(_memory, 1 + _slot, programs.CONSTANTS, 32 * _slot)
+memory[80] = 1  # slot 2, and slot 1 is zero
+unpack(memory, 3, CONSTANTS, 3)
 
 
 def multiply_base(bits):
@@ -39,83 +53,69 @@ def combine(public, scalar, bits):
     if not _decode(public):
         return None
     _multiply_negated(scalar)
-    _run(programs.TO_ADDEND, _TABLE)
+    _run(_TO_ADDEND, _TABLE)
     _comb(bits)
-    _run(programs.ADD, _TABLE)
+    _run(_ADD, _TABLE)
     return _encode()
 
 
-def _run(program, addend=0):
-    run(_memory, _memory, _columns, program, len(program) >> 2, addend)
+def _run(number, base=0):
+    run(memory, memory, _columns, PROGRAMS, number, base)
 
 
 def _pack(slot):
-    pack(_packed, _memory, slot)
-    return _packed
+    pack(_columns, memory, slot)
+    return _columns
 
 
 def _encode():
-    _run(programs.TO_AFFINE)
-    sign = _pack(programs.SLOT_A)[0] & 1
-    _pack(programs.SLOT_B)[31] |= sign << 7
-    return bytes(_packed)
+    _run(_TO_AFFINE)
+    sign = _pack(_A)[0] & 1
+    _pack(_B)[31] |= sign << 7
+    return bytes(_columns[:32])
 
 
-def _decode(encoded):
+def _decode(data):
     """Make these 32 bytes the point (RFC 8032, 5.1.3); False if they are none."""
-    unpack(_memory, programs.SLOT_Y, encoded, 0)
-    _run(programs.RECOVER_X)
-    if _pack(programs.SLOT_D) != _ZERO:
-        if _pack(programs.SLOT_E) != _ZERO:
+    unpack(memory, _Y, data, 1)
+    _run(_RECOVER_X)
+    if any(_pack(_D)[:32]):
+        if any(_pack(_E)[:32]):
             return False
-        _run(programs.OTHER_ROOT)
-    if _pack(programs.SLOT_X)[0] & 1 != encoded[31] >> 7:
-        _run(programs.NEGATE_X)
-    _run(programs.FINISH_POINT)
+        _run(_OTHER_ROOT)
+    if _pack(_X)[0] & 1 != data[31] >> 7:
+        _run(_NEGATE_X)
+    _run(_FINISH_POINT)
     return True
 
 
 def _comb(bits):
     """The point = n * B."""
-    additions = (programs.ADD_AFFINE, programs.SUBTRACT_AFFINE)
-    _run(programs.IDENTITY)
-    for column in range(12, -1, -1):
-        _run(programs.DOUBLE)
-        for comb in range(4):
-            negative = select(_entry, COMB[comb], bits, column + 65 * comb)
-            for slot in range(3):
-                unpack(_memory, _ENTRY + slot, _entry, 32 * slot)
-            _run(additions[negative], _ENTRY)
+    _run(_IDENTITY)
+    for i in range(51, -1, -1):
+        _run(_DOUBLE)
+        sign = select(_columns, COMB, bits, i)
+        unpack(memory, _ENTRY + 2, _columns, 2)
+        _run(_ADD_AFFINE + sign, _ENTRY)
 
 
 def _multiply_negated(scalar):
-    """The point = -scalar * the point, with a table of its odd multiples 1 to 15."""
-    _run(programs.TO_ADDEND, _TABLE)
-    _run(programs.DOUBLE)
-    _run(programs.TO_ADDEND, _LAST)  # twice the point, until the last multiple takes its place
-    addend = _TABLE
-    for multiple in range(_TABLE + 4, _TABLE + 32, 4):
-        _run(programs.ADD, addend)
-        _run(programs.TO_ADDEND, multiple)
-        addend = _LAST
-    recode(_digits, scalar)
-    _run(programs.IDENTITY)
-    steps_without_t = (len(programs.DOUBLE) >> 2) - 1
-    for i in range(255, 0, -1):
-        digit = _digits[i]
-        if digit == 0:
-            run(_memory, _memory, _columns, programs.DOUBLE, steps_without_t, 0)
-        else:
-            _run(programs.DOUBLE)
-            _subtract(digit)
-    _run(programs.DOUBLE)
-    if _digits[0]:
-        _subtract(_digits[0])
-
-
-def _subtract(digit):
-    """The point -= digit * the table's point; digits above 127 are negative."""
-    if digit < 128:
-        _run(programs.SUBTRACT, _TABLE + (digit >> 1 << 2))
-    else:
-        _run(programs.ADD, _TABLE + (256 - digit >> 1 << 2))
+    """The point = -scalar * the point, with a table of its odd multiples 1 to 7."""
+    _run(_TO_ADDEND, _TABLE)
+    _run(_DOUBLE)
+    _run(_TO_ADDEND, _LAST)  # twice the point, until the last multiple takes its place
+    base = _TABLE
+    for slot in range(_TABLE + 4, _TABLE + 16, 4):
+        _run(_ADD, base)
+        _run(_TO_ADDEND, slot)
+        base = _LAST
+    digits = bytearray(256)
+    recode(digits, scalar)
+    _run(_IDENTITY)
+    for i in range(255, -1, -1):
+        digit = digits[i]
+        _run(_DOUBLE if digit or i == 0 else _DOUBLE_WITHOUT_T)
+        if digit > 127:
+            _run(_ADD, _TABLE + (256 - digit >> 1 << 2))
+        elif digit:
+            _run(_ADD + 1, _TABLE + (digit >> 1 << 2))

@@ -2,8 +2,9 @@
 """Arithmetic modulo p = 2**255 - 19 for MicroPython's viper emitter: a machine that runs programs of field operations.
 
 A field element is 20 limbs of 13 bits, 16-bit words, least significant first; the top limb holds 8 bits. Elements
-live in an array of 40-byte slots; a program is a bytes literal of four-byte steps `(operation, out, a, b)`, the last
-three being slots. One call runs a whole point addition: nothing is allocated, and no field operation costs a call.
+live in an array of 40-byte slots; a program is made of four-byte steps `(operation, out, a, b)`, the last three being
+slots. One call runs a whole point addition: nothing is allocated, and no field operation costs a call. Programs lie in
+one bytes literal, which begins with two bytes for each: where it starts, in steps, and how many steps it has.
 
 Bounds, which hold on 32-bit ports (signed 32-bit viper integers) as on 64-bit ones:
 - every operation leaves limbs <= 8250 (13 bits and a small excess) and a value < 2**255 + 2**20, and accepts the same;
@@ -16,46 +17,47 @@ No branch and no address depends on the value of an element: only on the program
 import micropython  # viper defines the names ptr8, ptr16, ptr32 and uint
 from micropython import const
 
-MULTIPLY = const(0)  # out = a * b
-SQUARE = const(1)  # out = a ** (2 ** b): here b is a count, not a slot
-ADD = const(2)  # out = a + b
-SUBTRACT = const(3)  # out = a - b
+# Operations; 0 is out = a * b and 3 is out = a - b.
+_SQUARE = const(1)  # out = a ** (2 ** b): here b is a count, not a slot
+_ADD = const(2)  # out = a + b
 
-SLOT_SIZE = const(40)  # bytes
-COLUMNS_SIZE = const(240)  # bytes: three products of 10 x 10 limbs, 20 words each
+_SLOT_SIZE = const(40)  # bytes
+_COLUMNS_SIZE = const(240)  # bytes: three products of 10 x 10 limbs, 20 words each
 
 
 # Viper keeps the first three locals in registers: they must be the three pointers of the inner products.
 @micropython.viper
-def run(a: ptr16, b: ptr16, t: ptr32, program: ptr8, steps: int, base: int):
-    """Run the first `steps` steps of `program`; a slot >= 128 counts from `base`, others from 0. Slot 0 is scratch.
+def run(a: ptr16, b: ptr16, t: ptr32, program: ptr8, number: int, base: int):
+    """Run a program of the collection `program`; a slot >= 128 counts from `base`, others from 0. Slot 0 is scratch.
 
-    `a` and `b` are both the memory of slots, `t` is a buffer of COLUMNS_SIZE bytes.
+    `a` and `b` are both the memory of slots, `t` is a buffer of 240 bytes.
     """
     memory = int(a)
     sums = ptr16(memory)
+    steps = program[2 * number + 1]
+    program = ptr8(int(program) + 4 * program[2 * number])
     while steps:
         steps -= 1
         operation = program[0]
         slot = program[1]
         if slot > 127:
             slot += base - 128
-        out = ptr16(memory + slot * SLOT_SIZE)
+        out = ptr16(memory + slot * _SLOT_SIZE)
         slot = program[2]
         if slot > 127:
             slot += base - 128
-        a = ptr16(memory + slot * SLOT_SIZE)
+        a = ptr16(memory + slot * _SLOT_SIZE)
         count = 1
         slot = program[3]
-        if operation == SQUARE:
+        if operation == _SQUARE:
             count = slot
             b = a
         else:
             if slot > 127:
                 slot += base - 128
-            b = ptr16(memory + slot * SLOT_SIZE)
+            b = ptr16(memory + slot * _SLOT_SIZE)
         program = ptr8(int(program) + 4)
-        if operation < ADD:
+        if operation < _ADD:
             while count:
                 count -= 1
                 # Karatsuba: t[0:19] = low * low, t[20:39] = high * high, t[40:59] = (low + high) * (low + high).
@@ -68,7 +70,7 @@ def run(a: ptr16, b: ptr16, t: ptr32, program: ptr8, steps: int, base: int):
                     t[i + 40] = 0
                     i += 1
                 part = 0
-                if operation == SQUARE:
+                if operation == _SQUARE:
                     while part < 3:
                         t[0] = a[0] * a[0]
                         t[1] = 2 * a[0] * a[1]
@@ -121,7 +123,7 @@ def run(a: ptr16, b: ptr16, t: ptr32, program: ptr8, steps: int, base: int):
                         if part == 4:
                             a = sums
                             b = ptr16(memory + 20)
-                t = ptr32(int(t) - COLUMNS_SIZE)
+                t = ptr32(int(t) - _COLUMNS_SIZE)
                 i = 0
                 while i < 9:
                     low = t[i + 10] - t[i + 20]
@@ -153,7 +155,7 @@ def run(a: ptr16, b: ptr16, t: ptr32, program: ptr8, steps: int, base: int):
             # A difference is a - b + 2p, so that no limb is negative.
             low = 0
             i = 0
-            if operation == ADD:
+            if operation == _ADD:
                 while i < 19:
                     low += a[i] + b[i]
                     out[i] = low & 8191

@@ -1,6 +1,6 @@
 """SHA-512's compression function in plain Python (FIPS 180-4, 6.4): where there is neither hashlib's nor viper."""
 
-from _sha512_tables import ROUNDS
+from _sha512_tables import CONSTANTS
 
 _MASK = (1 << 64) - 1
 
@@ -19,7 +19,7 @@ def compress(state, data, offset):
             words[i & 15] = (words[i & 15] + (s0 & _MASK) + words[(i + 9) & 15] + (s1 & _MASK)) & _MASK
         s1 = (e >> 14 | e << 50) ^ (e >> 18 | e << 46) ^ (e >> 41 | e << 23)
         s0 = (a >> 28 | a << 36) ^ (a >> 34 | a << 30) ^ (a >> 39 | a << 25)
-        constant = int.from_bytes(ROUNDS[8 * i : 8 * i + 8], "little")
+        constant = int.from_bytes(CONSTANTS[8 * i : 8 * i + 8], "little")
         first = h + (s1 & _MASK) + (e & f ^ ~e & g) + constant + words[i & 15]
         second = (s0 & _MASK) + (a & b ^ a & c ^ b & c)
         h, g, f, e, d, c, b, a = g, f, e, (d + first) & _MASK, c, b, a, (first + second) & _MASK

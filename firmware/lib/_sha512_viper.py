@@ -6,48 +6,36 @@ four 16-bit columns, so that carries need no 64-bit register. This takes a littl
 """
 
 import micropython  # viper defines the names ptr8, ptr16, ptr32 and uint
-from _sha512_tables import ROUNDS
+from _sha512_tables import CONSTANTS
 
-_terms = bytearray(32)  # four words: the sums and functions of a round
-_schedule = bytearray(128)  # a ring of 16 message words
-_variables = bytearray(8 * 88)  # a to h, which move down by one word in each of 80 rounds
+# From byte 240 on: a ring of 16 message words; four words, the sums and functions of a round; and a to h, which move
+# down by one word in each of 80 rounds. _ed25519_viper.py uses the rest, and all of it between two calls.
+memory = bytearray(34 * 40)
 
 
 def compress(state, data, offset):
     """Work the 128 bytes of `data` from `offset` into `state`, a bytearray of eight big-endian 64-bit words."""
-    _load(_schedule, 0, data, offset, 128)
-    _load(_variables, 640, state, 0, 64)
-    _rounds(_variables, _terms, _schedule, ROUNDS)
-    _accumulate(state, _variables)
+    _compress(memory, memory, memory, CONSTANTS, state, data, offset)
 
 
+# Viper keeps the first three locals in registers.
 @micropython.viper
-def _load(out: ptr8, to: int, data: ptr8, offset: int, size: int):
-    """Copy big-endian 64-bit words as little-endian ones."""
+def _compress(v: ptr32, t: ptr32, schedule: ptr16, constants: ptr8, state: ptr8, data: ptr8, offset: int):
+    """The 80 rounds. Logical shifts need `uint`; what a left shift pushes past 32 bits is cut off by the store."""
+    v = ptr32(int(v) + 1040)
+    t = ptr32(int(t) + 368)
+    schedule = ptr16(int(schedule) + 240)
+    # Big-endian words become little-endian ones.
+    out = ptr8(schedule)
     i = 0
-    while i < size:
-        out[to + (i ^ 7)] = data[offset + i]
+    while i < 128:
+        out[i ^ 7] = data[offset + i]
         i += 1
-
-
-@micropython.viper
-def _accumulate(state: ptr8, variables: ptr8):
-    """Add a to h to the state."""
-    carry = 0
+    out = ptr8(v)
     i = 0
     while i < 64:
-        if i & 7 == 0:
-            carry = 0
-        carry += state[i ^ 7] + variables[i]
-        state[i ^ 7] = carry
-        carry >>= 8
+        out[i ^ 7] = state[i]
         i += 1
-
-
-@micropython.viper
-def _rounds(v: ptr32, t: ptr32, schedule: ptr16, constants: ptr8):
-    """The 80 rounds. Logical shifts need `uint`; what a left shift pushes past 32 bits is cut off by the store."""
-    v = ptr32(int(v) + 640)
     terms = ptr16(t)
     i = 0
     while i < 80:
@@ -101,4 +89,15 @@ def _rounds(v: ptr32, t: ptr32, schedule: ptr16, constants: ptr8):
             carry >>= 16
             first >>= 16
             column += 1
+        i += 1
+    # Add a to h to the state.
+    out = ptr8(v)
+    carry = 0
+    i = 0
+    while i < 64:
+        if i & 7 == 0:
+            carry = 0
+        carry += state[i ^ 7] + out[i]
+        state[i ^ 7] = carry
+        carry >>= 8
         i += 1

@@ -20,12 +20,11 @@ try:
     from _ed25519_viper import combine, multiply_base
 except (ImportError, SyntaxError, ValueError):  # no `micropython`, no viper emitter, or a .mpy of another architecture
     from _ed25519_bigint import combine, multiply_base
-from sha512 import Sha512
-from _ed25519_tables import SMALL_ORDER_Y
+from sha512 import sha512
+from _ed25519_tables import SMALL_ORDER
 
-ORDER = 2**252 + 27742317777372353535851937790883648493  # L, the order of the base point
+_ORDER = 2**252 + 27742317777372353535851937790883648493  # L, the order of the base point
 _FIELD = 2**255 - 19
-_NEUTRAL = b"\x01" + bytes(31)
 _BYTES = (bytes, bytearray, memoryview)
 
 _last_key = (None, 0, b"", b"")  # seed, secret scalar, nonce prefix, public key
@@ -39,9 +38,9 @@ def public_key(seed):
 def sign(seed, message):
     """The 64-byte signature of `message` (bytes) under a 32-byte secret seed (RFC 8032, 5.1.6). ValueError as above."""
     _, secret, prefix, public = _expand(seed)
-    nonce = _hash(prefix, message) % ORDER
+    nonce = _hash(prefix, message) % _ORDER
     point = multiply_base(_signed_bits(nonce))
-    answer = (nonce + _hash(point, public, message) * secret) % ORDER
+    answer = (nonce + _hash(point, public, message) * secret) % _ORDER
     return point + answer.to_bytes(32, "little")
 
 
@@ -51,9 +50,9 @@ def verify(public, message, signature):
         return False
     point = bytes(signature[:32])
     answer = int.from_bytes(signature[32:], "little")
-    if answer >= ORDER or _has_small_order(point):
+    if answer >= _ORDER or _has_small_order(point):
         return False
-    challenge = _hash(point, public, message) % ORDER
+    challenge = _hash(point, public, message) % _ORDER
     return combine(public, challenge.to_bytes(32, "little"), _signed_bits(answer)) == point
 
 
@@ -62,7 +61,9 @@ def valid_point(public):
 
     Equal to libsodium's `crypto_core_ed25519_is_valid_point`. Costs as much as `verify`.
     """
-    return _acceptable(public) and combine(public, ORDER.to_bytes(32, "little"), _signed_bits(0)) == _NEUTRAL
+    return _acceptable(public) and combine(public, _ORDER.to_bytes(32, "little"), _signed_bits(0)) == b"\x01" + bytes(
+        31
+    )
 
 
 def _has_size(data, size):
@@ -72,28 +73,28 @@ def _has_size(data, size):
 def _acceptable(public):
     if not _has_size(public, 32):
         return False
-    y = int.from_bytes(public, "little") & ((1 << 255) - 1)
-    return y < _FIELD and not _has_small_order(public)
+    return _y(public) < _FIELD and not _has_small_order(public)
 
 
-def _has_small_order(encoded):
-    y = bytearray(encoded)
-    y[31] &= 127
-    return any(SMALL_ORDER_Y[i : i + 32] == y for i in range(0, 160, 32))
+def _y(data):
+    return int.from_bytes(data, "little") & ((1 << 255) - 1)
+
+
+def _has_small_order(data):
+    """Whether y is 0, 1 or -1, or that of a point of order eight."""
+    y = _y(data)
+    return min(y, _FIELD - y) in (0, 1, _y(SMALL_ORDER))
 
 
 def _hash(*parts):
     """SHA-512 of the parts, read as a little-endian integer."""
-    state = Sha512()
-    for part in parts:
-        state.update(part)
-    return int.from_bytes(state.digest(), "little")
+    return int.from_bytes(sha512(*parts), "little")
 
 
 def _signed_bits(scalar):
     """A scalar modulo L as the comb reads it: 260 bits, 1 for + and 0 for -, in 33 bytes."""
     # The signed bits of an odd n are the bits of (n + 2**260 - 1) / 2; an even n takes the odd n + L in its place.
-    scalar += ORDER * (1 - (scalar & 1))
+    scalar += _ORDER * (1 - (scalar & 1))
     return ((scalar + (1 << 260) - 1) >> 1).to_bytes(33, "little")
 
 
@@ -103,9 +104,7 @@ def _expand(seed):
     if not _has_size(seed, 32):
         raise ValueError("an Ed25519 seed has 32 bytes")
     if _last_key[0] != seed:
-        state = Sha512()
-        state.update(seed)
-        digest = state.digest()
+        digest = sha512(seed)
         secret = int.from_bytes(digest[:32], "little") & ((1 << 254) - 8) | 1 << 254
-        _last_key = (bytes(seed), secret, digest[32:], multiply_base(_signed_bits(secret % ORDER)))
+        _last_key = (bytes(seed), secret, digest[32:], multiply_base(_signed_bits(secret % _ORDER)))
     return _last_key

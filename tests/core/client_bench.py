@@ -6,7 +6,7 @@ Chance comes from a generator of its own, so that both interpreters live the sam
 
 import hashlib
 
-from device_client.core import cbor, client, cose, light, statement, verdicts
+from device_client.core import cbor, client, cose, light, received, statement, verdicts
 from device_client.core.outbox import Outbox
 from tests.core.flash import Flash
 
@@ -80,13 +80,13 @@ def sheet(rows, key=KEYS[0], slot=0):
 def read(message):
     """(statement, id, readings) of an `up` message, checked as a coordinator does."""
     assert len(message) <= statement.MESSAGE_BYTES_MAX, len(message)
-    data, salt, readings = statement.split_message(message)
+    data, salt, readings = received.message(message)
     payload = light.Trust(GENESIS, ROOT, toy_verify).opened(data, cose.TYPE_STATEMENT, DEVICE)
-    said = statement.parse(payload)
+    said = received.statement(payload)
     if said.kind == statement.KIND_ENROLL:
-        statement.parse_enroll(said.body)
+        received.enroll(said.body)
     else:
-        statement.parse_report(said.body)
+        received.report(said.body)
         assert statement.commitment(salt, readings) == said.body[1]
     signed = cose.signed_bytes(DEVICE_ID, cose.external_aad(cose.TYPE_STATEMENT, GENESIS), payload)
     return said, cose.identity(signed), readings

@@ -6,7 +6,7 @@ is compared: with what the vector says, and between interpreters. Faults that ar
 
 from binascii import hexlify
 
-from device_client.core import cbor, client, cose, light, merkle, secret, statement
+from device_client.core import cbor, client, cose, light, merkle, received, secret, statement
 from device_client.core.cbor import Malformed, Map
 from device_client.core.light import BadSignature
 
@@ -30,19 +30,19 @@ def opened(message, public_key, genesis, channels, verify):
     """(statement id, statement, sets) of a whole `up` message. Raises Malformed or BadSignature."""
     if len(message) > statement.MESSAGE_BYTES_MAX:
         raise Malformed("too large")
-    envelope, salt, readings = statement.split_message(message)
+    envelope, salt, readings = received.message(message)
     payload = light.Trust(genesis, public_key, verify).opened(envelope, cose.TYPE_STATEMENT, public_key)
-    said = statement.parse(payload)
+    said = received.statement(payload)
     sets = None
     if said.kind == statement.KIND_ENROLL:
-        statement.parse_enroll(said.body)
+        received.enroll(said.body)
         if salt:
             raise Malformed("readings beside an enrolment")
     elif said.kind == statement.KIND_REPORT:
-        statement.parse_report(said.body)
+        received.report(said.body)
         if statement.commitment(salt, readings) != said.body[1]:
             raise Malformed("commitment")
-        sets = statement.parse_readings(readings, channels)
+        sets = received.readings(readings, channels)
     else:
         raise Malformed("kind")
     signed = cose.signed_bytes(cose.signer_id(public_key), cose.external_aad(cose.TYPE_STATEMENT, genesis), payload)
@@ -58,8 +58,8 @@ def statement_line(vector, everything, verify):
     message = unhex(vector.get("message", vector.get("hex")))
     key, genesis = unhex(everything["public_key"]), unhex(everything["genesis"])
     identity, said, sets = opened(message, key, genesis, channels_of(vector), verify)
-    again = statement.sealed(said, cose.signer_id(key), genesis, lambda _: statement.split_message(message)[0][-64:])
-    assert again == (statement.split_message(message)[0], identity), "built again, it is another"
+    again = statement.sealed(said, cose.signer_id(key), genesis, lambda _: received.message(message)[0][-64:])
+    assert again == (received.message(message)[0], identity), "built again, it is another"
     fields = (said.nonce, said.uptime_s, said.boot, said.kind, said.seq, said.prev, said.body, sets)
     return hexlify(identity).decode() + " " + shown(fields)
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from device_client.core import client, light, outbox, statement, verdicts
+from device_client.core import client, light, outbox, received, statement, verdicts
 from tests.core.client_bench import (
     DEVICE_ID,
     KEYS,
@@ -268,7 +268,7 @@ def test_no_message_is_larger_than_1024_bytes(channels: int, value: int) -> None
         at.client.sample([value] * channels, at.now_ms)
     assert at.count("sets_dropped") == 16
     said, _, readings = at.tick()[0]
-    sets = statement.parse_readings(readings, channels)
+    sets = received.readings(readings, channels)
     assert (said.seq, said.uptime_s) == (0xFFFFFFFF, 0xFFFFFFFF)
     assert len(sets) + at.count("sets_dropped") == 80 and len(sets) >= 4
 
@@ -290,7 +290,7 @@ def test_sets_are_dated_from_the_quoted_beacon() -> None:
     at.now_ms += 40
     at.client.sample([2], at.now_ms)
     _, _, readings = at.tick()[0]
-    assert statement.parse_readings(readings, 1) == [[-2500, 1], [40, 2]]
+    assert received.readings(readings, 1) == [[-2500, 1], [40, 2]]
 
 
 @pytest.mark.parametrize("bad", [[True], [None], [1.5], ["1"], [], [1, 2], [2**63], [-(2**63)], [2**64]])
@@ -300,7 +300,7 @@ def test_readings_that_the_wire_cannot_carry_are_left_out(bad: list[object]) -> 
     at.client.sample(bad, 0)  # type: ignore[arg-type]
     at.beacon()
     _, _, readings = at.tick()[0]
-    assert [one[1:] for one in statement.parse_readings(readings, 1)] == [[7]] and at.count("sets_refused") == 1
+    assert [one[1:] for one in received.readings(readings, 1)] == [[7]] and at.count("sets_refused") == 1
 
 
 def test_without_beacons_it_goes_on_measuring() -> None:
@@ -319,7 +319,7 @@ def test_what_cannot_be_stored_is_not_sent_and_not_lost() -> None:
     at.flash.plan(1)
     assert at.tick() == [] and at.count("storage_errors") == 1
     said, _, readings = at.report()[0]
-    assert (said.seq, len(statement.parse_readings(readings, 1))) == (1, 2), "no number is skipped, no set is lost"
+    assert (said.seq, len(received.readings(readings, 1))) == (1, 2), "no number is skipped, no set is lost"
     assert at.client.beacon is not None
     other = beacon(at.client.beacon.number, salt=b"another")
     at.flash.plan(1)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.engine import wire
-from device_client.core import cose, light, statement
+from device_client.core import cose, light, received, statement
 from device_client.core.cbor import Malformed
 from tests.core.parts import vectors, verify
 from tests.core.strategies import mutated, statements
@@ -50,7 +50,7 @@ def test_an_envelope_has_one_spelling_and_both_know_it(data: bytes) -> None:
 @given(mutated(st.sampled_from(PAYLOADS)))
 def test_both_read_the_same_claims(payload: bytes) -> None:
     try:
-        held = statement.parse(payload)
+        held = received.statement(payload)
     except Malformed:
         with pytest.raises(wire.Refused):
             wire.claims(payload)
@@ -64,7 +64,7 @@ def test_both_read_the_same_claims(payload: bytes) -> None:
 @given(mutated(st.sampled_from(MESSAGES)))
 def test_both_split_the_same_messages(data: bytes) -> None:
     try:
-        ours = statement.split_message(data) if len(data) <= statement.MESSAGE_BYTES_MAX else None
+        ours = received.message(data) if len(data) <= statement.MESSAGE_BYTES_MAX else None
     except Malformed:
         ours = None
     try:
@@ -80,7 +80,7 @@ def test_both_split_the_same_messages(data: bytes) -> None:
 def test_a_sealed_statement_reads_back_and_verifies(said: statement.Statement) -> None:
     data, identity = statement.sealed(said, KID, GENESIS, sign)
     payload = light.Trust(GENESIS, public("device 0"), verify).opened(data, "statement", public("device 0"))
-    assert statement.parse(payload).payload() == said.payload() == payload
+    assert received.statement(payload).payload() == said.payload() == payload
     assert wire.opened(data, "statement", GENESIS, public("device 0")).id == identity
 
 

@@ -7,7 +7,7 @@ from pycose.keys import OKPKey
 from pycose.messages import Sign1Message
 
 from coordinator.engine import wire
-from device_client.core import cose, light, statement
+from device_client.core import cose, light, received
 from tests.core.parts import vectors, verify
 from tests.vectors.parts import GENESIS, public, seed
 
@@ -46,5 +46,5 @@ def test_pycose_writes_what_we_read(vector: dict[str, str]) -> None:
     data = message.encode()
     assert data.hex() == vector["envelope"]
     payload = light.Trust(GENESIS, public("device 0"), verify).opened(data, cose.TYPE_STATEMENT, public("device 0"))
-    assert statement.parse(payload).seq == vector["seq"]
+    assert received.statement(payload).seq == vector["seq"]
     assert wire.opened(data, cose.TYPE_STATEMENT, GENESIS, public("device 0")).id.hex() == vector["statement_id"]

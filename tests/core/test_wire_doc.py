@@ -4,7 +4,7 @@ import re
 
 from coordinator.engine.beacons import BEACON_BYTES_MAX
 from coordinator.kernel import chains
-from device_client.core import cbor, client, cose, light, statement, verdicts
+from device_client.core import cbor, client, cose, light, received, statement, verdicts
 from tests.core.parts import VECTORS
 from tests.parts import ROOT
 
@@ -30,8 +30,8 @@ def test_cddl_says_the_constants_of_the_code() -> None:
         f"{statement.CLAIM_UPTIME} => u32",
         f"{statement.CLAIM_BOOTCOUNT} => 1..",
         f"{statement.CLAIM_STATEMENT} => [ kind",
-        f"channels: [0*{statement.CHANNELS_MAX} channel]",
-        f"exponent: -{statement.EXPONENT_MAX}..{statement.EXPONENT_MAX}",
+        f"channels: [0*{received.CHANNELS_MAX} channel]",
+        f"exponent: -{received.EXPONENT_MAX}..{received.EXPONENT_MAX}",
         f"readings = [0*{statement.SETS_MAX} [",
         f"place: 0..{statement.I64_MAX}",
         f"salt: bytes .size {statement.SALT_BYTES}",
@@ -57,8 +57,8 @@ def test_the_text_says_the_limits_of_the_code() -> None:
         f"at most {cbor.DEPTH_MAX} levels of nesting below the outermost",
         f"at most {client.IN_FLIGHT_MAX} without an answer",
         f"a window of {chains.WINDOW} numbers and {chains.GAPS_MAX} open gaps",
-        f"1 to {statement.NAME_CHARS_MAX} characters",
-        f"up to {statement.UNIT_CHARS_MAX} characters and {statement.UNIT_BYTES_MAX} bytes",
+        f"1 to {received.NAME_CHARS_MAX} characters",
+        f"up to {received.UNIT_CHARS_MAX} characters and {received.UNIT_BYTES_MAX} bytes",
         f"Codes below {verdicts.MALFORMED} may stand in a sheet",
         f"`{cose._PROTECTED_HEAD.hex(' ')}`",
     ):

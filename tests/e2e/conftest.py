@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.cli import inside
 from tests.parts import free_port
 
 from .running import edgetally
@@ -28,7 +29,7 @@ class Demo(NamedTuple):
         return next(cheat for cheat in self.report["cheats"] if cheat["kind"] == kind)
 
     def payouts(self, epoch: int) -> list[dict[str, Any]]:
-        done = edgetally("payouts", "--epoch", epoch, "--json", "--data-dir", self.folder)
+        done = inside.edgetally("payouts", "--epoch", epoch, "--json", "--data-dir", self.folder)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)["payouts"]
 

@@ -8,10 +8,10 @@ import pytest
 
 from coordinator.engine.genesis import parse_genesis
 from coordinator.kernel.amounts import share_ppm
+from tests.cli.inside import edgetally
 from tests.parts import require_micropython
 
 from .conftest import Demo, run_demo
-from .running import edgetally
 
 KINDS = ["replayer", "forger", "clone", "precomputed", "stuck", "farm"]
 KEYS = {

@@ -12,6 +12,7 @@ import pytest
 from coordinator.engine.archive import Wrong
 from coordinator.engine.audit import Auditor
 from coordinator.store.folders import FolderArchive
+from tests.cli import inside
 
 from .conftest import Demo, published_copy
 from .running import edgetally
@@ -70,7 +71,7 @@ def test_it_verifies(demo: Demo, published: Path) -> None:
 
 
 def test_without_a_genesis_it_prints_what_it_took_on_trust(demo: Demo, published: Path) -> None:
-    text = edgetally("verify", published)
+    text = inside.edgetally("verify", published)
     assert text.returncode == 0 and text.stdout.startswith("OK  demo")
     assert "taken on trust" in text.stdout and f"the genesis hash {demo.report['genesis']}" in text.stdout
     told = json.loads(edgetally("verify", published, "--json").stdout)
@@ -108,7 +109,7 @@ def test_the_command_line_says_what_is_wrong(demo: Demo, published: Path, tmp_pa
         assert done.returncode == 3, done.stdout + done.stderr
         told = json.loads(done.stdout)
         assert told["ok"] is False and told["wrong"]["file"] == expected and told["wrong"]["what"]
-        text = edgetally("verify", folder)
+        text = inside.edgetally("verify", folder)
         assert text.returncode == 3 and text.stdout.startswith(f"WRONG  {expected}: ")
         assert "Traceback" not in text.stderr + done.stderr
 
@@ -152,7 +153,7 @@ def test_every_batch_that_is_removed(demo: Demo, published: Path, tmp_path: Path
 
 def test_payouts_as_csv(demo: Demo) -> None:
     for epoch in demo.report["epochs"]:
-        done = edgetally("payouts", "--epoch", epoch["number"], "--csv", "--data-dir", demo.folder)
+        done = inside.edgetally("payouts", "--epoch", epoch["number"], "--csv", "--data-dir", demo.folder)
         assert done.returncode == 0, done.stderr
         rows = list(csv.DictReader(io.StringIO(done.stdout)))
         assert sum(int(row["paid"]) for row in rows) == epoch["paid"]
@@ -161,5 +162,5 @@ def test_payouts_as_csv(demo: Demo) -> None:
             assert 0 <= int(row["withheld"]) <= int(row["paid"])
             assert len(row["device"]) == len(row["owner"]) == 32
         assert [row["device"] for row in rows] == sorted(row["device"] for row in rows)
-    late = edgetally("payouts", "--epoch", 99, "--csv", "--data-dir", demo.folder)
+    late = inside.edgetally("payouts", "--epoch", 99, "--csv", "--data-dir", demo.folder)
     assert late.returncode == 2 and "epoch 99 is not closed yet" in late.stderr and late.stdout == ""

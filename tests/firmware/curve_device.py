@@ -8,11 +8,8 @@ import sha512
 
 
 def hash_in_parts(message, size):
-    state = sha512.Hash()
     size = size[0]
-    for start in range(0, len(message), size):
-        state.update(message[start : start + size])
-    return state.digest()
+    return sha512.sha512(*(message[start : start + size] for start in range(0, len(message), size)))
 
 
 OPERATIONS = {

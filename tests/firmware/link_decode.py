@@ -7,6 +7,21 @@ import sys
 
 import mqtt_packets
 
+# What the numbers of `Malformed` mean; the comments in the decoder say the same.
+REASONS = (
+    "packet type",
+    "remaining length",
+    "publish flags",
+    "suback",
+    "flags or length",
+    "topic length",
+    "topic text",
+    "topic characters",
+    "connack flags",
+    "no topic",
+    "packet id",
+)
+
 
 def decode(data, chunk_bytes, packet_bytes_max=16):
     """The packets in `data`, then the reason why the decoder gave up, if it did; at most `chunk_bytes` a read."""
@@ -21,10 +36,10 @@ def decode(data, chunk_bytes, packet_bytes_max=16):
         try:
             packet = decoder.received(count)
         except mqtt_packets.Malformed as malformed:
-            found.append(str(malformed))
+            found.append(REASONS[malformed.args[0]])
             break
         if packet is not None:
-            found.append((packet.kind, packet.packet_id, packet.codes, packet.topic, packet.payload))
+            found.append(packet)
     return found
 
 

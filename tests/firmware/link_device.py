@@ -14,6 +14,8 @@ config = json.loads(sys.argv[1])
 micropython = sys.implementation.name == "micropython"
 if micropython:
     before_bytes = gc.mem_alloc()
+else:
+    sys.modules["mqtt_wire"] = __import__("link_wire")
 
 import link as link_module  # noqa: E402 - the line above counts what this costs
 
@@ -36,8 +38,8 @@ async def publish(qos, payload):
 
 async def say_when_stuck():
     published = -1
-    while published != link.counters["published"]:
-        published = link.counters["published"]
+    while published != link.counters.get("published", 0):
+        published = link.counters.get("published", 0)
         await asyncio.sleep(0.05)
     say("stuck")
 
@@ -83,7 +85,7 @@ def up():
 
 def short_delay(limit):
     say("delay", limit, json.dumps(link.counters))
-    if link.counters["failed"] + link.counters["lost"] >= config.get("sessions_max", 99):
+    if link.counters.get("failed", 0) + link.counters.get("lost", 0) >= config.get("sessions_max", 99):
         start(link.stop())
     return min(limit - 1, 20)
 

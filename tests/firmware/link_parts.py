@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.parts import ROOT
@@ -17,8 +18,21 @@ FIRMWARE, HERE = ROOT / "firmware", Path(__file__).parent
 PATIENCE_S = 20  # for what comes at once on an idle machine
 
 sys.path[:0] = [str(FIRMWARE), str(HERE)]
+sys.modules["mqtt_wire"] = importlib.import_module("link_wire")
 link = importlib.import_module("link")
 mqtt_packets = importlib.import_module("mqtt_packets")
+for _name, _value in {
+    "OVERSIZED": 0,
+    "CONNACK": 2,
+    "PUBLISH": 3,
+    "PUBACK": 4,
+    "SUBACK": 9,
+    "PINGRESP": 13,
+    "PINGREQ": b"\xc0\x00",
+    "DISCONNECT": b"\xe0\x00",
+    "DUP": 8,
+}.items():
+    setattr(mqtt_packets, _name, _value)  # names that a device does without
 decode = importlib.import_module("link_decode").decode
 
 
@@ -68,9 +82,9 @@ class Program:
             if found:
                 return behind.strip()
 
-    async def counters(self) -> dict[str, int]:
+    async def counters(self) -> Counter:
         """Read to the last line, the counters; the process ends by itself with 0."""
-        counters = json.loads(await self.until("counters"))
+        counters = Counter(json.loads(await self.until("counters")))
         assert await asyncio.wait_for(self._process.wait(), PATIENCE_S) == 0
         return counters
 

@@ -6,7 +6,7 @@ from tests.firmware.link_parts import PATIENCE_S, link
 
 
 class FakeClock:
-    """In place of `link.Clock`. `waits` tells every wait that begins, in ms."""
+    """In place of the clock in `mqtt_wire`. `waits` tells every wait that begins, in ms."""
 
     def __init__(self):
         self.now_ms = 0

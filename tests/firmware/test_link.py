@@ -114,7 +114,7 @@ def test_wrong_password_is_refused_counted_and_tried_again(interpreter, broker):
             async with device(interpreter, port, password="wrong", sessions_max=3) as board:
                 counters = await board.counters()
         # Which of the two codes (3.2.2.3) is the broker's choice.
-        assert counters.get("refused_credentials", 0) + counters.get("refused_unauthorized", 0) == 3
+        assert counters.get("refused_4", 0) + counters.get("refused_5", 0) == 3
         assert (counters["failed"], counters["connects"]) == (3, 0)
 
     asyncio.run(main())
@@ -308,15 +308,13 @@ def test_garbage_in_place_of_connack_is_counted(interpreter, answer):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    ("code", "name"), [*enumerate(["protocol", "client_id", "unavailable", "credentials"], 1), (255, "255")]
-)
-def test_refusal_is_counted_by_name(interpreter, code, name):
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 255])
+def test_refusal_is_counted_by_code(interpreter, code):
     async def main():
         async with Server() as server, device(interpreter, server.port) as board:
             (await server.connection()).send(b"\x20\x02\x00" + bytes([code]))
             (await server.link()).tell(b"stop")
-            assert (await board.counters())["refused_" + name] == 1
+            assert (await board.counters())[f"refused_{code}"] == 1
 
     asyncio.run(main())
 

@@ -28,20 +28,25 @@ def ed25519() -> Iterator[ModuleType]:
 
 def slot(memory: bytearray, number: int) -> int:
     packed = bytearray(32)
-    sys.modules["_field_bytes_viper"].pack(packed, memory, number)
+    sys.modules["_scalar_viper"].pack(packed, memory, number)
     return int.from_bytes(packed, "little")
 
 
+def program(*step: int) -> bytes:
+    """A collection of one program of one step, as make_tables.py writes it."""
+    return bytes((1, 1, 0, 0, *step))
+
+
 def test_field_operations_are_those_of_integers(ed25519: ModuleType) -> None:
-    field, field_bytes = sys.modules["_field_viper"], sys.modules["_field_bytes_viper"]
+    field, field_bytes = sys.modules["_field_viper"], sys.modules["_scalar_viper"]
     memory, columns = bytearray(40 * 4), bytearray(240)
     for a in VALUES:
         for b in chance.sample(VALUES, 4):
-            field_bytes.unpack(memory, 1, a.to_bytes(32, "little"), 0)
-            field_bytes.unpack(memory, 2, b.to_bytes(32, "little"), 0)
+            field_bytes.unpack(memory, 1, a.to_bytes(32, "little"), 1)
+            field_bytes.unpack(memory, 2, b.to_bytes(32, "little"), 1)
             assert slot(memory, 1) == a % P
             for code, operation in enumerate(OPERATIONS):
-                field.run(memory, memory, columns, bytes([code, 3, 1, 1 if code == 1 else 2]), 1, 0)
+                field.run(memory, memory, columns, program(code, 3, 1, 1 if code == 1 else 2), 0, 0)
                 assert slot(memory, 3) == operation(a, b) % P
 
 
@@ -54,17 +59,17 @@ def test_bounds_of_the_largest_limbs(ed25519: ModuleType, limb: int) -> None:
     memory[40:80] = b"".join(value.to_bytes(2, "little") for value in limbs)
     value = sum(value << 13 * i for i, value in enumerate(limbs))
     for code, operation in enumerate(OPERATIONS):
-        field.run(memory, memory, columns, bytes([code, 3, 1, 1]), 1, 0)
+        field.run(memory, memory, columns, program(code, 3, 1, 1), 0, 0)
         assert slot(memory, 3) == operation(value, value) % P
         left = [int.from_bytes(memory[i : i + 2], "little") for i in range(120, 160, 2)]
         assert max(left) <= 8250
         assert left[19] <= 255
 
 
-def test_sha512(ed25519: ModuleType) -> None:
-    state = sys.modules["sha512"].Hash(sys.modules["_sha512_viper"].compress)
-    state.update(bytes(range(200)))
-    assert state.digest() == hashlib.sha512(bytes(range(200))).digest()
+def test_sha512(ed25519: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = bytes(range(256)) * 2
+    monkeypatch.setattr(sys.modules["sha512"], "compress", sys.modules["_sha512_viper"].compress)
+    assert sys.modules["sha512"].sha512(message) == hashlib.sha512(message).digest()
 
 
 def test_a_signature_and_its_verification(ed25519: ModuleType) -> None:

@@ -114,7 +114,7 @@ def load_all(patch: pytest.MonkeyPatch) -> ModuleType:
     fake = ModuleType("micropython")
     fake.viper, fake.const = viper, lambda value: value
     patch.setitem(sys.modules, "micropython", fake)
-    for name in ("_field_viper", "_field_bytes_viper", "_scalar_viper", "_sha512_viper"):
+    for name in ("_field_viper", "_scalar_viper", "_sha512_viper"):
         spec = importlib.util.spec_from_file_location(name, LIB / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         vars(module).update(names)

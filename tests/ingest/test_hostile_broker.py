@@ -52,6 +52,7 @@ def talk(scene: Scene, *sent: bytes, check: Callable[[], object] | None = None) 
         return received
 
 
+OTHER_PROTOCOL = packet(0x10, field(b"MQIsdp") + b"\x03\xc2\x00\x1e" + field(b"device"))
 REFUSED = b"\x20\x02\x00\x05"  # CONNACK: not authorized
 ACCEPTED = b"\x20\x02\x00\x00"
 
@@ -219,12 +220,11 @@ def test_packets_that_are_none(scene: Scene, hand: Hand) -> None:
     before_connect = {
         "a client id of 64 KB": ("oversized", packet(0x10, field(b"MQTT") + b"\x04\xc2\x00\x1e" + field(bytes(65535)))),
         "HTTP": ("oversized", b"GET / HTTP/1.1\r\nHost: broker\r\n\r\n"),
-        "another protocol": ("malformed", packet(0x10, field(b"MQIsdp") + b"\x03\xc2\x00\x1e" + field(device))),
     }
     for reason, sent in before_connect.values():
         talk(scene, sent, check=scene.counted(reason, 1))
     # Half a CONNECT is one as long as the other half may come; it is counted when the connection ends.
-    halves = (opening[:1], opening[:5], opening[:-1], bytes.fromhex("160301010001") + bytes(64))
+    halves = (opening[:1], opening[:5], opening[:-1], bytes.fromhex("160301010001") + bytes(64), OTHER_PROTOCOL)
     counted = scene.counted("malformed", len(halves))
     for half in halves:
         talk(scene, half, check=lambda: None)

@@ -8,7 +8,7 @@ import nacl.signing
 import pytest
 
 from coordinator.found import Token
-from device_client.core import cbor, statement
+from device_client.core import cbor, received, statement
 from device_client.core.statement import KIND_REPORT, NONCE_BYTES
 from tests.e2e.running import until
 
@@ -38,7 +38,7 @@ def another_network(hand: Hand, beacon: bytes) -> bytes:
 
 
 def other_readings(hand: Hand, beacon: bytes) -> bytes:
-    envelope, salt, _ = statement.split_message(hand.report(beacon))
+    envelope, salt, _ = received.message(hand.report(beacon))
     return statement.message(envelope, salt, cbor.encode([[0, 9999]]))
 
 

@@ -10,7 +10,7 @@ from coordinator.ingest.intake import Outcome
 from coordinator.modules.identity import BOOTS_MAX
 from coordinator.node import Node
 from coordinator.store.folders import FolderArchive
-from device_client.core import cbor, cose, statement, verdicts
+from device_client.core import cbor, cose, received, statement, verdicts
 from tests.sim.network import QUOTA, Network, recovered
 from tests.sim.speaker import Speaker, hand_in
 
@@ -123,7 +123,7 @@ def test_a_weak_key_is_refused_before_its_signature_is_looked_at(desk: Desk, key
 def test_what_is_not_validly_signed_gets_no_row(enrolled: Desk) -> None:
     device, stranger = enrolled.device, enrolled.stranger()
     forged = device.report()
-    envelope, salt, readings = statement.split_message(forged)
+    envelope, salt, readings = received.message(forged)
     forger = enrolled.stranger("forger")
     forger.id = device.id
     hostile = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from device_client.core import cbor, cose, statement
+from device_client.core import cbor, cose, received, statement
 from device_client.core.cbor import Map
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT, SALT_BYTES, U32_MAX, Statement
 from tests.vectors.parts import GENESIS, as_json, public, seed, sign
@@ -99,7 +99,7 @@ def claims(*changes: tuple[int, object], private: list[object] | None = None) ->
     held.update(changes)
     if private is not None:
         held[-65537] = private
-    return cbor.encode(Map([(key, held[key]) for key in statement.CLAIMS if key in held]))
+    return cbor.encode(Map([(key, held[key]) for key in received.CLAIMS if key in held]))
 
 
 def enroll_with(index: int, value: object) -> bytes:

@@ -1,0 +1,14 @@
+"""The few verdicts that a device acts on; `verdicts` has them all and names them."""
+
+OK = 0
+ALREADY_ENROLLED = 14
+UNRECEIPTED = 64  # and beyond: never on a receipt sheet
+
+# Given by a device to itself: no room, or no answer after the last attempt.
+DROPPED = 96
+GAVE_UP = 97
+
+
+def is_receipted(code: int) -> bool:
+    """Whether a receipt sheet may carry this code."""
+    return 0 <= code < UNRECEIPTED

