@@ -13,7 +13,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from coordinator.brokers import Managed
+from coordinator.brokers import Managed, service_login
 from coordinator.ingest import mosquitto
 from coordinator.ingest.credentials import hashed
 from coordinator.ingest.mosquitto import BrokerFailed
@@ -277,3 +277,27 @@ def test_an_external_broker(net: Net, tmp_path: Path) -> None:
     finally:
         child.terminate()
         child.wait(PATIENCE_S)
+
+
+def test_tls(net: Net) -> None:
+    """The coordinator believes exactly the listener's certificate, and who speaks no TLS gets nowhere."""
+    for name in ("broker", "other"):
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        files = ["-keyout", net.folder / f"{name}.key", "-out", net.folder / f"{name}.crt"]
+        subprocess.run([*command, *files, "-subj", "/CN=broker.example"], check=True, capture_output=True)
+    broker = net.settings.broker.model_copy(update={"certfile": "broker.crt", "keyfile": "broker.key"})
+    settings = net.settings.model_copy(update={"broker": broker})
+
+    async def scenario() -> None:
+        async with running(settings, net.folder) as service:
+            await asyncio.wait_for(service.link.connected.wait(), PATIENCE_S)
+            assert service.node.beacons.envelopes or await until(lambda: service.node.beacons.envelopes, "a beacon")
+            with pytest.raises(aiomqtt.MqttError):
+                async with Hand(net.given(net.token())).connected(timeout=2):
+                    raise AssertionError("connected without TLS")
+            wrong = service_login(broker.model_copy(update={"certfile": "other.crt"}), b"", "doctor", net.folder)
+            with pytest.raises(aiomqtt.MqttError):
+                async with wrong.client("doctor"):
+                    raise AssertionError("believed another certificate")
+
+    asyncio.run(scenario())
