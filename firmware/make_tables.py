@@ -3,8 +3,8 @@
 All are bytes literals, because a literal in a frozen module stays in flash. None is longer than 1,536 bytes: where a
 module is loaded from the file system instead, each needs a free block of that size and no more.
 
-The comb. A scalar of 260 bits is read as 260 signed bits (1 for +, 0 for -), laid out as a comb of 5 teeth, 52 bits
-apart. Entry e is the point `(2**208 + sum of (+-1) 2**(52 j) for j < 4) * B`, + where bit j of e is set; the other half
+The comb. A scalar of 260 bits is read as 260 signed bits (1 for +, 0 for -), laid out as a comb of 4 teeth, 65 bits
+apart. Entry e is the point `(2**195 + sum of (+-1) 2**(65 j) for j < 3) * B`, + where bit j of e is set; the other half
 of the entries are the negatives of these. A point is x and y, 32 bytes each. More combs of fewer columns would save
 doublings, and y + x, y - x and 2 d x y two multiplications an entry, at the price of more of these bytes in RAM.
 
@@ -23,7 +23,7 @@ from typing import Literal
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
 BASE_Y = 4 * pow(5, -1, P) % P
-TEETH, SPACING = 5, 52
+TEETH, SPACING = 4, 65
 
 SLOTS = "\0o1dkiXYZTABCDEFGH"  # slot 0 is the machine's; o = 0, 1 = 1, d = d, k = 2 d, i = sqrt(-1)
 ADDEND_SLOTS = "pmtz"
@@ -79,7 +79,7 @@ def base_point() -> tuple[int, int]:
 
 
 def comb() -> bytes:
-    """The table: 16 entries of 64 bytes."""
+    """The table: 8 entries of 64 bytes."""
     power = base_point()
     teeth = []
     for _ in range(TEETH):

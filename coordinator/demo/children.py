@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from device_client.provisioning import Provisioning
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
-HEAP = "96wK"  # `w`: scaled from the words of a board to those of this machine
+HEAP = "96K"
+ARCH = "x64"  # of the MicroPython that pip installs
 STOP_S = 5.0
 LINE_BYTES_MAX = 65536
 
@@ -77,7 +79,15 @@ def micropython_path() -> str | None:
 
 
 def micropython_child(interpreter: str, given: Provisioning, folder: Path, interval_s: int, retry_ms: int) -> Child:
-    """The firmware, unchanged, in a process of the unix MicroPython with the heap of a small board."""
+    """The firmware, compiled as for a board, in a process of the unix MicroPython with 96 KiB of heap.
+
+    Raises RuntimeError when it cannot be compiled.
+    """
+    built = folder / "firmware"
+    command = [sys.executable, str(FIRMWARE / "build.py"), str(built), "--arch", ARCH]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
     fields = json.loads(given.to_json()) | {
         "interval_s": interval_s,
         "state_dir": str((folder / "state").resolve()),
@@ -88,7 +98,7 @@ def micropython_child(interpreter: str, given: Provisioning, folder: Path, inter
     (folder / "state").mkdir(parents=True, exist_ok=True)
     provisioning = folder / "provisioning.json"
     provisioning.write_text(json.dumps(fields))
-    command = [interpreter, "-X", f"heapsize={HEAP}", "-O3", str(FIRMWARE / "main.py"), str(provisioning)]
+    command = [interpreter, "-X", f"heapsize={HEAP}", "-O3", str(built / "main.py"), str(provisioning)]
     return Child(command, folder / "log")
 
 

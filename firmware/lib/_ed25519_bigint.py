@@ -56,14 +56,14 @@ def _comb(bits):
     """n * B: the tables and their digits are explained in make_tables.py."""
     signs = int.from_bytes(bits, "little")
     point = _NEUTRAL
-    for column in range(51, -1, -1):
+    for column in range(64, -1, -1):
         point = _double(point)
         index = 0
-        for tooth in range(5):
-            index |= (signs >> 52 * tooth + column & 1) << tooth
-        at = 64 * (index & 15 if index > 15 else ~index & 15)
+        for tooth in range(4):
+            index |= (signs >> 65 * tooth + column & 1) << tooth
+        at = 64 * (index & 7 if index > 7 else ~index & 7)
         x, y = (int.from_bytes(COMB[i : i + 32], "little") for i in (at, at + 32))
-        if index < 16:
+        if index < 8:
             x = -x
         point = _add(point, (x, y, 1, x * y))
     return point

@@ -92,7 +92,7 @@ def _decode(data):
 def _comb(bits):
     """The point = n * B."""
     _run(_IDENTITY)
-    for i in range(51, -1, -1):
+    for i in range(64, -1, -1):
         _run(_DOUBLE)
         sign = select(_columns, COMB, bits, i)
         unpack(memory, _ENTRY + 2, _columns, 2)

@@ -62,22 +62,22 @@ def select(entry: ptr8, table: ptr8, scalar: ptr8, position: int) -> int:
     """Copy the comb entry that the scalar's teeth name at bit `position` into `entry`; 1 if it is to be subtracted.
 
     `table` is the comb, `entry` 64 bytes, `scalar` 33 bytes of signed bits (see make_tables.py). The
-    scalar is secret: all 16 entries are read and masked, so that no address and no branch depends on it.
+    scalar is secret: all 8 entries are read and masked, so that no address and no branch depends on it.
     """
     index = 0
-    tooth = 5
+    tooth = 4
     while tooth:
         tooth -= 1
-        at = position + 52 * tooth
+        at = position + 65 * tooth
         index = index << 1 | (scalar[at >> 3] >> (at & 7)) & 1
-    negative = 1 - (index >> 4)
-    index = (index ^ (0 - negative)) & 15
+    negative = 1 - (index >> 3)
+    index = (index ^ (0 - negative)) & 7
     i = 0
     while i < 64:
         entry[i] = 0
         i += 1
     number = 0
-    while number < 16:
+    while number < 8:
         # A mask is -1 for the one entry that is meant, else 0.
         mask0 = ((number ^ index) - 1) >> 8
         mask1 = ((number + 1 ^ index) - 1) >> 8
