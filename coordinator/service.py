@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,10 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from coordinator.brokers import Broker, make_broker
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
-from coordinator.found import load_tokens
-from coordinator.ingest.access import Access
-from coordinator.ingest.broker import EmbeddedBroker
+from coordinator.ingest.first_contact import FirstContacts
 from coordinator.ingest.link import BrokerLink
 from coordinator.ingest.pipeline import Pipeline
 from coordinator.modules import MODULES
@@ -48,6 +46,7 @@ class Service:
     pipeline: Pipeline
     link: BrokerLink
     home: Home
+    broker: Broker
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -154,7 +153,7 @@ async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
-            async with _started(settings, home, stores) as service:
+            async with _started(settings, base, home, stores) as service:
                 yield service
         finally:
             await stores.close()
@@ -163,35 +162,35 @@ async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
 
 
 @contextlib.asynccontextmanager
-async def _started(settings: Settings, home: Home, stores: Stores) -> AsyncIterator[Service]:
+async def _started(settings: Settings, base: Path, home: Home, stores: Stores) -> AsyncIterator[Service]:
     state = {module.name: await stores.load(module.name) for module in MODULES}
     node = Node(home, state, await stores.memories(), settings.limits.statements_per_slot_max)
     await _restore_counts(node, stores)
-    password = secrets.token_hex(32)
-    seeds = _TokenSeeds(home)
-    access = Access(
+    broker = make_broker(settings, base, home, node)
+    first = FirstContacts(
         node.genesis.name,
-        password,
-        seeds,
+        node.genesis.hash,
+        lambda message, device: pipeline.offer(message, device),
         node.intake.refuse,
     )
     with ThreadPoolExecutor(settings.limits.verify_threads, thread_name_prefix="verify") as executor:
         link = BrokerLink(
-            settings.broker.host,
-            settings.broker.port,
-            password,
+            broker.login,
             node.genesis.name,
             lambda message, device: pipeline.offer(message, device),
+            first,
             lambda: node.intake.refuse(verdicts.WRONG_TOPIC, None),
         )
-        pipeline = Pipeline(node.intake, node.signer, INCARNATION, executor, link.send, settings.limits.queue_max)
+        queue_max = settings.limits.queue_max
+        pipeline = Pipeline(node.intake, node.signer, INCARNATION, executor, link.send, queue_max, broker.enrolled)
         queries = Queries(stores, home, node.genesis, lambda: live(node))
-        service = Service(node, stores, queries, pipeline, link, home)
-        async with EmbeddedBroker(settings.broker.host, settings.broker.port, access), _web(settings, service):
+        service = Service(node, stores, queries, pipeline, link, home, broker)
+        async with broker.listening(), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
                     tasks.create_task(pipeline.run(), name="pipeline"),
+                    tasks.create_task(broker.run(), name="broker"),
                 ]
                 await link.retain("keys", home.keys.read_bytes())
                 beat = tasks.create_task(service.beat(), name="beat")
@@ -205,22 +204,6 @@ async def _started(settings: Settings, home: Home, stores: Stores) -> AsyncItera
                         for worker in workers:
                             worker.cancel()
             await service._count()
-
-
-class _TokenSeeds:
-    """Seeds of all tokens, read again when the folder changes: a token made while we run works at once."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._seen = -1
-        self._seeds: list[bytes] = []
-
-    def __call__(self) -> list[bytes]:
-        changed = self._home.tokens.stat().st_mtime_ns
-        if changed != self._seen:
-            self._seen = changed
-            self._seeds = [token.seed for token in load_tokens(self._home)]
-        return self._seeds
 
 
 def live(node: Node) -> Live:

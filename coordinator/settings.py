@@ -2,10 +2,18 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+URL_PATTERN = r"^(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?$"
+URL_ACCEPTED = "mqtt://host:port or mqtts://host:port"
+# Keys of [broker] that mean something for one kind only.
+_ONLY = {
+    "mosquitto": ("certfile", "keyfile"),
+    "external": ("url", "username", "password_file"),
+}
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -18,10 +26,29 @@ class _Section(BaseModel):
 
 
 class BrokerSettings(_Section):
-    """The embedded MQTT broker."""
+    """The MQTT broker: in our process, a child of ours, or somebody else's."""
 
+    kind: Literal["embedded", "mosquitto", "external"] = "embedded"
     host: str = "127.0.0.1"
     port: Port = 1883
+    connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    certfile: str = ""
+    keyfile: str = ""
+    url: Annotated[str, Field(pattern=URL_PATTERN, description=URL_ACCEPTED)] = ""
+    username: str = ""
+    password_file: str = ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where devices and the coordinator find it."""
+        if self.kind != "external":
+            return self.host, self.port
+        found = urlsplit(self.url)
+        return found.hostname or "", found.port or (8883 if self.is_tls else 1883)
+
+    @property
+    def is_tls(self) -> bool:
+        return self.url.startswith("mqtts:") if self.kind == "external" else bool(self.certfile)
 
 
 class HttpSettings(_Section):
@@ -52,7 +79,8 @@ TEMPLATE = """\
 # Settings of this coordinator. What the network agreed on (intervals, budget, caps) is in {data_dir}/genesis.cbor.
 data_dir = "{data_dir}"
 
-[broker]            # the embedded MQTT broker; open it to your devices with host = "0.0.0.0"
+[broker]            # open it to your devices with host = "0.0.0.0"
+kind = "embedded"   # for more than a few hundred devices: "mosquitto", or "external" with a url
 host = "127.0.0.1"
 port = {mqtt_port}
 
@@ -76,9 +104,32 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from None
     try:
-        return Settings.model_validate(fields)
+        settings = Settings.model_validate(fields)
+        _check_broker(path, settings.broker)
+        return settings
     except ValidationError as error:
         raise SettingsError("\n".join(_told(path, one) for one in error.errors())) from None
+
+
+def _check_broker(path: Path, broker: BrokerSettings) -> None:
+    """What one key alone does not tell. Raises SettingsError."""
+    for kind, keys in _ONLY.items():
+        for key in keys:
+            if getattr(broker, key) and broker.kind != kind:
+                raise SettingsError(f'{path}: broker.{key}: only for broker.kind = "{kind}", which is "{broker.kind}"')
+    if broker.kind == "external":
+        if not broker.url:
+            raise SettingsError(f"{path}: broker.url is missing; it must be {URL_ACCEPTED}")
+        try:
+            port = urlsplit(broker.url).port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise SettingsError(f"{path}: broker.url: {broker.url!r} is not accepted; it must be {URL_ACCEPTED}")
+        if bool(broker.username) != bool(broker.password_file):
+            raise SettingsError(f"{path}: broker.username and broker.password_file: give both or none")
+    if bool(broker.certfile) != bool(broker.keyfile):
+        raise SettingsError(f"{path}: broker.certfile and broker.keyfile: give both or none")
 
 
 def _told(path: Path, error: object) -> str:
@@ -106,6 +157,10 @@ def _accepted(location: tuple[str, ...]) -> str:
         assert isinstance(annotation, type)
         model = annotation
     field = model.model_fields[location[-1]]
+    if choices := get_args(field.annotation):
+        return "one of " + ", ".join(f'"{choice}"' for choice in choices)
+    if field.description:
+        return field.description
     bounds = {type(one).__name__: one for one in field.metadata}
     if "Ge" in bounds and "Le" in bounds:
         return f"an integer from {bounds['Ge'].ge} to {bounds['Le'].le}"

@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import aiomqtt
 import nacl.signing
+from aiomqtt.exceptions import MqttConnectError
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
 from .core import statement
-from .core.client import Client, Config
+from .core.client import Client, Config, enroll_topic
 from .core.outbox import Outbox
-from .core.secret import broker_password
+from .core.secret import broker_password, token_login
 from .provisioning import Provisioning
 from .sensors import Sensor
 
@@ -22,6 +23,9 @@ BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 60.0
 TICK_S = 0.5
 DOWN_QUEUE_MAX = 1000
+NOT_AUTHORIZED = (4, 5, 134, 135)  # CONNACK: bad user name or password, not authorized; MQTT 3.1.1 and 5
+FIRST_CONTACT_S = 10.0
+SETTLE_S = 1.5  # a broker with a password file takes up new credentials once a second
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -69,6 +73,19 @@ def make_client(
     return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, now_ms())
 
 
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the broker answered, and does not know these credentials."""
+    code = error.rc if isinstance(error, MqttConnectError) else None
+    return getattr(code, "value", code) in NOT_AUTHORIZED
+
+
+def _end_if_cancelled() -> None:
+    """`wait_for` of Python 3.11, inside aiomqtt, forgets a cancellation that comes together with its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Runner:
     """Runs one client against a broker until cancelled; reconnects with full-jitter back-off."""
 
@@ -88,14 +105,20 @@ class Runner:
         pump: asyncio.Task[None] = asyncio.create_task(self._measure_offline(), name="offline")
         try:
             while True:
+                is_refused, pause_s = False, 0.0
                 try:
                     await self._session()
-                except* aiomqtt.MqttError:
+                except* aiomqtt.MqttError as errors:
                     self._attempt += 1
+                    is_refused = errors.subgroup(_is_refusal) is not None
                 self._offline()
+                _end_if_cancelled()
+                if is_refused:
+                    pause_s = await self._first_contact()
+                _end_if_cancelled()
                 # Full jitter, so that a fleet does not come back as a herd.
                 ceiling_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(self._attempt, 10))
-                await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311
+                await asyncio.sleep(pause_s + random.uniform(0, ceiling_s))  # noqa: S311
         finally:
             self._offline()
             pump.cancel()
@@ -111,17 +134,20 @@ class Runner:
             if not self.online:
                 self.advance(now_ms())
 
-    async def _session(self) -> None:
-        client = self.client
-        device = client.device_id.hex()
-        connection = aiomqtt.Client(
+    def _connection(self, username: str, password: str) -> aiomqtt.Client:
+        return aiomqtt.Client(
             self._given.host,
             self._given.port,
-            username=device,
-            password=broker_password(self._given.token_seed, client.device_id),
-            identifier=device,
+            username=username,
+            password=password,
+            identifier=username,
             max_queued_incoming_messages=DOWN_QUEUE_MAX,
         )
+
+    async def _session(self) -> None:
+        client = self.client
+        password = broker_password(self._given.token_seed, client.device_id)
+        connection = self._connection(client.device_id.hex(), password)
         async with connection:
             await connection.subscribe([(topic, 1) for topic in (client.keys_topic, client.down_topic)])
             await connection.subscribe(client.beacon_topic, qos=1)
@@ -136,6 +162,42 @@ class Runner:
                 sender = tasks.create_task(self._send(connection), name="send")
                 await self._read(connection)
                 sender.cancel()
+
+    # FIRST CONTACT
+
+    async def _first_contact(self) -> float:
+        """The broker does not know this device: enrol with the token's own credential, which can do nothing else.
+        Returns the seconds that it takes the broker to know the device."""
+        token_key = self.client.config.token_key
+        username, password = token_login(self._given.token_seed, token_key, self.client.device_id)
+        topic = enroll_topic(self._given.network, username)
+        connection = self._connection(username, password)
+        try:
+            async with asyncio.timeout(FIRST_CONTACT_S), connection:
+                _end_if_cancelled()
+                await connection.subscribe([(each, 1) for each in (self.client.keys_topic, topic + "/down")])
+                await connection.subscribe(self.client.beacon_topic, qos=1)
+                return await self._enrol(connection, topic)
+        except (aiomqtt.MqttError, TimeoutError):
+            return 0.0
+
+    async def _enrol(self, connection: aiomqtt.Client, topic: str) -> float:
+        sent = b""
+        client = self.client
+        async for message in connection.messages:
+            name = message.topic.value
+            before = client.counters.get("receipts_verified", 0)
+            if isinstance(message.payload, bytes):
+                client.received(client.down_topic if name == topic + "/down" else name, message.payload, now_ms())
+                self._changed()
+            if client.counters.get("receipts_verified", 0) > before:
+                self._attempt = 0
+                return SETTLE_S
+            enrolment = client.first_contact(now_ms())
+            if enrolment and enrolment != sent:
+                await connection.publish(topic + "/up", enrolment, qos=0)
+                self.last_sent = sent = enrolment
+        return 0.0
 
     async def _read(self, connection: aiomqtt.Client) -> None:
         async for message in connection.messages:

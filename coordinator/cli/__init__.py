@@ -25,12 +25,13 @@ def main() -> None:
     )
     app.add_typer(device_app, name="device")
     try:
-        from . import audit, demo, network
+        from . import audit, demo, doctor, network
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
         network.register(app)
         audit.register(app)
+        doctor.register(app)
         demo.register(app)
     app.callback()(_root)
     app()
@@ -59,5 +60,5 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    for name in ("init", "owner", "token", "up", "verify", "explain", "payouts", "demo"):
+    for name in ("init", "owner", "token", "up", "verify", "explain", "payouts", "doctor", "demo"):
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

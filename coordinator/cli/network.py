@@ -117,12 +117,13 @@ def token_new(
     settings, home, genesis = opened(config)
     token = issue_token(home, genesis, _owner_key(owner), devices, last_epoch, secrets.token_bytes)
     interval_s = genesis.parameters.calendar.beacon_interval_s
-    if settings.broker.host in LOOPBACK and host not in LOOPBACK:
-        text = f"{config}: broker.host is {settings.broker.host}, so devices elsewhere cannot reach {host}"
+    broker_host, broker_port = settings.broker.address
+    if settings.broker.kind == "external" and host in LOOPBACK:
+        host = broker_host
+    if broker_host in LOOPBACK and host not in LOOPBACK:
+        text = f"{config}: broker.host is {broker_host}, so devices elsewhere cannot reach {host}"
         typer.echo(f"edgetally: warning: {text}; set it to 0.0.0.0", err=True)
-    given = Provisioning(
-        genesis.name, genesis.hash, genesis.root_key, token.seed, host, settings.broker.port, interval_s
-    )
+    given = Provisioning(genesis.name, genesis.hash, genesis.root_key, token.seed, host, broker_port, interval_s)
     if out is None:
         typer.echo(given.to_json(), nl=False)
         return
@@ -138,7 +139,8 @@ def up(config: CONFIG = DEFAULT_CONFIG) -> None:
     settings, _, _ = opened(config)
     structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     typer.echo(f"page    http://{settings.http.host}:{settings.http.port}/", err=True)
-    typer.echo(f"broker  {settings.broker.host}:{settings.broker.port}", err=True)
+    kind = "" if settings.broker.kind == "embedded" else f"   {settings.broker.kind}"
+    typer.echo(f"broker  {':'.join(map(str, settings.broker.address))}{kind}", err=True)
     run_guarded(_up(settings, config.parent))
 
 

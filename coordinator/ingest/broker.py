@@ -22,7 +22,7 @@ from amqtt.session import Session
 
 from device_client.core import verdicts
 
-from .access import COORDINATOR, Access
+from .access import OURS, Access
 
 PACKET_BYTES_MAX = 8192
 CONNECTIONS_MAX = 10_000
@@ -32,10 +32,11 @@ CONNECT_TIMEOUT_S = 10.0
 class EmbeddedBroker:
     """`async with EmbeddedBroker(...)`: listening on entry, closed on exit. Close the clients first."""
 
-    def __init__(self, host: str, port: int, access: Access) -> None:
+    def __init__(self, host: str, port: int, access: Access, connections_max: int = CONNECTIONS_MAX) -> None:
         self._host = host
         self._port = port
         self._access = access
+        self._connections_max = connections_max
         self._broker: _BoundedBroker | None = None
 
     async def __aenter__(self) -> "EmbeddedBroker":
@@ -44,7 +45,7 @@ class EmbeddedBroker:
         logging.getLogger("transitions").setLevel(logging.CRITICAL)
         bind = f"{self._host}:{self._port}"
         config = {
-            "listeners": {"default": {"type": "tcp", "bind": bind, "max_connections": CONNECTIONS_MAX}},
+            "listeners": {"default": {"type": "tcp", "bind": bind, "max_connections": self._connections_max}},
             "plugins": {
                 f"{__name__}.ConnectPlugin": {"access": self._access},
                 f"{__name__}.TopicPlugin": {"access": self._access},
@@ -131,7 +132,7 @@ class _BoundedBroker(Broker):
         self, client_session: Session, handler: BrokerProtocolHandler, wait_deliver: "asyncio.Future[Any]"
     ) -> bool:
         message = wait_deliver.result()
-        if message is not None and client_session.username != COORDINATOR:
+        if message is not None and client_session.username not in OURS:
             if not self._access.may_publish(client_session.username, message.topic or ""):
                 return True
             if message.publish_packet is not None:

@@ -295,6 +295,10 @@ class Intake:
                 self._replay(opened)
         self._log.drop(last_slot)
 
+    def enrolling(self) -> list[tuple[bytes, bytes]]:
+        """(device, token key) of the enrolments that are in no sealed batch yet."""
+        return self._registry.enrolling()
+
     def restore(self) -> int:
         """Read back what was durable when the process ended; the number of statements."""
         count = 0

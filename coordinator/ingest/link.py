@@ -1,37 +1,59 @@
 """The coordinator's own connection to the broker: subscribes to every `up`, publishes beacons, keys and receipts."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import aiomqtt
 
 from device_client.core.client import base_topic
 
-from .access import COORDINATOR, topic_device
+from .access import COORDINATOR, enrolling_token, topic_device
+from .first_contact import FirstContacts
 from .receipts import SignedSheet
 
 QUEUE_MAX = 10_000
 RECONNECT_S = 1.0
 
 
+class Login(NamedTuple):
+    """Where a broker is and what the coordinator shows it. An empty user name shows nothing."""
+
+    host: str
+    port: int
+    username: str = COORDINATOR
+    password: str = ""
+    tls: ssl.SSLContext | None = None
+
+    def client(self, identifier: str, **options: Any) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host),  # noqa: S104 - not a bind
+            self.port,
+            username=self.username or None,
+            password=self.password or None,
+            identifier=identifier,
+            tls_context=self.tls,
+            **options,
+        )
+
+
 class BrokerLink:
-    """Reconnects for ever. `take(message, device)` is called for every message on an `up` topic; `connected` is set
-    while there is a link, and `on_connect` then publishes what is retained."""
+    """Reconnects for ever. `take(message, device)` is called for every message on an `up` topic; what comes
+    on a token's topic goes to `first`. `connected` is set while there is a link and what is retained is published."""
 
     def __init__(
         self,
-        host: str,
-        port: int,
-        password: str,
+        login: Login,
         network: str,
         take: Callable[[bytes, bytes], None],
+        first: FirstContacts,
         foreign: Callable[[], None],
     ) -> None:
-        self._host = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - not a bind: where the broker is
-        self._port = port
-        self._password = password
+        self._login = login
         self._network = network
         self._take = take
+        self._first = first
         self._foreign = foreign
         self._client: aiomqtt.Client | None = None
         self._retained: dict[str, bytes] = {}
@@ -46,17 +68,13 @@ class BrokerLink:
             finally:
                 self._client = None
                 self.connected.clear()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # see below
+                raise asyncio.CancelledError
             await asyncio.sleep(RECONNECT_S)
 
     async def _session(self) -> None:
-        client = aiomqtt.Client(
-            self._host,
-            self._port,
-            username=COORDINATOR,
-            password=self._password,
-            identifier=f"{COORDINATOR}-{self._network}",
-            max_queued_incoming_messages=QUEUE_MAX,
-        )
+        client = self._login.client(f"{COORDINATOR}-{self._network}", max_queued_incoming_messages=QUEUE_MAX)
         async with client:
             await client.subscribe(f"edgetally/{self._network}/+/+/up", qos=0)
             self._client = client
@@ -70,10 +88,13 @@ class BrokerLink:
                 raise asyncio.CancelledError
             async for message in client.messages:
                 device = topic_device(self._network, message.topic.value)
-                if device is None or not isinstance(message.payload, bytes):
-                    self._foreign()
+                payload = message.payload
+                if device is not None and isinstance(payload, bytes):
+                    self._take(payload, device)
+                elif (token := enrolling_token(self._network, message.topic.value)) and isinstance(payload, bytes):
+                    self._first.take(payload, token)
                 else:
-                    self._take(message.payload, device)
+                    self._foreign()
 
     async def retain(self, name: str, payload: bytes) -> None:
         """Publish `edgetally/<network>/<name>` retained, now and after every reconnection."""
@@ -85,6 +106,8 @@ class BrokerLink:
         """The same signed bytes to every device that the sheet names. Without a link they are lost, and asked again."""
         for device in sheet.devices:
             await self._publish(base_topic(self._network, device) + "/down", sheet.data, retain=False)
+        for topic in self._first.topics(sheet.devices):
+            await self._publish(topic, sheet.data, retain=False)
 
     async def _publish(self, topic: str, payload: bytes, retain: bool) -> None:
         client = self._client

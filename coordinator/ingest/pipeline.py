@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 from coordinator.engine.wire import Refused
 from device_client.core import verdicts
+from device_client.core.statement import KIND_ENROLL
 
 from .intake import Candidate, Intake, Outcome
 from .receipts import SignedSheet, Signer, sheets
 
 GROUP_MAX = 512
+ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
 CHUNK = 64
 
 
@@ -35,7 +37,8 @@ class _Queued(NamedTuple):
 
 
 class Pipeline:
-    """`send(sheet)` publishes a receipt sheet; `commit_lock` is held by whoever may change the slot or the state."""
+    """`send(sheet)` publishes a receipt sheet; `enrolled` is told of (device, token key) that may connect;
+    `commit_lock` is held by whoever may change the slot or the state."""
 
     def __init__(
         self,
@@ -45,16 +48,18 @@ class Pipeline:
         executor: Executor,
         send: Callable[[SignedSheet], Awaitable[None]],
         queue_max: int,
+        enrolled: Callable[[list[tuple[bytes, bytes]]], None] = lambda pairs: None,
     ) -> None:
         self._intake = intake
         self._signer = signer
         self._incarnation = incarnation
         self._executor = executor
         self._send = send
+        self._enrolled = enrolled
         self._queue: asyncio.Queue[_Queued] = asyncio.Queue(queue_max)
         self.commit_lock = asyncio.Lock()
 
-    def offer(self, message: bytes, topic_device: bytes) -> None:
+    def offer(self, message: bytes, topic_device: bytes | None) -> None:
         """Take a message from the broker, or refuse it as overloaded."""
         try:
             self._queue.put_nowait(_Queued(message, topic_device, None))
@@ -108,7 +113,19 @@ class Pipeline:
                     self._intake.refuse(verdicts.STORAGE_FAILED, queued.topic_device)
                     _tell(queued, Answer(verdicts.STORAGE_FAILED, b"", -1, b""))
                 return
+        self._admit(candidates, outcomes)
         await self._answer(screened, outcomes, slot)
+
+    def _admit(self, candidates: list[Candidate], outcomes: list[Outcome]) -> None:
+        """Tell the broker of (device, token key) pairs before their receipts go out: also of a device that enrols
+        again, because a broker that lost its credentials makes it do so."""
+        pairs = [
+            (candidate.signed.kid, candidate.claims.body[1])
+            for candidate, outcome in zip(candidates, outcomes, strict=True)
+            if candidate.claims.kind == KIND_ENROLL and outcome.row is not None and outcome.row.code in ADMITTED
+        ]
+        if pairs:
+            self._enrolled(pairs)
 
     async def _verify(self, candidates: list[Candidate]) -> list[bool]:
         loop = asyncio.get_running_loop()

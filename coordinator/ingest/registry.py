@@ -76,6 +76,10 @@ class Registry:
         self._enrolling[device] = _Enrolling(public_key, token_key)
         self._enrolling_with[token_key] += 1
 
+    def enrolling(self) -> list[tuple[bytes, bytes]]:
+        """(device, token key) of each enrolment that is believed and in no batch yet."""
+        return [(device, one.token_key) for device, one in self._enrolling.items()]
+
     def forget(self, device: bytes) -> None:
         """Undo an enrolment that did not become durable."""
         enrolling = self._enrolling.pop(device, None)

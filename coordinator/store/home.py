@@ -32,6 +32,8 @@ class Home:
         self.redo = self.private / "redo"
         self.private_readings = self.private / "readings"
         self.inbox = self.private / "inbox"
+        self.broker_secret = self.private / "broker.secret"
+        self.mosquitto = self.private / "mosquitto"
         self._lock: BinaryIO | None = None
 
     @property

@@ -103,6 +103,10 @@ class Stores:
             await _change(connection, INTAKE, "reasons", 1, counted)
 
 
+def store_names() -> list[str]:
+    return list(METADATA)
+
+
 def intake_delta(memories: Memories) -> Delta:
     return {
         "memories": {

@@ -75,6 +75,11 @@ def base_topic(network: str, device_id: bytes) -> str:
     return "edgetally/%s/%s/%s" % (network, device_id[:1].hex(), device_id.hex())
 
 
+def enroll_topic(network: str, username: str) -> str:
+    """Where a token's own credential may publish enrolments (`/up`) and read their receipts (`/down`)."""
+    return "edgetally/%s/enroll/%s" % (network, username)
+
+
 class Client:
     """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell."""
 
@@ -251,10 +256,27 @@ class Client:
     def _beacons_per_report(self) -> int:
         return max(1, self.config.interval_s // self.config.beacon_interval_s)
 
-    def _enroll(self, now_ms: int) -> None:
+    def first_contact(self, now_ms: int) -> bytes:
+        """The enrolment, durable, made if none waits: all that may be said with the token's own credential. Empty when
+        there is nothing to say yet."""
+        try:
+            if self.beacon is not None:
+                self._enroll(now_ms)
+            pending = self._enrolling()
+            return self.outbox.message(pending) if pending is not None else b""
+        except OSError:
+            self._count("storage_errors")
+            return b""
+
+    def _enrolling(self) -> "Pending | None":
         for pending in self.outbox.pending:
             if pending.kind == statement.KIND_ENROLL:
-                return
+                return pending
+        return None
+
+    def _enroll(self, now_ms: int) -> None:
+        if self._enrolling() is not None:
+            return
         if self.enroll_refused and now_ms - self._enroll_ms < ENROLL_AGAIN_MS:
             return
         self._enroll_ms = now_ms

@@ -20,6 +20,7 @@ COMMANDS = [
     ("verify",),
     ("explain",),
     ("payouts",),
+    ("doctor",),
     ("demo",),
     ("device", "run"),
 ]

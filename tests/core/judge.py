@@ -115,7 +115,10 @@ def secrets_line(vector, everything, verify):
     assert verify(unhex(vector["token_public"]), message, signature), "token signature"
     device_id = cose.signer_id(public)
     password = secret.broker_password(unhex(vector["token_seed"]), device_id)
-    return shown([device_id, message, password, client.base_topic(everything["network"], device_id)])
+    username, first = secret.token_login(unhex(vector["token_seed"]), unhex(vector["token_public"]), device_id)
+    network = everything["network"]
+    topics = [client.enroll_topic(network, username), client.base_topic(network, device_id)]
+    return shown([device_id, message, password, first] + topics)
 
 
 LINES = {

@@ -67,8 +67,10 @@ def test_hashes_and_secrets_say_what_is_computed() -> None:
     for vector, line in zip(vectors("merkle")["vectors"], lines_of("merkle"), strict=True):
         assert line.endswith(vector["root"])
     for vector, line in zip(vectors("secrets")["vectors"], lines_of("secrets"), strict=True):
-        names = ("device_id", "token_message", "broker_password")
-        assert line.endswith(judge.shown([*(vector[name] for name in names), vector["up"].removesuffix("/up")]))
+        names = ("device_id", "token_message", "broker_password", "token_password")
+        topics = [vector[name].removesuffix("/up") for name in ("enroll", "up")]
+        assert line.endswith(judge.shown([*(vector[name] for name in names), *topics]))
+        assert vector["enroll"].split("/")[3] == vector["token_username"]
         assert vector["up"].split("/")[2] == vector["device_id"][:2]
 
 

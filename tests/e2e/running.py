@@ -37,6 +37,7 @@ CLI = (sys.executable, "-m", "coordinator.cli")
 TOML = """\
 data_dir = "data"
 [broker]
+kind = "{kind}"
 port = {mqtt_port}
 [http]
 port = {http_port}
@@ -64,20 +65,25 @@ def edgetally(*arguments: object, **options: Any) -> "subprocess.CompletedProces
 class Net:
     """A founded network with its settings file; nothing runs yet."""
 
-    def __init__(self, folder: Path, values: Mapping[str, object] | None = None, quota: int = 128) -> None:
+    def __init__(
+        self, folder: Path, values: Mapping[str, object] | None = None, quota: int = 128, kind: Any = "embedded"
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.home = Home(folder / "data")
         self.genesis = found_network(self.home, folder / "root.key", "test", {**FAST, **(values or {})}, os.urandom)
         self.mqtt_port, self.http_port, self.quota = free_port(), free_port(), quota
+        self.kind = kind
         self.config = folder / "network.toml"
-        self.config.write_text(TOML.format(mqtt_port=self.mqtt_port, http_port=self.http_port, quota=quota))
+        ports = {"mqtt_port": self.mqtt_port, "http_port": self.http_port}
+        self.config.write_text(TOML.format(kind=kind, quota=quota, **ports))
 
     @property
     def settings(self) -> Settings:
         """The same as the file says, for a coordinator inside the test."""
         limits = LimitSettings(statements_per_slot_max=self.quota)
-        broker, http = BrokerSettings(port=self.mqtt_port), HttpSettings(port=self.http_port)
+        broker = BrokerSettings(kind=self.kind, port=self.mqtt_port)
+        http = HttpSettings(port=self.http_port)
         return Settings(data_dir="data", broker=broker, http=http, limits=limits)
 
     def token(self, devices: int = 100, owner: bytes | None = None) -> Token:

@@ -44,6 +44,7 @@ def secrets_file() -> dict[str, Any]:
         device_id = client.cose.signer_id(public(device))
         message = statement.token_message(GENESIS, public(device))
         base = client.base_topic(NETWORK, device_id)
+        username, password = secret.token_login(seed(token), public(token), device_id)
         vectors.append(
             {
                 "device_seed": seed(device).hex(),
@@ -52,10 +53,13 @@ def secrets_file() -> dict[str, Any]:
                 "token_seed": seed(token).hex(),
                 "token_public": public(token).hex(),
                 "broker_password": secret.broker_password(seed(token), device_id),
+                "token_username": username,
+                "token_password": password,
                 "token_message": message.hex(),
                 "token_signature": sign(token, message).hex(),
                 "up": base + "/up",
                 "down": base + "/down",
+                "enroll": client.enroll_topic(NETWORK, username) + "/up",
             }
         )
     return {

@@ -1,0 +1,223 @@
+"""mosquitto as a managed child: configuration, credentials and rules are generated, the process is kept alive.
+
+Nothing is persisted by it: a PUBACK is not durable in mosquitto either, so what must not be lost
+waits in the devices' outboxes for a receipt. What is retained is published again by the link when it reconnects.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from .broker import PACKET_BYTES_MAX
+from .child import Lines, end_orphan, listens, raise_file_limit
+from .credentials import PasswordFile, access_rules
+
+log = structlog.get_logger("edgetally")
+BINARY = "mosquitto"
+SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+START_S = 10.0
+STOP_S = 5.0
+RELOAD_S = 1.0
+BACKOFF_BASE_S = 0.2
+BACKOFF_CAP_S = 10.0
+STEADY_S = 60.0
+
+
+class BrokerFailed(OSError):
+    """The child cannot be started; the text says why."""
+
+
+class Listener(NamedTuple):
+    host: str
+    port: int
+    connections_max: int
+    certfile: Path | None = None
+    keyfile: Path | None = None
+
+
+def binary() -> str:
+    """Raises BrokerFailed."""
+    found = shutil.which(BINARY, path=SEARCHED)
+    if found is None:
+        raise BrokerFailed(
+            'mosquitto is not installed; run: apt-get install mosquitto, or set broker.kind = "embedded"'
+        )
+    return found
+
+
+def configuration(listener: Listener, folder: Path) -> str:
+    tls = f"certfile {listener.certfile}\nkeyfile {listener.keyfile}\n" if listener.certfile else ""
+    # Started by root it would become another user, who cannot read the files below.
+    user = "user root\n" if os.geteuid() == 0 else ""
+    return f"""\
+# Written anew at every start of the coordinator.
+listener {listener.port} {listener.host}
+use_username_as_clientid true
+max_connections {listener.connections_max}
+{tls}{user}allow_anonymous false
+password_file {folder / "passwords"}
+acl_file {folder / "rules"}
+pid_file {folder / "pid"}
+persistence false
+persistent_client_expiration 1h
+max_packet_size {PACKET_BYTES_MAX}
+max_queued_messages 1000
+max_inflight_messages 100
+max_keepalive 3600
+retain_available true
+sys_interval 60
+connection_messages false
+log_dest stderr
+log_type error
+log_type warning
+"""
+
+
+class Mosquitto:
+    """`async with`: listening on entry, ended on exit. Between them `run` keeps it alive and reloads credentials."""
+
+    def __init__(self, listener: Listener, folder: Path, network: str, dead: Callable[[], None] = lambda: None) -> None:
+        self._listener = listener
+        self._folder = folder.absolute()
+        self._network = network
+        self._dead = dead
+        self._process: asyncio.subprocess.Process | None = None
+        self._logging: asyncio.Task[None] | None = None
+        self._passwords = PasswordFile(self._folder / "passwords")
+        self._waiting: dict[str, str] = {}
+        self._wake = asyncio.Event()
+        self._lines = Lines()
+        self.restarts = 0
+        self.reloads = 0
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    # CREDENTIALS
+
+    def admit(self, credentials: Iterable[tuple[str, str]]) -> None:
+        """Let in whoever shows these, from the next reload on."""
+        self._waiting.update(credentials)
+        if self._waiting:
+            self._wake.set()
+
+    async def _reload(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        try:
+            changed = await asyncio.to_thread(self._passwords.add, waiting.items())
+        except OSError as error:
+            log.error("storage_failed", what="credentials", error=str(error))
+            self._waiting = {**waiting, **self._waiting}
+            return
+        if changed and self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGHUP)
+            self.reloads += 1
+
+    # THE PROCESS
+
+    async def __aenter__(self) -> "Mosquitto":
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder.chmod(0o700)
+        await end_orphan(self._folder / "pid", self._folder / "mosquitto.conf", STOP_S)
+        waiting, self._waiting = self._waiting, {}
+        await asyncio.to_thread(self._passwords.write, waiting.items())
+        for name, text in (
+            ("rules", access_rules(self._network)),
+            ("mosquitto.conf", configuration(self._listener, self._folder)),
+        ):
+            path = self._folder / name
+            path.write_text(text)
+            path.chmod(0o600)
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def run(self) -> None:
+        """Until cancelled: restart what dies, with back-off; reload at most once a second."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_alive(), name="mosquitto")
+            tasks.create_task(self._keep_current(), name="credentials")
+
+    async def _keep_current(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._reload()
+            await asyncio.sleep(RELOAD_S)
+            if self._waiting:
+                self._wake.set()
+
+    async def _keep_alive(self) -> None:
+        failures = 0
+        while True:
+            started = time.monotonic()
+            assert self._process is not None
+            code = await self._process.wait()
+            self.restarts += 1
+            failures = 0 if time.monotonic() - started > STEADY_S else failures + 1
+            pause_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(failures, 10))
+            log.error("broker_died", code=code, restarts=self.restarts, again_in_s=pause_s, said=self._lines.last)
+            self._dead()
+            await asyncio.sleep(pause_s)
+            try:
+                await self._start()
+            except OSError as error:
+                log.error("broker_failed", error=str(error))
+
+    async def _start(self) -> None:
+        """Raises BrokerFailed when it does not listen in time."""
+        self._lines.last = ""
+        self._process = process = await asyncio.create_subprocess_exec(
+            binary(),
+            "-c",
+            str(self._folder / "mosquitto.conf"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the coordinator, which ends it when the last receipt is out
+        )
+        raise_file_limit(process.pid)
+        assert process.stderr is not None
+        self._logging = asyncio.create_task(self._lines.forward(process.stderr), name="mosquitto's log")
+        deadline = time.monotonic() + START_S
+        while not await listens(self._listener.host, self._listener.port):
+            if process.returncode is not None:
+                await self._logging
+                raise BrokerFailed(f"mosquitto ended at once: {self._lines.last or f'exit code {process.returncode}'}")
+            if time.monotonic() > deadline:
+                raise BrokerFailed(f"mosquitto does not listen on {self._listener.host}:{self._listener.port}")
+            await asyncio.sleep(0.02)
+        # Somebody else may listen there: then ours cannot, and ends.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.05)
+            await self._logging
+            raise BrokerFailed(f"mosquitto ended at once: {self._lines.last or 'the port is taken'}")
+
+    async def _stop(self) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if self._logging is not None:
+            await self._logging
+        (self._folder / "pid").unlink(missing_ok=True)
