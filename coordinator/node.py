@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import nacl.signing
 
+from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
 from coordinator.engine.execute import NetworkState
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
@@ -132,7 +133,9 @@ class Node:
             self._intake_root(number - 2),
         )
         data = self.signer.envelope(cose.TYPE_BEACON, beacon.payload())
+        crash.reached("before_beacon_sync")
         self._beacon_file.append(data)
+        crash.reached("after_beacon_before_publish")
         self.beacons.append(data)
         self.intake.open_slot()
         return data
@@ -178,8 +181,10 @@ class Node:
         )
         deltas = {name: effects.delta for name, effects in batch.executed.effects.items()}
         found = reading_rows(inputs.rows, readings, declarations)
+        crash.reached("before_redo")
         write_redo(self.home, position.number, deltas, memories, found)
         folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
+        crash.reached("after_rename_before_apply")
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
         return SealedBatch(batch, header_id, payload, inputs, found, memories, inbox)
 
@@ -230,4 +235,5 @@ class Node:
         self.frontier.append(batch.payload)
         for path in batch.inbox:
             path.unlink(missing_ok=True)
+        crash.reached("mid_adopt")
         self.intake.refresh(self.state["identity"], self.header.last_slot)

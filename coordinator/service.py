@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from coordinator import crash
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.found import load_tokens
@@ -48,6 +49,7 @@ class Service:
     pipeline: Pipeline
     link: BrokerLink
     home: Home
+    clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,7 +90,7 @@ class Service:
     async def beacon(self) -> None:
         """Close the slot and publish the next beacon."""
         async with self.pipeline.commit_lock:
-            data = await asyncio.to_thread(self.node.beacon, int(time.time()))
+            data = await asyncio.to_thread(self.node.beacon, max(0, int(self.clock())))
         await self.link.retain("beacon", data)
         for told in self.on_beacon:
             told(self.node.beacons.newest)
@@ -108,8 +110,10 @@ class Service:
             if batch is None:
                 return
             await self._apply(batch)
+            crash.reached("after_apply_before_adopt")
             async with self.pipeline.commit_lock:
                 self.node.adopt(batch)
+            crash.reached("after_adopt_before_beacon")
             self._unapplied = None
             await self._count()
 
@@ -140,8 +144,10 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
+async def running(settings: Settings, base: Path, clock: Callable[[], float] = time.time) -> AsyncIterator[Service]:
     """Start everything; on exit, stop everything. `base` is the folder that `data_dir` is relative to.
+
+    `clock` gives unix seconds; beacons carry them, nothing else looks at them.
 
     Raises HomeInUse, OSError (a port is taken), Fault.
     """
@@ -152,7 +158,7 @@ async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
-            async with _started(settings, home, stores) as service:
+            async with _started(settings, home, stores, clock) as service:
                 yield service
         finally:
             await stores.close()
@@ -161,7 +167,9 @@ async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
 
 
 @contextlib.asynccontextmanager
-async def _started(settings: Settings, home: Home, stores: Stores) -> AsyncIterator[Service]:
+async def _started(
+    settings: Settings, home: Home, stores: Stores, clock: Callable[[], float]
+) -> AsyncIterator[Service]:
     state = {module.name: await stores.load(module.name) for module in MODULES}
     node = Node(home, state, await stores.memories(), settings.limits.statements_per_slot_max)
     await _restore_counts(node, stores)
@@ -184,7 +192,7 @@ async def _started(settings: Settings, home: Home, stores: Stores) -> AsyncItera
         )
         pipeline = Pipeline(node.intake, node.signer, INCARNATION, executor, link.send, settings.limits.queue_max)
         queries = Queries(stores, home, node.genesis, lambda: live(node))
-        service = Service(node, stores, queries, pipeline, link, home)
+        service = Service(node, stores, queries, pipeline, link, home, clock)
         async with EmbeddedBroker(settings.broker.host, settings.broker.port, access), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [

@@ -1,6 +1,7 @@
 """`edgetally init`, `owner`, `token` and `up`: founding a network and running its coordinator."""
 
 import asyncio
+import os
 import re
 import secrets
 import signal
@@ -15,6 +16,7 @@ import structlog
 import typer
 from amqtt.errors import BrokerError
 
+from coordinator import crash
 from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
@@ -126,6 +128,10 @@ def token_new(
 def up(config: CONFIG = DEFAULT_CONFIG) -> None:
     """Run the coordinator until Ctrl-C."""
     settings, _, _ = opened(config)
+    try:
+        crash.arm(os.environ.get(crash.VARIABLE, ""))
+    except crash.UnknownPoint as error:
+        raise fail(str(error)) from None
     structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     typer.echo(f"page    http://{settings.http.host}:{settings.http.port}/", err=True)
     typer.echo(f"broker  {settings.broker.host}:{settings.broker.port}", err=True)

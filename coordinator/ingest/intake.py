@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from coordinator import crash
 from coordinator.engine import wire
 from coordinator.engine.beacons import BeaconChain
 from coordinator.engine.inputs import REFUSALS, Held
@@ -139,6 +140,7 @@ class Intake:
 
     def commit(self, candidates: Iterable[Candidate], holds: Iterable[bool]) -> list[Outcome]:
         """Place a group, durable in the current slot on return. Raises OSError, and then nothing of it has happened."""
+        crash.reached("after_receive")
         slot = self.slot
         group = _Group()
         outcomes = []
@@ -151,6 +153,7 @@ class Intake:
         except OSError:
             self._undo(group)
             raise
+        crash.reached("after_commit_before_receipt")
         self.open.setdefault(slot, []).extend(group.opened)
         self.refusals.setdefault(slot, []).extend(group.refusals)
         for candidate, outcome in zip(candidates, outcomes, strict=True):

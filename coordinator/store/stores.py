@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from coordinator import crash
 from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
 from coordinator.kernel.tables import Delta, Key, Row, TableState
@@ -76,6 +77,7 @@ class Stores:
                     values = [dict(zip(names, (batch, *row), strict=True)) for row in rows]
                     await connection.execute(sa.insert(made), values)
             await connection.execute(sa.update(table_of(store, "meta")).values(applied=batch))
+        crash.reached("mid_apply")
 
     @contextlib.asynccontextmanager
     async def _begun(self, store: str) -> AsyncIterator[AsyncConnection]:

@@ -1,4 +1,4 @@
-"""The coordinator is killed at random moments while a fleet reports: nothing receipted is lost, nothing counts twice."""
+"""The coordinator is killed at random moments while a fleet reports: no receipt is broken, nothing counts twice."""
 
 import asyncio
 import random
@@ -12,6 +12,7 @@ from device_client.core import verdicts
 from device_client.core.outbox import Pending
 from device_client.fleet import fleet
 from device_client.runner import Runner
+from tests.faults.rig import leave_a_mess
 
 from .published import records, times_counted
 from .running import Net, coordinator, edgetally, until
@@ -34,19 +35,6 @@ def watch(device: Runner, promised: set[Said], refused: list[int]) -> None:
     outbox.settle = settled  # type: ignore[method-assign]
 
 
-def leave_a_mess(net: Net, chance: random.Random) -> None:
-    """What a power cut leaves on a disk: half a batch, half a record, half a beacon."""
-    newest = max((int(path.name) for path in net.home.batches.iterdir() if path.name.isdecimal()), default=-1)
-    torn = net.home.batches / f"{newest + 1}.tmp"
-    torn.mkdir(exist_ok=True)
-    (torn / "statements.bin").write_bytes(chance.randbytes(50))
-    for log in (*net.home.intake.glob("*.log"), net.home.beacons):
-        with log.open("ab") as file:
-            # Of a beacon only its length and a part: a whole absurd length would be damage, not a torn write.
-            file.write(b"\x00\x00\x01" if log == net.home.beacons else chance.randbytes(chance.randint(1, 60)))
-    (net.home.redo / f"{newest + 1}.cbor.tmp").write_bytes(b"half")
-
-
 def test_killed_while_a_fleet_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "BACKOFF_CAP_S", 0.5)  # the fleet comes back sooner than it would in the field
     net = Net(tmp_path / "net")
@@ -65,7 +53,7 @@ def test_killed_while_a_fleet_reports(tmp_path: Path, monkeypatch: pytest.Monkey
                 await asyncio.to_thread(until, lambda wanted=wanted: len(promised) >= wanted, "receipts")
                 await asyncio.sleep(chance.uniform(0, 1))  # a random moment of the slot
                 await asyncio.to_thread(up.kill)
-                leave_a_mess(net, chance)
+                leave_a_mess(net.home, chance)
                 up = await asyncio.to_thread(coordinator, net)
             for device in devices:
                 seen = device.client.counters.get("receipts_verified", 0)
