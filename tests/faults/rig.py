@@ -103,6 +103,12 @@ class Rig:
         for index in range(steps):
             self.step(self._luck.uniform(0, seconds) if index == at else None)
 
+    @property
+    def child(self) -> Child:
+        """The life that goes on."""
+        assert self._child is not None
+        return self._child
+
     def _end_life(self) -> None:
         if self._child is not None:
             self.errors += self._child.errors
