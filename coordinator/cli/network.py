@@ -167,6 +167,8 @@ def run_guarded(work: Coroutine[object, object, None]) -> None:
             raise fail(str(cause)) from None
         if isinstance(cause, Fault):
             raise fail(f"fault: {cause}", EXIT_FAULT) from None
+        if isinstance(cause, OSError) and cause.errno is None:  # ours: it says itself what it is about
+            raise fail(str(cause), 1) from None
         if isinstance(cause, OSError | BrokerError):
             raise fail(f"{cause}; see [broker] and [http] in network.toml", 1) from None
         raise

@@ -1,10 +1,12 @@
 """A locked database and a full disk: the coordinator waits, promises nothing meanwhile, and goes on by itself."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from coordinator import crash
+from tests.e2e.running import Net, coordinator, edgetally
 
 from .rig import Rig
 from .test_deaths import SOAK
@@ -51,3 +53,21 @@ def test_dead_while_the_disk_is_full(tmp_path: Path) -> None:
             rig.steps(8)
             rig.kill_within(0.02, 8)
     assert rig.settle().statements > 50
+
+
+def test_a_database_that_is_locked_at_the_start(tmp_path: Path) -> None:
+    """The process says so and ends; the service manager starts it again."""
+    net = Net(tmp_path / "net")
+    with coordinator(net) as up:
+        assert up.stop() == 0
+    connection = sqlite3.connect(net.home.stores / "ledger.sqlite", isolation_level=None)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        done = edgetally("up", "--config", net.config)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1] == "edgetally: store ledger: database is locked"
+    finally:
+        connection.close()
+    with coordinator(net) as up:
+        assert up.stop() == 0
