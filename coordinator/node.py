@@ -34,6 +34,7 @@ from coordinator.engine.inputs import (
     sorted_refusals,
     unpack_statements,
 )
+from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.wire import envelope, opened
 from coordinator.ingest.intake import Intake
@@ -47,7 +48,6 @@ from coordinator.store.home import Home
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
 
-INCARNATION = 1
 INBOX_MAX = 1000
 
 
@@ -83,6 +83,8 @@ class Node:
         for held in self._beacon_file.envelopes:
             self.beacons.append(held)
         assert coordinator_key(self.certificates, self.beacons.newest + 1) == self.public_key, "uncertified key"
+        restarts = unpack_restarts(home.restarts.read_bytes()) if home.restarts.exists() else []
+        self.incarnation = restarts[-1].incarnation if restarts else 1
         self.frontier = merkle.Frontier()
         self.header: Header | None = None
         self._header_id = bytes(32)
@@ -123,11 +125,11 @@ class Node:
         if self.beacons.beacons:
             time = max(time, self.beacons.beacons[-1].time)
         beacon = light.Beacon(
-            INCARNATION,
+            self.incarnation,
             number,
             time,
-            nonce_of(self._beacon_seed, INCARNATION, number),
-            hashlib.sha256(nonce_of(self._beacon_seed, INCARNATION, number + 1)).digest(),
+            nonce_of(self._beacon_seed, self.incarnation, number),
+            hashlib.sha256(nonce_of(self._beacon_seed, self.incarnation, number + 1)).digest(),
             self.frontier.size,
             self.frontier.root(),
             self._intake_root(number - 2),
@@ -139,6 +141,19 @@ class Node:
         self.beacons.append(data)
         self.intake.open_slot()
         return data
+
+    def is_rolled_back(self, envelope: bytes) -> bool:
+        """Whether a beacon that a device shows is ours and not in our chain: then our disk has lost it. What is older
+        than the last restart is known to be lost. Raises Refused."""
+        claimed = beacon_of(envelope, self.genesis.hash)
+        if claimed.incarnation < self.incarnation:
+            return False
+        if claimed.number <= self.beacons.newest and claimed.incarnation == self.incarnation:
+            held = self.beacons.beacons[claimed.number]
+            if held.incarnation != claimed.incarnation or self.beacons.envelopes[claimed.number] == envelope:
+                return False
+        shown(envelope, self.genesis.hash, self.certificates)
+        return True
 
     def _intake_root(self, slot: int) -> bytes:
         if slot < 0:

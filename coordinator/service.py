@@ -21,8 +21,8 @@ from coordinator.ingest.broker import EmbeddedBroker
 from coordinator.ingest.link import BrokerLink
 from coordinator.ingest.pipeline import Pipeline
 from coordinator.modules import MODULES
-from coordinator.node import INCARNATION, Node, SealedBatch
-from coordinator.recovery import Fault, recover
+from coordinator.node import Node, SealedBatch
+from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
 from coordinator.store.home import Home
 from coordinator.store.queries import Queries
@@ -155,6 +155,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
     home.make()
     home.lock()
     try:
+        refuse_rolled_back(home)
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
@@ -190,7 +191,14 @@ async def _started(
             lambda message, device: pipeline.offer(message, device),
             lambda: node.intake.refuse(verdicts.WRONG_TOPIC, None),
         )
-        pipeline = Pipeline(node.intake, node.signer, INCARNATION, executor, link.send, settings.limits.queue_max)
+
+        def shown(beacon: bytes) -> None:
+            if node.is_rolled_back(beacon):
+                note_rolled_back(home, beacon)
+
+        pipeline = Pipeline(
+            node.intake, node.signer, node.incarnation, executor, link.send, settings.limits.queue_max, shown
+        )
         queries = Queries(stores, home, node.genesis, lambda: live(node))
         service = Service(node, stores, queries, pipeline, link, home, clock)
         async with EmbeddedBroker(settings.broker.host, settings.broker.port, access), _web(settings, service):

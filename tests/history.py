@@ -55,6 +55,7 @@ class History:
     sent: Counter[Name] = field(default_factory=Counter)
     receipts: list[Receipt] = field(default_factory=list)
     clones: set[bytes] = field(default_factory=set)  # devices with a second holder of their key
+    lost: set[Name] = field(default_factory=set)  # receipted by a disk that was put back to an older state
 
     @property
     def promised(self) -> set[Name]:
@@ -150,6 +151,8 @@ def _receipts(history: History, told: Tally) -> list[str]:
         if name not in history.sent:
             found.append(f"a receipt for what was never signed: {said(name)}")
         elif code == verdicts.OK and row is None:
+            if name in history.lost:
+                continue
             found.append(f"lost: {said(name)} was receipted in slot {slot} and is in no batch")
         elif code == verdicts.OK and row is not None:
             # A repeated statement gets its row again, in a later sheet; one that was sent once has but one slot.
@@ -208,7 +211,8 @@ def watch(history: History, client: Client, repeats: bool = False) -> None:
     def handed_over(now_ms: int) -> list[tuple[str, bytes]]:
         messages = tick(now_ms)
         for _, message in messages:
-            history.sent[name_of(message, genesis)] += 2 if repeats else 1
+            if message != client.beacon_bytes:  # a beacon shown back is no statement
+                history.sent[name_of(message, genesis)] += 2 if repeats else 1
         return messages
 
     def taken(data: bytes) -> None:

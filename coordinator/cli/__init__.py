@@ -52,5 +52,5 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
     def absent() -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
-    for name in ("init", "up", "verify", "explain", "payouts", "demo"):
+    for name in ("init", "up", "recover", "verify", "explain", "payouts", "demo"):
         app.command(name, help="Needs: pip install 'edgetally[coordinator]'")(absent)

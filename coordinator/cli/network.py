@@ -21,7 +21,7 @@ from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.parameters import ParameterError
-from coordinator.recovery import Fault
+from coordinator.recovery import Fault, restart
 from coordinator.service import Service, running
 from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
 from coordinator.store.home import Home, HomeInUse
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     owner.command("new", epilog="Example: edgetally owner new alice.key")(owner_new)
     token.command("new", epilog="Example: edgetally token new --owner alice.key --out alice.json")(token_new)
     app.command(epilog="Example: edgetally up --config mynet/network.toml")(up)
+    app.command(epilog="Example: edgetally recover mynet/data")(recover)
 
 
 def _group() -> None:
@@ -136,6 +137,28 @@ def up(config: CONFIG = DEFAULT_CONFIG) -> None:
     typer.echo(f"page    http://{settings.http.host}:{settings.http.port}/", err=True)
     typer.echo(f"broker  {settings.broker.host}:{settings.broker.port}", err=True)
     run_guarded(_up(settings, config.parent))
+
+
+def recover(data_dir: Annotated[Path, typer.Argument(help="The data directory that was put back.")]) -> None:
+    """Go on after the data directory was put back to an older copy: every beacon says so from then on."""
+    home = Home(data_dir)
+    if not home.exists:
+        raise fail(f"{data_dir} holds no network")
+    try:
+        home.lock()
+        made = restart(home)
+    except HomeInUse as error:
+        raise fail(str(error)) from None
+    except Refused as error:
+        raise fail(f"{data_dir}: {error}", 1) from None
+    except OSError as error:
+        raise fail(f"{data_dir}: {error}", 1) from None
+    finally:
+        home.unlock()
+    lost = f"a device showed beacon {made.last}" if made.evidence else "unknown, no device has shown a newer beacon"
+    typer.echo(f"incarnation  {made.incarnation}, from beacon {made.first} on")
+    typer.echo(f"lost         {lost}")
+    typer.echo("next         edgetally up")
 
 
 LOG_PROCESSORS: list[Any] = [

@@ -19,7 +19,7 @@ from coordinator import crash
 from coordinator.ingest.pipeline import Pipeline
 from coordinator.ingest.receipts import SignedSheet
 from coordinator.modules import MODULES
-from coordinator.node import INCARNATION, Node
+from coordinator.node import Node
 from coordinator.recovery import recover
 from coordinator.service import Service
 from coordinator.store.home import Home
@@ -61,7 +61,7 @@ async def _live(home: Home, pipe: Connection) -> None:
     node = Node(home, state, await stores.memories(), QUOTA)
     link = _Link(pipe)
     with ThreadPoolExecutor(1) as executor:
-        pipeline = Pipeline(node.intake, node.signer, INCARNATION, executor, link.send, 10_000)
+        pipeline = Pipeline(node.intake, node.signer, node.incarnation, executor, link.send, 10_000)
         service = Service(node, stores, cast(Any, None), pipeline, cast(Any, link), home)
         worker = asyncio.create_task(pipeline.run())
         if node.beacons.envelopes:

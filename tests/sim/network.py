@@ -19,7 +19,7 @@ from coordinator.found import Token, found_network, issue_token
 from coordinator.ingest.intake import Outcome
 from coordinator.ingest.receipts import sheets
 from coordinator.kernel.tables import Key, Row, applied
-from coordinator.node import INCARNATION, Node, SealedBatch
+from coordinator.node import Node, SealedBatch
 from coordinator.store.folders import numbered
 from coordinator.store.home import Home
 from coordinator.store.redo import read_redo
@@ -202,7 +202,8 @@ class Network:
             return
         self._may_die()
         self.outcomes += outcomes
-        made = sheets([one.row for one in outcomes if one.row], INCARNATION, self.node.intake.slot, self.node.signer)
+        rows = [one.row for one in outcomes if one.row]
+        made = sheets(rows, self.node.incarnation, self.node.intake.slot, self.node.signer)
         for device in self.devices:
             bundle = [sheet.data for sheet in made if device.id in sheet.devices]
             if bundle:
