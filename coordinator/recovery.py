@@ -57,6 +57,8 @@ def restart(home: Home) -> Restart:
             return restarts[-1]
         incarnation, last = max(incarnation, lost.incarnation), lost.number
     if restarts and restarts[-1].first == first:  # no beacon was sent since the last one
+        if not evidence:
+            return restarts[-1]
         restarts.pop()
     made = Restart(incarnation + 1, first, last, evidence)
     replace_durably(home.restarts, pack_restarts([*restarts, made]))
