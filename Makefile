@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test soak lint bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -24,6 +24,9 @@ demo: $(STAMP) ## a whole network on this machine: coordinator, page, devices an
 
 test: $(STAMP) ## every test; ARGS are passed to pytest
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(STAMP) ## the fault tests at length: hundreds of kills, some minutes
+	@EDGETALLY_SOAK=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_crash.py tests/sim $(ARGS)
 
 lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import nacl.signing
 
+from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
 from coordinator.engine.execute import NetworkState
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
@@ -33,6 +34,7 @@ from coordinator.engine.inputs import (
     sorted_refusals,
     unpack_statements,
 )
+from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.wire import envelope, opened
 from coordinator.ingest.intake import Intake
@@ -46,7 +48,6 @@ from coordinator.store.home import Home
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
 
-INCARNATION = 1
 INBOX_MAX = 1000
 
 
@@ -82,6 +83,8 @@ class Node:
         for held in self._beacon_file.envelopes:
             self.beacons.append(held)
         assert coordinator_key(self.certificates, self.beacons.newest + 1) == self.public_key, "uncertified key"
+        restarts = unpack_restarts(home.restarts.read_bytes()) if home.restarts.exists() else []
+        self.incarnation = restarts[-1].incarnation if restarts else 1
         self.frontier = merkle.Frontier()
         self.header: Header | None = None
         self._header_id = bytes(32)
@@ -122,20 +125,35 @@ class Node:
         if self.beacons.beacons:
             time = max(time, self.beacons.beacons[-1].time)
         beacon = light.Beacon(
-            INCARNATION,
+            self.incarnation,
             number,
             time,
-            nonce_of(self._beacon_seed, INCARNATION, number),
-            hashlib.sha256(nonce_of(self._beacon_seed, INCARNATION, number + 1)).digest(),
+            nonce_of(self._beacon_seed, self.incarnation, number),
+            hashlib.sha256(nonce_of(self._beacon_seed, self.incarnation, number + 1)).digest(),
             self.frontier.size,
             self.frontier.root(),
             self._intake_root(number - 2),
         )
         data = self.signer.envelope(cose.TYPE_BEACON, beacon.payload())
+        crash.reached("before_beacon_sync")
         self._beacon_file.append(data)
+        crash.reached("after_beacon_before_publish")
         self.beacons.append(data)
         self.intake.open_slot()
         return data
+
+    def is_rolled_back(self, envelope: bytes) -> bool:
+        """Whether a beacon that a device shows is ours and not in our chain: then our disk has lost it. What is older
+        than the last restart is known to be lost. Raises Refused."""
+        claimed = beacon_of(envelope, self.genesis.hash)
+        if claimed.incarnation < self.incarnation:
+            return False
+        if claimed.number <= self.beacons.newest and claimed.incarnation == self.incarnation:
+            held = self.beacons.beacons[claimed.number]
+            if held.incarnation != claimed.incarnation or self.beacons.envelopes[claimed.number] == envelope:
+                return False
+        shown(envelope, self.genesis.hash, self.certificates)
+        return True
 
     def _intake_root(self, slot: int) -> bytes:
         if slot < 0:
@@ -178,8 +196,10 @@ class Node:
         )
         deltas = {name: effects.delta for name, effects in batch.executed.effects.items()}
         found = reading_rows(inputs.rows, readings, declarations)
+        crash.reached("before_redo")
         write_redo(self.home, position.number, deltas, memories, found)
         folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
+        crash.reached("after_rename_before_apply")
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
         return SealedBatch(batch, header_id, payload, inputs, found, memories, inbox)
 
@@ -230,4 +250,5 @@ class Node:
         self.frontier.append(batch.payload)
         for path in batch.inbox:
             path.unlink(missing_ok=True)
+        crash.reached("mid_adopt")
         self.intake.refresh(self.state["identity"], self.header.last_slot)

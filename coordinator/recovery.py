@@ -2,20 +2,68 @@
 
 import structlog
 
+from coordinator.engine.beacons import BeaconChain
+from coordinator.engine.genesis import parse_certificates, parse_genesis
 from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.restarts import Restart, pack_restarts, shown, unpack_restarts
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.modules import MODULES
-from coordinator.store.folders import numbered
+from coordinator.store.folders import BeaconFile, numbered
 from coordinator.store.home import Home
 from coordinator.store.redo import drop_redo, read_redo
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
+from device_client.durable import replace_durably
 
 log = structlog.get_logger("edgetally")
 
 
 class Fault(RuntimeError):
     """An invariant does not hold: sealing stops, and so does the coordinator."""
+
+
+ROLLED_BACK = "rolled back: a device holds a beacon of ours that this disk has lost; run: edgetally recover {}"
+
+
+def refuse_rolled_back(home: Home) -> None:
+    """Raises Fault while it is known that the disk lost something, and `edgetally recover` has not been run."""
+    if home.rolled_back.exists():
+        raise Fault(ROLLED_BACK.format(home.root))
+
+
+def note_rolled_back(home: Home, evidence: bytes) -> None:
+    """Keep what a device showed, durably: nothing starts on this disk again without `restart`. Raises Fault."""
+    replace_durably(home.rolled_back, evidence)
+    refuse_rolled_back(home)
+
+
+def restart(home: Home) -> Restart:
+    """Raise the incarnation, and publish what the evidence shows to be lost. Again without effect when it is done.
+
+    Raises Refused.
+    """
+    genesis = parse_genesis(home.genesis.read_bytes())
+    certificates = parse_certificates(home.keys.read_bytes(), genesis.hash, genesis.root_key)
+    chain = BeaconChain(genesis.hash, certificates)
+    for held in BeaconFile(home.beacons).envelopes:
+        chain.append(held)
+    restarts = unpack_restarts(home.restarts.read_bytes()) if home.restarts.exists() else []
+    incarnation, first, last = restarts[-1].incarnation if restarts else 1, chain.newest + 1, chain.newest
+    evidence = home.rolled_back.read_bytes() if home.rolled_back.exists() else b""
+    if evidence:
+        lost = shown(evidence, genesis.hash, certificates)
+        if restarts and lost.incarnation < incarnation:
+            home.rolled_back.unlink()
+            return restarts[-1]
+        incarnation, last = max(incarnation, lost.incarnation), lost.number
+    if restarts and restarts[-1].first == first:  # no beacon was sent since the last one
+        if not evidence:
+            return restarts[-1]
+        restarts.pop()
+    made = Restart(incarnation + 1, first, last, evidence)
+    replace_durably(home.restarts, pack_restarts([*restarts, made]))
+    home.rolled_back.unlink(missing_ok=True)
+    return made
 
 
 async def recover(home: Home, stores: Stores) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from coordinator import crash
 from coordinator.brokers import Broker, make_broker
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
@@ -18,8 +19,8 @@ from coordinator.ingest.first_contact import FirstContacts
 from coordinator.ingest.link import BrokerLink
 from coordinator.ingest.pipeline import Pipeline
 from coordinator.modules import MODULES
-from coordinator.node import INCARNATION, Node, SealedBatch
-from coordinator.recovery import Fault, recover
+from coordinator.node import Node, SealedBatch
+from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
 from coordinator.store.home import Home
 from coordinator.store.queries import Queries
@@ -47,6 +48,7 @@ class Service:
     link: BrokerLink
     home: Home
     broker: Broker
+    clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,7 +89,7 @@ class Service:
     async def beacon(self) -> None:
         """Close the slot and publish the next beacon."""
         async with self.pipeline.commit_lock:
-            data = await asyncio.to_thread(self.node.beacon, int(time.time()))
+            data = await asyncio.to_thread(self.node.beacon, max(0, int(self.clock())))
         await self.link.retain("beacon", data)
         for told in self.on_beacon:
             told(self.node.beacons.newest)
@@ -107,8 +109,10 @@ class Service:
             if batch is None:
                 return
             await self._apply(batch)
+            crash.reached("after_apply_before_adopt")
             async with self.pipeline.commit_lock:
                 self.node.adopt(batch)
+            crash.reached("after_adopt_before_beacon")
             self._unapplied = None
             await self._count()
             for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
@@ -141,8 +145,10 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
+async def running(settings: Settings, base: Path, clock: Callable[[], float] = time.time) -> AsyncIterator[Service]:
     """Start everything; on exit, stop everything. `base` is the folder that `data_dir` is relative to.
+
+    `clock` gives unix seconds; beacons carry them, nothing else looks at them.
 
     Raises HomeInUse, OSError (a port is taken), Fault.
     """
@@ -150,10 +156,11 @@ async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
     home.make()
     home.lock()
     try:
+        refuse_rolled_back(home)
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
-            async with _started(settings, base, home, stores) as service:
+            async with _started(settings, base, home, stores, clock) as service:
                 yield service
         finally:
             await stores.close()
@@ -162,7 +169,9 @@ async def running(settings: Settings, base: Path) -> AsyncIterator[Service]:
 
 
 @contextlib.asynccontextmanager
-async def _started(settings: Settings, base: Path, home: Home, stores: Stores) -> AsyncIterator[Service]:
+async def _started(
+    settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
+) -> AsyncIterator[Service]:
     state = {module.name: await stores.load(module.name) for module in MODULES}
     node = Node(home, state, await stores.memories(), settings.limits.statements_per_slot_max)
     await _restore_counts(node, stores)
@@ -181,10 +190,23 @@ async def _started(settings: Settings, base: Path, home: Home, stores: Stores) -
             first,
             lambda: node.intake.refuse(verdicts.WRONG_TOPIC, None),
         )
-        queue_max = settings.limits.queue_max
-        pipeline = Pipeline(node.intake, node.signer, INCARNATION, executor, link.send, queue_max, broker.enrolled)
+
+        def shown(beacon: bytes) -> None:
+            if node.is_rolled_back(beacon):
+                note_rolled_back(home, beacon)
+
+        pipeline = Pipeline(
+            node.intake,
+            node.signer,
+            node.incarnation,
+            executor,
+            link.send,
+            settings.limits.queue_max,
+            broker.enrolled,
+            shown,
+        )
         queries = Queries(stores, home, node.genesis, lambda: live(node))
-        service = Service(node, stores, queries, pipeline, link, home, broker)
+        service = Service(node, stores, queries, pipeline, link, home, broker, clock)
         async with broker.listening(), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [

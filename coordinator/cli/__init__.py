@@ -60,5 +60,5 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    for name in ("init", "owner", "token", "up", "verify", "explain", "payouts", "doctor", "demo"):
+    for name in ("init", "owner", "token", "up", "recover", "verify", "explain", "payouts", "doctor", "demo"):
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

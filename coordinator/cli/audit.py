@@ -81,6 +81,10 @@ def _on_trust(report: Report, genesis_given: bool) -> list[str]:
     if report.measured < report.reports:
         missing = report.reports - report.measured
         taken.append(f"what sensing found in {missing} of {report.reports} reports, whose readings are not here")
+    for one in report.restarts:
+        taken.append(
+            f"that a disk lost what came before incarnation {one.incarnation}, which begins at beacon {one.first}"
+        )
     taken.append("that nothing was censored, nor dated back by more than two slots")
     taken.append("that this is the newest state: a folder cut short behind its last beacon looks like an older one")
     return taken
@@ -103,6 +107,9 @@ def _print_report(report: Report, without_genesis: bool, as_json: bool) -> None:
             "device_spacing_s": report.device_spacing_s,
             "epochs": [
                 {"number": row[0], "emission": row[1], "paid": row[2], "treasury": row[3]} for row in report.epochs
+            ],
+            "restarts": [
+                {"incarnation": one.incarnation, "first": one.first, "last": one.last} for one in report.restarts
             ],
             "on_trust": taken,
         }

@@ -1,6 +1,7 @@
 """`edgetally init`, `owner`, `token` and `up`: founding a network and running its coordinator."""
 
 import asyncio
+import os
 import re
 import secrets
 import signal
@@ -15,12 +16,13 @@ import structlog
 import typer
 from amqtt.errors import BrokerError
 
+from coordinator import crash
 from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused, is_valid_key
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
-from coordinator.recovery import Fault
+from coordinator.recovery import Fault, restart
 from coordinator.service import Service, running
 from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
 from coordinator.store.home import Home, HomeInUse
@@ -44,6 +46,7 @@ def register(app: typer.Typer) -> None:
     owner.command("new", epilog="Example: edgetally owner new alice.key")(owner_new)
     token.command("new", epilog="Example: edgetally token new --owner alice.key --out alice.json")(token_new)
     app.command(epilog="Example: edgetally up --config mynet/network.toml")(up)
+    app.command(epilog="Example: edgetally recover mynet/data")(recover)
 
 
 def _group() -> None:
@@ -137,11 +140,37 @@ def token_new(
 def up(config: CONFIG = DEFAULT_CONFIG) -> None:
     """Run the coordinator until Ctrl-C."""
     settings, _, _ = opened(config)
+    try:
+        crash.arm(os.environ.get(crash.VARIABLE, ""))
+    except crash.UnknownPoint as error:
+        raise fail(str(error)) from None
     structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     typer.echo(f"page    http://{settings.http.host}:{settings.http.port}/", err=True)
     kind = "" if settings.broker.kind == "embedded" else f"   {settings.broker.kind}"
     typer.echo(f"broker  {':'.join(map(str, settings.broker.address))}{kind}", err=True)
     run_guarded(_up(settings, config.parent))
+
+
+def recover(data_dir: Annotated[Path, typer.Argument(help="The data directory that was put back.")]) -> None:
+    """Go on after the data directory was put back to an older copy: every beacon says so from then on."""
+    home = Home(data_dir)
+    if not home.exists:
+        raise fail(f"{data_dir} holds no network")
+    try:
+        home.lock()
+        made = restart(home)
+    except HomeInUse as error:
+        raise fail(str(error)) from None
+    except Refused as error:
+        raise fail(f"{data_dir}: {error}", 1) from None
+    except OSError as error:
+        raise fail(f"{data_dir}: {error}", 1) from None
+    finally:
+        home.unlock()
+    lost = f"a device showed beacon {made.last}" if made.evidence else "unknown, no device has shown a newer beacon"
+    typer.echo(f"incarnation  {made.incarnation}, from beacon {made.first} on")
+    typer.echo(f"lost         {lost}")
+    typer.echo("next         edgetally up")
 
 
 LOG_PROCESSORS: list[Any] = [
@@ -173,6 +202,8 @@ def run_guarded(work: Coroutine[object, object, None]) -> None:
             raise fail(str(cause)) from None
         if isinstance(cause, Fault):
             raise fail(f"fault: {cause}", EXIT_FAULT) from None
+        if isinstance(cause, OSError) and cause.errno is None:  # ours: it says itself what it is about
+            raise fail(str(cause), 1) from None
         if isinstance(cause, OSError | BrokerError):
             raise fail(f"{cause}; see [broker] and [http] in network.toml", 1) from None
         raise

@@ -5,6 +5,7 @@ from typing import Protocol
 GENESIS_FILE = "genesis.cbor"
 KEYS_FILE = "keys.cbor"
 BEACONS_FILE = "beacons.log"
+RESTARTS_FILE = "restarts.cbor"
 
 
 class Archive(Protocol):

@@ -16,7 +16,7 @@ from coordinator.modules import sensing
 from device_client.core import cose, light, merkle
 
 from . import wire
-from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, Archive, Wrong
+from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, RESTARTS_FILE, Archive, Wrong
 from .audit_readings import ReadingsAudit
 from .beacons import BeaconChain, intake_root, unframed
 from .execute import NetworkState
@@ -32,6 +32,7 @@ from .inputs import (
     unpack_owner_messages,
     unpack_statements,
 )
+from .restarts import Restart, check_restarts, unpack_restarts
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
 from .wire import Refused
 
@@ -51,6 +52,7 @@ class Report(NamedTuple):
     device_spacing_s: float
     epochs: list[Row]
     state: NetworkState
+    restarts: list[Restart]
 
     @property
     def level(self) -> str:
@@ -77,6 +79,7 @@ class Auditor:
         self._keys(genesis)
         self._beacons = BeaconChain(genesis.hash, self._certificates)
         self._read_beacons()
+        restarts = self._restarts(genesis)
         self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
         state: NetworkState = {}
@@ -107,6 +110,7 @@ class Auditor:
             float(median(self._device_spacing)) if self._device_spacing else 0.0,
             self._epochs,
             state,
+            restarts,
         )
 
     def _genesis(self, expected: bytes | None) -> Genesis:
@@ -139,6 +143,14 @@ class Auditor:
             raise Wrong(-1, BEACONS_FILE, f"beacon {self._beacons.newest + 1}: {error}") from error
         if end != len(data):
             raise Wrong(-1, BEACONS_FILE, f"truncated behind beacon {self._beacons.newest}")
+
+    def _restarts(self, genesis: Genesis) -> list[Restart]:
+        try:
+            restarts = unpack_restarts(self._archive.read(RESTARTS_FILE) or b"")
+            check_restarts(restarts, self._beacons, genesis.hash, self._certificates)
+        except Refused as error:
+            raise Wrong(-1, RESTARTS_FILE, str(error)) from error
+        return restarts
 
     def _take_root(self, beacon: light.Beacon) -> None:
         if beacon.log_size < len(self._roots):

@@ -70,7 +70,8 @@ class BeaconChain:
             raise Refused(verdicts.MALFORMED, f"number {beacon.number}, not {number}")
         if self.envelopes:
             before = self.beacons[-1]
-            if hashlib.sha256(beacon.nonce).digest() != before.next_nonce_hash:
+            goes_on = beacon.incarnation == before.incarnation  # a restart cannot know what the lost chain promised
+            if goes_on and hashlib.sha256(beacon.nonce).digest() != before.next_nonce_hash:
                 raise Refused(verdicts.MALFORMED, "its nonce is not the one that the beacon before it promised")
             if beacon.time < before.time or beacon.incarnation < before.incarnation:
                 raise Refused(verdicts.MALFORMED, "time or incarnation runs backwards")

@@ -8,6 +8,7 @@ are no wills. Only the coordinator retains messages.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,10 @@ class _BoundedReader(StreamReaderAdapter):
 
 class _Subscriptions(dict[str, list[tuple[Session, int]]]):
     """amqtt iterates over the subscriptions while it awaits; without a snapshot, a connection that comes or goes
-    meanwhile loses the message."""
+    meanwhile loses the message, or ends the connection that is just being made."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self.keys()))
 
     def items(self) -> Any:
         return list(super().items())

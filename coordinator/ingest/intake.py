@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from coordinator import crash
 from coordinator.engine import wire
 from coordinator.engine.beacons import BeaconChain
 from coordinator.engine.inputs import REFUSALS, Held
@@ -107,11 +108,15 @@ class Intake:
         claims = wire.claims(signed.payload)
         key = self._registry.key_of(signed.kid) or self._enrolling_key(signed.kid, claims)
         # Where the broker does not vouch for the sender, anyone can use up a device's quota: that one is apart.
-        quota = (signed.kid, topic_device is not None)
+        self.use_quota(signed.kid, topic_device is not None)
+        return Candidate(message, Held(self.slot, envelope, salt, readings), signed, claims, key, topic_device)
+
+    def use_quota(self, device: bytes, vouched: bool) -> None:
+        """One more message of a device in this slot. Raises Refused RATE_LIMITED."""
+        quota = (device, vouched)
         if self._in_slot[quota] >= self._statements_per_slot_max:
             raise Refused(verdicts.RATE_LIMITED)
         self._in_slot[quota] += 1
-        return Candidate(message, Held(self.slot, envelope, salt, readings), signed, claims, key, topic_device)
 
     def _enrolling_key(self, device: bytes, claims: wire.Claims) -> bytes:
         """The key that an enrolment brings along: it must be the one that its device is named after."""
@@ -139,6 +144,7 @@ class Intake:
 
     def commit(self, candidates: Iterable[Candidate], holds: Iterable[bool]) -> list[Outcome]:
         """Place a group, durable in the current slot on return. Raises OSError, and then nothing of it has happened."""
+        crash.reached("after_receive")
         slot = self.slot
         group = _Group()
         outcomes = []
@@ -151,6 +157,7 @@ class Intake:
         except OSError:
             self._undo(group)
             raise
+        crash.reached("after_commit_before_receipt")
         self.open.setdefault(slot, []).extend(group.opened)
         self.refusals.setdefault(slot, []).extend(group.refusals)
         for candidate, outcome in zip(candidates, outcomes, strict=True):

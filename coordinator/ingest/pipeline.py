@@ -18,6 +18,7 @@ from .receipts import SignedSheet, Signer, sheets
 
 GROUP_MAX = 512
 ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
+BEACON_TAG = b"\xd2"  # a tagged envelope, not the array that a statement travels in: a device shows a beacon
 CHUNK = 64
 
 
@@ -38,7 +39,9 @@ class _Queued(NamedTuple):
 
 class Pipeline:
     """`send(sheet)` publishes a receipt sheet; `enrolled` is told of (device, token key) that may connect;
-    `commit_lock` is held by whoever may change the slot or the state."""
+    `commit_lock` is held by whoever may change the slot or the state.
+
+    `shown(beacon)` looks at a beacon that a device holds against us; it may raise Refused, or whatever ends `run`."""
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Pipeline:
         send: Callable[[SignedSheet], Awaitable[None]],
         queue_max: int,
         enrolled: Callable[[list[tuple[bytes, bytes]]], None] = lambda pairs: None,
+        shown: Callable[[bytes], None] | None = None,
     ) -> None:
         self._intake = intake
         self._signer = signer
@@ -56,6 +60,7 @@ class Pipeline:
         self._executor = executor
         self._send = send
         self._enrolled = enrolled
+        self._shown = shown
         self._queue: asyncio.Queue[_Queued] = asyncio.Queue(queue_max)
         self.commit_lock = asyncio.Lock()
 
@@ -96,6 +101,10 @@ class Pipeline:
         screened: list[tuple[_Queued, Candidate]] = []
         for queued in group:
             try:
+                if queued.message[:1] == BEACON_TAG and queued.topic_device and self._shown:
+                    self._intake.use_quota(queued.topic_device, True)
+                    self._shown(queued.message)
+                    continue
                 screened.append((queued, self._intake.screen(queued.message, queued.topic_device)))
             except Refused as refused:
                 self._intake.refuse(refused.code, queued.topic_device)

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from coordinator import crash
 from coordinator.engine import beacons as beacon_chain
 from coordinator.engine.inputs import Readings, pack_readings
 from device_client.durable import append_durably, replace_durably, sync_folder, write_synced
@@ -53,6 +54,7 @@ def write_batch(home: Home, number: int, files: dict[str, bytes]) -> None:
     temporary.mkdir()
     for name, data in files.items():
         write_synced(temporary / name, data)
+        crash.reached("mid_seal")
     sync_folder(temporary)
     temporary.rename(final)
     sync_folder(home.batches)

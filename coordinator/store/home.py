@@ -1,6 +1,6 @@
 """The data directory. All that lies in it is published, except `private/`.
 
-genesis.cbor  keys.cbor  beacons.log  batches/<n>/  readings/<n>.bin
+genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin
 private/      keys, tokens, intake log, module stores, redo, private readings, inbox, lock
 """
 
@@ -22,6 +22,7 @@ class Home:
         self.genesis = root / "genesis.cbor"
         self.keys = root / "keys.cbor"
         self.beacons = root / "beacons.log"
+        self.restarts = root / "restarts.cbor"
         self.batches = root / "batches"
         self.readings = root / "readings"
         self.coordinator_key = self.private / "coordinator.key"
@@ -34,6 +35,7 @@ class Home:
         self.inbox = self.private / "inbox"
         self.broker_secret = self.private / "broker.secret"
         self.mosquitto = self.private / "mosquitto"
+        self.rolled_back = self.private / "rolled_back.cose"
         self._lock: BinaryIO | None = None
 
     @property

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from coordinator import crash
 from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
 from coordinator.kernel.tables import Delta, Key, Row, TableState
@@ -27,12 +28,13 @@ class Stores:
 
     @classmethod
     async def open(cls, home: Home, read_only: bool = False) -> "Stores":
-        """Migrate and open; read-only leaves the files to a coordinator that may be running."""
+        """Migrate and open; read-only leaves the files to a coordinator that may be running. Raises OSError."""
         engines = {}
         for store in METADATA:
             path = home.stores / f"{store}.sqlite"
             if not read_only:
-                await asyncio.to_thread(migrate, store, path)
+                with _storage_errors(store):
+                    await asyncio.to_thread(migrate, store, path)
             engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
             sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
             engines[store] = engine
@@ -47,9 +49,10 @@ class Stores:
         return self._engines[store].connect()
 
     async def applied(self, store: str) -> int:
-        """Number of the last batch in a store, -1 for none."""
-        async with self.connect(store) as connection:
-            applied = await connection.scalar(sa.select(table_of(store, "meta").c.applied))
+        """Number of the last batch in a store, -1 for none. Raises OSError."""
+        with _storage_errors(store):
+            async with self.connect(store) as connection:
+                applied = await connection.scalar(sa.select(table_of(store, "meta").c.applied))
         assert isinstance(applied, int), f"store {store} has no meta row"
         return applied
 
@@ -76,15 +79,13 @@ class Stores:
                     values = [dict(zip(names, (batch, *row), strict=True)) for row in rows]
                     await connection.execute(sa.insert(made), values)
             await connection.execute(sa.update(table_of(store, "meta")).values(applied=batch))
+        crash.reached("mid_apply")
 
     @contextlib.asynccontextmanager
     async def _begun(self, store: str) -> AsyncIterator[AsyncConnection]:
-        """A transaction; what the database cannot do (full, locked) is an OSError like any other failing disk."""
-        try:
+        with _storage_errors(store):
             async with self._engines[store].begin() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
-            raise OSError(f"store {store}: {error.orig}") from error
 
     async def memories(self) -> Memories:
         """What sensing remembers of each device."""
@@ -105,6 +106,15 @@ class Stores:
 
 def store_names() -> list[str]:
     return list(METADATA)
+
+
+@contextlib.contextmanager
+def _storage_errors(store: str) -> Iterator[None]:
+    """What the database cannot do (full, locked) is an OSError like any other failing disk."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise OSError(f"store {store}: {error.orig}") from error
 
 
 def intake_delta(memories: Memories) -> Delta:

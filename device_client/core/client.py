@@ -23,6 +23,7 @@ READINGS_BYTES_MAX = statement.MESSAGE_BYTES_MAX - 256  # a report's envelope, i
 RETRY_CAP_MS = 300_000
 ENROLL_AGAIN_MS = 60_000
 UNANSWERED_MAX = 3
+SHOW_AGAIN_MS = 60_000
 
 
 class Config:
@@ -118,6 +119,8 @@ class Client:
         self._sampled_ms = now_ms
         self._enroll_ms = now_ms
         self._unanswered = 0  # given up in a row
+        self._older_heard = False
+        self._shown_ms = now_ms - SHOW_AGAIN_MS
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
         self.boot = outbox.begin_boot()
         for pending in outbox.pending:
@@ -153,11 +156,16 @@ class Client:
         held = self.beacon
         if held is not None and (beacon.incarnation, beacon.number) == (held.incarnation, held.number):
             self._count("beacon_conflicts")
+            self._older_heard = True
             self.outbox.keep_evidence(self.beacon_bytes, data)
             return
         if held is not None and (beacon.incarnation, beacon.number) < (held.incarnation, held.number):
             self._count("old_beacons")
+            self._older_heard = True
             return
+        if held is not None and beacon.incarnation != held.incarnation:
+            self._reported_beacon = -1  # numbers began anew
+        self._older_heard = False
         self.beacon = beacon
         self.trust.newest = beacon.number
         self.beacon_bytes = data
@@ -239,7 +247,7 @@ class Client:
                     self._enroll(now_ms)
                 if self.outbox.enrolled and self._report_due(now_ms):
                     self._report(now_ms)
-            return self._to_send(now_ms) if self.online else []
+            return self._to_show(now_ms) + self._to_send(now_ms) if self.online else []
         except OSError:
             self._count("storage_errors")
             return []
@@ -330,6 +338,15 @@ class Client:
         pending.due_ms = now_ms
         self._seq = said.seq
         self._prev = statement_id[: statement.PREV_BYTES]
+
+    def _to_show(self, now_ms: int) -> "list[tuple[str, bytes]]":
+        """A coordinator that sends an older beacon than ours, or another of its number, may have lost it: show it."""
+        if not self._older_heard or now_ms - self._shown_ms < SHOW_AGAIN_MS:
+            return []
+        self._older_heard = False
+        self._shown_ms = now_ms
+        self._count("beacons_shown")
+        return [(self.up_topic, self.beacon_bytes)]
 
     def _to_send(self, now_ms: int) -> "list[tuple[str, bytes]]":
         """The newest statement first, then the backlog oldest first; at most IN_FLIGHT_MAX without an answer."""

@@ -127,6 +127,7 @@ class Sitting:
         self.flash = Flash()
         self.now_ms = 0
         self.number = 0
+        self.shown = []
         self.client = make_client(self.flash, config, records_max)
         self.client.connected(0)
         self.hear("keys", certificates(0))
@@ -149,6 +150,8 @@ class Sitting:
         """What it publishes, read and checked."""
         self.now_ms += after_ms
         messages = self.client.tick(self.now_ms)
+        self.shown += [message for _, message in messages if message[:1] == b"\xd2"]
+        messages = [one for one in messages if one[1][:1] != b"\xd2"]
         for topic, message in messages:
             assert topic == self.client.up_topic
             assert self.flash.data.find(message, 0, self.flash.firm) >= 0, "sent before it is durable"

@@ -77,6 +77,7 @@ class Life:
         if self.client.sample_due(self.now_ms):
             self.client.sample([self.chance.below(1000)], self.now_ms)
         messages = self.client.tick(self.now_ms)
+        messages = [one for one in messages if one[1] != self.client.beacon_bytes]  # a beacon shown back
         assert len(messages) <= 63
         order = []
         for topic, message in messages:

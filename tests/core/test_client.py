@@ -181,6 +181,28 @@ def test_old_beacons_are_ignored_and_a_new_incarnation_is_newer() -> None:
     assert held is not None and (held.incarnation, held.number) == (2, 3)
 
 
+def test_it_shows_a_beacon_that_the_coordinator_seems_to_have_lost() -> None:
+    at = Sitting()
+    newest = beacon(9)
+    at.hear("beacon", newest)
+    at.tick()
+    assert at.shown == []
+    for number in (5, 6, 7):
+        at.hear("beacon", beacon(number))
+        at.tick(1000)
+    assert at.shown == [newest], "once, however often it hears an older one"
+    at.hear("beacon", beacon(8))
+    at.tick(client.SHOW_AGAIN_MS)
+    assert at.shown == [newest, newest], "and again after a while: the first may have been lost"
+    at.hear("beacon", beacon(9, salt=b"another of this number"))
+    at.tick(client.SHOW_AGAIN_MS)
+    assert at.shown == [newest] * 3
+    at.hear("beacon", beacon(6, incarnation=2))
+    sent = at.tick(client.SHOW_AGAIN_MS)
+    assert at.shown == [newest] * 3, "a raised incarnation is newer"
+    assert [said.nonce for said, _, _ in sent][:1] == [light.quote(beacon(6, incarnation=2))], "it reports at once"
+
+
 def test_a_successors_key_counts_from_its_beacon_on() -> None:
     at = Sitting()
     at.hear("keys", certificates(0, 3))

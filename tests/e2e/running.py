@@ -127,12 +127,20 @@ class Net:
 class Process:
     """A command that runs beside the test; it is killed at the end of the `with` block if it still lives."""
 
-    def __init__(self, arguments: list[object], folder: Path, preexec: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        arguments: list[object],
+        folder: Path,
+        preexec: Callable[[], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+        program: tuple[str, ...] = CLI,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
         with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
-            command = [*CLI, *map(str, arguments)]
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, preexec_fn=preexec)
+            command = [*program, *map(str, arguments)]
+            env = {**os.environ, **(environment or {})}
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, cwd=ROOT, preexec_fn=preexec, env=env)
 
     def __enter__(self) -> "Process":
         return self

@@ -1,72 +1,67 @@
-"""The coordinator is killed at random moments while a fleet reports: every receipt is kept, nothing counts twice."""
+"""The coordinator is killed while a fleet reports, and so are devices: no receipt is broken, nothing counts twice."""
 
 import asyncio
 import random
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from coordinator import crash
 from device_client import runner
 from device_client.core import verdicts
-from device_client.core.outbox import Pending
 from device_client.fleet import fleet
-from device_client.runner import Runner
+from tests.faults.rig import leave_a_mess
+from tests.faults.test_deaths import SOAK
+from tests.history import History, check, watch
 
-from .published import records, times_counted
-from .running import Net, coordinator, edgetally, until
+from .journaled import journal
+from .published import records
+from .running import Net, Process, coordinator, edgetally, until
 
-DEVICES, DEATHS = 5, 6
-Said = tuple[bytes, int, int, bytes]
-
-
-def watch(device: Runner, promised: set[Said], refused: list[int]) -> None:
-    """Note what each receipt promised, before the outbox forgets it."""
-    outbox, settle = device.client.outbox, device.client.outbox.settle
-
-    def settled(pending: Pending, code: int) -> None:
-        if code == verdicts.OK:
-            promised.add((device.client.device_id, pending.boot, pending.seq, pending.id8))
-        else:
-            refused.append(code)
-        settle(pending, code)
-
-    outbox.settle = settled  # type: ignore[method-assign]
+DEVICES = 5
+RANDOM_DEATHS = 40 if SOAK else 3
+NAMED_DEATHS = [f"{point}:{count}" for count in ((2, 3) if SOAK else (2,)) for point in crash.POINTS]
+JOURNALED = (sys.executable, "-m", "tests.e2e.journaled")
 
 
-def leave_a_mess(net: Net, chance: random.Random) -> None:
-    """What a power cut leaves on a disk: half a batch, half a record, half a beacon."""
-    newest = max((int(path.name) for path in net.home.batches.iterdir() if path.name.isdecimal()), default=-1)
-    torn = net.home.batches / f"{newest + 1}.tmp"
-    torn.mkdir(exist_ok=True)
-    (torn / "statements.bin").write_bytes(chance.randbytes(50))
-    for log in (*net.home.intake.glob("*.log"), net.home.beacons):
-        with log.open("ab") as file:
-            # Of a beacon only its length and a part: a whole absurd length would be damage, not a torn write.
-            file.write(b"\x00\x00\x01" if log == net.home.beacons else chance.randbytes(chance.randint(1, 60)))
-    (net.home.redo / f"{newest + 1}.cbor.tmp").write_bytes(b"half")
-
-
+@pytest.mark.timeout(900 if SOAK else 300)
 def test_killed_while_a_fleet_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real processes: the coordinator dies at every named place and at random moments, and each time a device too."""
     monkeypatch.setattr(runner, "BACKOFF_CAP_S", 0.5)  # the fleet comes back sooner than it would in the field
     net = Net(tmp_path / "net")
     given = [net.given(net.token(1)) for _ in range(DEVICES)]
-    chance, promised, refused = random.Random(20261122), set[Said](), list[int]()
+    chance, history, path = random.Random(20261122), History(), tmp_path / "journal"
+    provisioning = tmp_path / "journaled.json"
+    provisioning.write_text(net.given(net.token(1)).to_json())
+
+    def one_more() -> Process:
+        return Process([provisioning, tmp_path / "journaled", path], tmp_path / "one", program=JOURNALED)
 
     async def scenario() -> None:
         devices = fleet(given, tmp_path / "fleet", 1, 300)
         for device in devices:
-            watch(device, promised, refused)
-        up = await asyncio.to_thread(coordinator, net)
+            watch(history, device.client)
         tasks = [asyncio.create_task(device.run()) for device in devices]
+        one = one_more()
+        deaths = [*NAMED_DEATHS, *[""] * RANDOM_DEATHS]
+        chance.shuffle(deaths)
         try:
-            for _ in range(DEATHS):
-                wanted = len(promised) + chance.randint(3, 12)
-                await asyncio.to_thread(until, lambda wanted=wanted: len(promised) >= wanted, "receipts")
-                await asyncio.sleep(chance.uniform(0, 1))  # a random moment of the slot
-                await asyncio.to_thread(up.kill)
-                leave_a_mess(net, chance)
-                up = await asyncio.to_thread(coordinator, net)
+            for place in deaths:
+                if place:
+                    up = Process(["up", "--config", net.config], net.folder / "up", environment={crash.VARIABLE: place})
+                    assert await asyncio.to_thread(up.wait) == -9, f"{place}: {up.errors}"
+                else:
+                    up = await asyncio.to_thread(coordinator, net)
+                    wanted = len(history.receipts) + chance.randint(3, 12)
+                    await asyncio.to_thread(until, lambda wanted=wanted: len(history.receipts) >= wanted, "receipts")
+                    await asyncio.sleep(chance.uniform(0, 1))  # a random moment of the slot
+                    one.kill()
+                    one = one_more()
+                    await asyncio.to_thread(up.kill)
+                leave_a_mess(net.home, chance)
+            up = await asyncio.to_thread(coordinator, net)
             for device in devices:
                 seen = device.client.counters.get("receipts_verified", 0)
                 await asyncio.to_thread(
@@ -78,20 +73,21 @@ def test_killed_while_a_fleet_reports(tmp_path: Path, monkeypatch: pytest.Monkey
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            one.kill()
         slot = net.get("network")["beacon"]
         await asyncio.to_thread(until, lambda: net.get("network")["batches"] > slot + 1, "the last batch")
         assert await asyncio.to_thread(up.stop) == 0
         assert up.errors.count("Traceback") == 0, up.errors
 
     asyncio.run(scenario())
-    assert refused == []
-    counted = times_counted(net.home)
-    assert len(promised) > DEATHS * 3
-    assert promised <= counted.keys(), "a receipt was broken"
-    assert set(counted.values()) == {1}, "a statement counted twice"
+    told = journal(path)
+    assert len(told.promised) > RANDOM_DEATHS, "the device that was killed"
+    history.sent.update(told.sent)
+    history.receipts += told.receipts
+    assert {one.code for one in history.receipts} == {verdicts.OK}
+    assert len(history.promised) > 5 * len(NAMED_DEATHS)
+    check(history, net.home, net.genesis.hash)
     assert records(net.home, "quarantines") == []
-    report = net.audit()
-    assert report.statements == len(records(net.home, "verdicts"))
     assert len(list(net.home.batches.glob("*.tmp"))) == 0
 
 

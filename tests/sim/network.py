@@ -19,7 +19,7 @@ from coordinator.found import Token, found_network, issue_token
 from coordinator.ingest.intake import Outcome
 from coordinator.ingest.receipts import sheets
 from coordinator.kernel.tables import Key, Row, applied
-from coordinator.node import INCARNATION, Node, SealedBatch
+from coordinator.node import Node, SealedBatch
 from coordinator.store.folders import numbered
 from coordinator.store.home import Home
 from coordinator.store.redo import read_redo
@@ -63,6 +63,7 @@ class Network:
         parameters: Mapping[str, object] | None = None,
         arrival: int = 0,
         seal_lag_ms: int = 0,
+        tick_ms: int = TICK_MS,
     ) -> None:
         self.seed = seed
         self.faults = faults
@@ -77,6 +78,7 @@ class Network:
         values = {**PARAMETERS, **(parameters or {})}
         self.genesis = found_network(self.home, folder / "root.key", "sim", values, self.random("found").randbytes)
         self._luck = self.random("coordinator")
+        self._tick_ms = tick_ms
         self._arrival = self.random(f"arrival {arrival}")
         self._seal_lag_ms = seal_lag_ms  # how long after a beacon its batch is sealed; statements come in between
         self._beacon_ms = self.genesis.parameters.integer("beacon_interval_s") * 1000
@@ -98,8 +100,12 @@ class Network:
     # TIME
 
     def run(self, beacons: int) -> None:
-        for _ in range(beacons * self._beacon_ms // TICK_MS):
+        for _ in range(beacons * self._beacon_ms // self._tick_ms):
             self._tick()
+
+    def clock_s(self) -> int:
+        """What the coordinator's machine takes for unix seconds."""
+        return 1_700_000_000 + self.now_ms // 1000
 
     def settle(self) -> None:
         """The weather clears: run until nothing waits for a receipt and all that is durable is sealed."""
@@ -132,7 +138,7 @@ class Network:
             for bundle in device.down.arrived(self.now_ms):
                 for sheet in bundle:
                     device.take_sheet(sheet)
-        self.now_ms += TICK_MS
+        self.now_ms += self._tick_ms
 
     # COORDINATOR
 
@@ -159,7 +165,7 @@ class Network:
 
     def _beacon(self) -> None:
         self._may_die()
-        self.node.beacon(1_700_000_000 + self.now_ms // 1000)
+        self.node.beacon(self.clock_s())
         self._may_die()
         if not self._seal_lag_ms:
             self._seal()
@@ -196,7 +202,8 @@ class Network:
             return
         self._may_die()
         self.outcomes += outcomes
-        made = sheets([one.row for one in outcomes if one.row], INCARNATION, self.node.intake.slot, self.node.signer)
+        rows = [one.row for one in outcomes if one.row]
+        made = sheets(rows, self.node.incarnation, self.node.intake.slot, self.node.signer)
         for device in self.devices:
             bundle = [sheet.data for sheet in made if device.id in sheet.devices]
             if bundle:
