@@ -49,6 +49,7 @@ def forget(*names):
 device = ready(sys.argv[1:])
 if not isinstance(device, int):
     del ready
+    del sys.modules["device_client.core"].secret
     forget("start", "identity", "device_client.core.secret")
     device = device.main()
 sys.exit(device)

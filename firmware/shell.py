@@ -9,6 +9,7 @@ import asyncio
 import gc
 import json
 
+import ed25519
 import mqtt_wire
 
 IN_FLIGHT_MAX = 4  # a tick hands out so many messages of 1 KiB at once
@@ -27,6 +28,10 @@ class Counter:
         self._total_ms += (ticks - self._last) % self._board.TICKS_PERIOD
         self._last = ticks
         return self._total_ms
+
+
+def signer(seed):
+    return lambda message: ed25519.sign(seed, message)
 
 
 class Shell:

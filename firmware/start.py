@@ -1,4 +1,7 @@
-"""From the provisioning to a device that is ready to run. `main.py` drops this module when it is done."""
+"""From the provisioning to a device that is ready to run.
+
+`main.py` drops this module when it is done, so nothing that stays may be a function of this file: it would hold it all.
+"""
 
 import board
 import ed25519
@@ -30,9 +33,7 @@ def ready(given):
     )
     now_ms = shell.Counter(board).now_ms
     client.IN_FLIGHT_MAX = shell.IN_FLIGHT_MAX
-    device = client.Client(
-        config, log, lambda message: ed25519.sign(seed, message), ed25519.verify, board.random, now_ms()
-    )
+    device = client.Client(config, log, shell.signer(seed), ed25519.verify, board.random, now_ms())
     link.Link.packet_bytes_max = 2_048  # a sheet or a beacon has 1 KiB at most, fifteen certificates fit
     name = cose.signer_id(public_key).hex()
     connection = link.Link(

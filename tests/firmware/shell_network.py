@@ -1,15 +1,19 @@
 """A small coordinator for tests of the firmware's shell: the node of `coordinator.node` behind a real broker."""
 
 import asyncio
+import atexit
 import importlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 import aiomqtt
@@ -29,7 +33,17 @@ shell, identity, storage = map(importlib.import_module, ("shell", "identity", "s
 
 NAME = "shell"
 BEACON_S = 1
-HEAP = "96wK"  # of a 32-bit board; words of this machine are twice as long
+HEAP = "96K"
+SOURCES_HEAP = "192K"
+
+
+@cache
+def built() -> Path:
+    """The firmware as bytecode, made once for all tests."""
+    folder = Path(tempfile.mkdtemp(prefix="firmware-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    importlib.import_module("build").build(folder, "x64")
+    return folder
 
 
 class Network:
@@ -148,8 +162,8 @@ async def served(folder: Path) -> "AsyncIterator[tuple[Network, Broker]]":
 class Device(Program):
     """The firmware in a process of its own; `status` waits for a status line that satisfies a condition."""
 
-    def __init__(self, provisioning: Path, heap: str = HEAP) -> None:
-        arguments = ["-X", f"heapsize={heap}", "-O3", str(FIRMWARE / "main.py"), str(provisioning)]
+    def __init__(self, provisioning: Path, heap: str = HEAP, firmware: Path | None = None) -> None:
+        arguments = ["-X", f"heapsize={heap}", "-O3", str((firmware or built()) / "main.py"), str(provisioning)]
         super().__init__([require_micropython(), *arguments], dict(os.environ))
 
     async def status(self, wanted: Callable[[dict], bool] = lambda status: True) -> dict:

@@ -9,8 +9,8 @@ import pytest
 from device_client.core import cose, verdicts
 from device_client.core.outbox import Outbox
 from device_client.core.secret import broker_password
-from tests.firmware.link_parts import Server
-from tests.firmware.shell_network import Device, Network, served, shell
+from tests.firmware.link_parts import FIRMWARE, Server
+from tests.firmware.shell_network import SOURCES_HEAP, Device, Network, served, shell
 
 RECEIPTS = 20
 
@@ -66,6 +66,18 @@ def test_a_device_enrols_reports_and_goes_on_after_broker_and_power_failed(tmp_p
 
     asyncio.run(life())
     assert (tmp_path / "state").stat().st_mode & 0o77 == 0
+
+
+def test_the_sources_run_as_well(tmp_path):
+    async def life():
+        async with (
+            served(tmp_path) as (network, _),
+            Device(network.given(tmp_path / "state"), SOURCES_HEAP, FIRMWARE) as device,
+        ):
+            await device.status(receipts(2))
+            assert await device.interrupted() == 0
+
+    asyncio.run(life())
 
 
 def test_what_was_sent_was_durable_before(tmp_path):
