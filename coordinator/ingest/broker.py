@@ -94,6 +94,13 @@ class _Subscriptions(dict[str, list[tuple[Session, int]]]):
         return list(super().items())
 
 
+class _Handler(BrokerProtocolHandler):
+    async def _handle_qos1_message_flow(self, app_message: Any) -> None:
+        """Who does not acknowledge is the one who misses it: no task of ours fails for that."""
+        with contextlib.suppress(TimeoutError):
+            await super()._handle_qos1_message_flow(app_message)
+
+
 class _BoundedBroker(Broker):
     def __init__(self, config: dict[str, Any], access: Access) -> None:
         super().__init__(config)
@@ -113,7 +120,7 @@ class _BoundedBroker(Broker):
         """Read the CONNECT and decide on it, before any other session is looked at. Raises AMQTTError."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                handler, session = await BrokerProtocolHandler.init_from_connect(reader, writer, self.plugins_manager)
+                handler, session = await _Handler.init_from_connect(reader, writer, self.plugins_manager)
         except Exception as error:
             # A stranger's bytes: whatever amqtt stumbles over, it is his connection that ends.
             if reader.has_read and not isinstance(error, _Oversized):

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import aiomqtt
 import pytest
 
+from coordinator.ingest import broker
 from device_client.core.client import base_topic
 from device_client.core.secret import broker_password
 from tests.e2e.running import until
@@ -255,3 +256,11 @@ def test_many_half_open_connections_leave_room(scene: Scene, hand: Hand) -> None
         for connection in held:
             connection.close()
         counted()
+
+
+def test_who_does_not_acknowledge_breaks_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        raise TimeoutError("Timeout waiting for PUBACK")
+
+    monkeypatch.setattr(broker.BrokerProtocolHandler, "_handle_qos1_message_flow", never)
+    asyncio.run(broker._Handler._handle_qos1_message_flow(broker._Handler.__new__(broker._Handler), None))
