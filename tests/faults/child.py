@@ -62,7 +62,8 @@ async def _live(home: Home, pipe: Connection) -> None:
     link = _Link(pipe)
     with ThreadPoolExecutor(1) as executor:
         pipeline = Pipeline(node.intake, node.signer, node.incarnation, executor, link.send, 10_000)
-        service = Service(node, stores, cast(Any, None), pipeline, cast(Any, link), home)
+        # Neither queries nor a broker: the pipe is both.
+        service = Service(node, stores, cast(Any, None), pipeline, cast(Any, link), home, cast(Any, None))
         worker = asyncio.create_task(pipeline.run())
         if node.beacons.envelopes:
             await link.retain("beacon", node.beacons.envelopes[-1])
