@@ -22,7 +22,7 @@ import nacl.signing
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
 from coordinator.ingest.receipts import sheets
-from coordinator.node import INCARNATION, Node
+from coordinator.node import Node
 from coordinator.store.home import Home
 from device_client.core.client import base_topic
 from tests.firmware.link_parts import FIRMWARE, PATIENCE_S, Program
@@ -122,7 +122,7 @@ class Network:
         self.outcomes += outcomes
         self.heard(len(self.outcomes))
         rows = [outcome.row for outcome in outcomes if outcome.row]
-        for sheet in sheets(rows, INCARNATION, intake.slot, self.node.signer):
+        for sheet in sheets(rows, self.node.incarnation, intake.slot, self.node.signer):
             for named in sheet.devices:
                 await client.publish(base_topic(NAME, named) + "/down", sheet.data, 1)
 
