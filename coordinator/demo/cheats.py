@@ -102,8 +102,21 @@ class Forger(Cheat):
         other, sensor = nacl.signing.SigningKey.generate(), SimulatedRoom(1)
         client = make_client(given, key, outbox, sensor, interval_s, attempts_max=1)
         honest = client.sign
-        client.sign = lambda message: other.sign(message).signature if outbox.enrolled else honest(message)
+        self._forged = 0
+
+        def forge(message: bytes) -> bytes:
+            if not outbox.enrolled:
+                return honest(message)
+            self._forged += 1
+            return other.sign(message).signature
+
+        client.sign = forge
         super().__init__([Runner(given, client, sensor)])
+
+    @property
+    def sent(self) -> int:
+        """What it signed wrongly: reports, and enrolments when nobody answers those."""
+        return self._forged
 
 
 class Clone(Cheat):
