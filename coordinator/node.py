@@ -20,6 +20,7 @@ from coordinator.engine.execute import NetworkState
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
+    REFUSALS,
     BadInput,
     Held,
     Inputs,
@@ -36,11 +37,12 @@ from coordinator.engine.inputs import (
 )
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
-from coordinator.engine.wire import envelope, opened
+from coordinator.engine.wire import envelope, message_parts, opened
 from coordinator.ingest.intake import Intake
-from coordinator.ingest.log import IntakeLog
+from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
+from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
-from coordinator.ingest.registry import WaitingToken
+from coordinator.ingest.registry import Changes, WaitingToken, changes_of
 from coordinator.kernel.tables import Row
 from coordinator.modules.sensing import Memory
 from coordinator.store import folders
@@ -66,9 +68,7 @@ class SealedBatch(NamedTuple):
 class Node:
     """One coordinator on one data directory. `state` and `memories` are those after the newest batch folder."""
 
-    def __init__(
-        self, home: Home, state: NetworkState, memories: Mapping[bytes, Memory], statements_per_slot_max: int
-    ) -> None:
+    def __init__(self, home: Home, state: NetworkState, memories: Mapping[bytes, Memory], limits: Limits) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
@@ -90,13 +90,20 @@ class Node:
         self._header_id = bytes(32)
         self._read_headers()
         calendar = self.genesis.parameters.calendar
-        log = IntakeLog(home.intake)
+        self.logs = SlotLogs(home.intake)
+        self.logs.drop(self.next_slot - 1)
+        self._roots: dict[int, bytes] = {}  # of closed slots in no batch
         self._inbox_seen, self._inbox_tokens = -1, dict[bytes, WaitingToken]()
         self.intake = Intake(
-            self.genesis.hash, calendar, self.beacons, log, statements_per_slot_max, self._waiting_tokens
+            self.genesis.hash,
+            calendar,
+            self.beacons,
+            IntakeLog(home.intake / "0"),
+            state.get("identity", {}),
+            limits,
+            self._waiting_tokens,
         )
-        self.intake.refresh(state.get("identity", {}), self.next_slot - 1)
-        self.restored = self.intake.restore()
+        self.restored = self.intake.restore(self.logs)
 
     def _sign(self, message: bytes) -> bytes:
         return self._key.sign(message).signature
@@ -142,6 +149,10 @@ class Node:
         self.intake.open_slot()
         return data
 
+    def prepare(self) -> None:
+        """Work out ahead what the next beacon says of the slot that has just been closed."""
+        self._intake_root(self.beacons.newest - 1)
+
     def is_rolled_back(self, envelope: bytes) -> bool:
         """Whether a beacon that a device shows is ours and not in our chain: then our disk has lost it. What is older
         than the last restart is known to be lost. Raises Refused."""
@@ -159,7 +170,9 @@ class Node:
         if slot < 0:
             return merkle.empty_root()
         if slot >= self.next_slot:
-            return intake_root([one.id for one in self.intake.open.get(slot, [])])
+            if slot not in self._roots:
+                self._roots[slot] = intake_root(self.logs.ids(slot))
+            return self._roots[slot]
         folder = self.home.batches / str(self._batch_of(slot))
         path = folder / STATEMENTS_FILE
         held = unpack_statements(path.read_bytes()) if path.exists() else []
@@ -171,6 +184,17 @@ class Node:
 
     # BATCHES
 
+    def held(self, slot: int) -> list[Held]:
+        """The statements of a slot that is in no batch yet."""
+        records = self.logs.read(slot)
+        messages = [record.body[ID_BYTES:] for record in records if record.kind == STATEMENT]
+        return [Held(slot, *message_parts(message)) for message in messages]
+
+    def refusals(self, slot: int) -> list[Row]:
+        """The rows of what was finally refused in a slot that is in no batch yet."""
+        records = self.logs.read(slot)
+        return [row for record in records if record.kind == REFUSAL for row in REFUSALS.unpack(record.body)]
+
     def seal_next(self) -> SealedBatch | None:
         """Seal the next batch if all its slots are closed. An AssertionError is a fault: stop. Raises OSError."""
         first_slot = self.next_slot
@@ -178,8 +202,8 @@ class Node:
         if last_slot >= self.beacons.newest:
             return None
         slots = range(first_slot, last_slot + 1)
-        held = [one.held for slot in slots for one in self.intake.open.get(slot, [])]
-        refusals: list[Row] = [row for slot in slots for row in self.intake.refusals.get(slot, [])]
+        held = [one for slot in slots for one in self.held(slot)]
+        refusals = [row for slot in slots for row in self.refusals(slot)]
         inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
         inputs, readings, memories = self._inputs(held, inbox)
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
@@ -242,8 +266,8 @@ class Node:
         self._inbox_seen = changed
         return self._inbox_tokens
 
-    def adopt(self, batch: SealedBatch) -> None:
-        """Go on from the state after a sealed batch."""
+    def adopt(self, batch: SealedBatch) -> Changes:
+        """Go on from the state after a sealed batch; what it changed in the registry."""
         self.state = batch.sealed.executed.after
         self._memories.update(batch.memories)
         self.header, self._header_id = batch.sealed.header, batch.header_id
@@ -251,4 +275,9 @@ class Node:
         for path in batch.inbox:
             path.unlink(missing_ok=True)
         crash.reached("mid_adopt")
-        self.intake.refresh(self.state["identity"], self.header.last_slot)
+        changes = changes_of(batch.sealed.executed.effects["identity"].delta, self.header.last_slot)
+        self.intake.refresh(self.state["identity"], changes)
+        self.logs.drop(changes.last_slot)
+        for slot in [slot for slot in self._roots if slot <= changes.last_slot]:
+            del self._roots[slot]
+        return changes

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.ingest.first_contact import FirstContacts
 from coordinator.ingest.link import BrokerLink
 from coordinator.ingest.pipeline import Pipeline
+from coordinator.ingest.quotas import Limits
 from coordinator.modules import MODULES
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
@@ -91,6 +92,7 @@ class Service:
         async with self.pipeline.commit_lock:
             data = await asyncio.to_thread(self.node.beacon, max(0, int(self.clock())))
         await self.link.retain("beacon", data)
+        await asyncio.to_thread(self.node.prepare)
         for told in self.on_beacon:
             told(self.node.beacons.newest)
 
@@ -173,7 +175,8 @@ async def _started(
     settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
 ) -> AsyncIterator[Service]:
     state = {module.name: await stores.load(module.name) for module in MODULES}
-    node = Node(home, state, await stores.memories(), settings.limits.statements_per_slot_max)
+    limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
+    node = Node(home, state, await stores.memories(), limits)
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     first = FirstContacts(
@@ -182,7 +185,7 @@ async def _started(
         lambda message, device: pipeline.offer(message, device),
         node.intake.refuse,
     )
-    with ThreadPoolExecutor(settings.limits.verify_threads, thread_name_prefix="verify") as executor:
+    with verifier(settings.limits.verify_threads) as executor:
         link = BrokerLink(
             broker.login,
             node.genesis.name,
@@ -200,7 +203,7 @@ async def _started(
             node.signer,
             node.incarnation,
             executor,
-            link.send,
+            link.send_all,
             settings.limits.queue_max,
             broker.enrolled,
             shown,
@@ -226,6 +229,11 @@ async def _started(
                         for worker in workers:
                             worker.cancel()
             await service._count()
+
+
+def verifier(threads: int) -> contextlib.AbstractContextManager[Executor | None]:
+    """Where signatures are checked; None for no thread of its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="verify") if threads else contextlib.nullcontext()
 
 
 def live(node: Node) -> Live:

@@ -109,6 +109,10 @@ class BrokerLink:
         for topic in self._first.topics(sheet.devices):
             await self._publish(topic, sheet.data, retain=False)
 
+    async def send_all(self, sheets: list[SignedSheet]) -> None:
+        for sheet in sheets:
+            await self.send(sheet)
+
     async def _publish(self, topic: str, payload: bytes, retain: bool) -> None:
         client = self._client
         if client is None:

@@ -17,12 +17,14 @@ from coordinator.engine.inputs import Memories
 from coordinator.engine.wire import Refused
 from coordinator.found import Token, found_network, issue_token
 from coordinator.ingest.intake import Outcome
+from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import sheets
 from coordinator.kernel.tables import Key, Row, applied
 from coordinator.node import Node, SealedBatch
 from coordinator.store.folders import numbered
 from coordinator.store.home import Home
 from coordinator.store.redo import read_redo
+from device_client.core import verdicts
 
 from .device import SimDevice
 from .wire import CALM, Faults
@@ -36,6 +38,7 @@ PARAMETERS = {
     "reward_owner_cap_ppm": 1_000_000,
 }
 QUOTA = 128
+LIMITS = Limits(QUOTA, 100 * QUOTA)
 
 
 class Died(Exception):
@@ -82,7 +85,7 @@ class Network:
         self._arrival = self.random(f"arrival {arrival}")
         self._seal_lag_ms = seal_lag_ms  # how long after a beacon its batch is sealed; statements come in between
         self._beacon_ms = self.genesis.parameters.integer("beacon_interval_s") * 1000
-        self.node = Node(self.home, {}, {}, QUOTA)
+        self.node = Node(self.home, {}, {}, LIMITS)
 
     def random(self, name: str) -> Random:
         return Random(f"{self.seed}/{name}")
@@ -159,7 +162,7 @@ class Network:
             with log.open("ab") as file:
                 file.write(self._luck.randbytes(self._luck.randint(0, 3)))
         (self.home.batches / f"{self.node.next_batch}.tmp").mkdir(exist_ok=True)
-        self.node = Node(self.home, *recovered(self.home), QUOTA)
+        self.node = Node(self.home, *recovered(self.home), LIMITS)
         self._seal()
         self._publish()
 
@@ -193,6 +196,8 @@ class Network:
         candidates = []
         for device_id, message in arrived:
             try:
+                if not self.node.intake.admits(device_id):
+                    raise Refused(verdicts.RATE_LIMITED)
                 candidates.append(self.node.intake.screen(message, device_id))
             except Refused as refused:
                 self.node.intake.refuse(refused.code, device_id)
