@@ -18,6 +18,7 @@ from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from . import wire
 from .beacons import BeaconChain
+from .report_shape import ReportShape
 from .wire import Refused
 
 _STATEMENT_FRAME = struct.Struct(">QI")
@@ -69,11 +70,10 @@ def read_statements(
     Raises BadInput.
     """
     found: list[tuple[StatementRow, wire.Signed, bytes]] = []
+    shape = ReportShape(genesis)
     for slot, envelope in held:
         try:
-            signed = wire.envelope(envelope, cose.TYPE_STATEMENT, genesis)
-            claims = wire.claims(signed.payload)
-            body = wire.checked_body(claims)
+            signed, claims, body = _taken_apart(envelope, shape, genesis)
         except Refused as error:
             raise BadInput(f"a statement of slot {slot} is not one: {error}") from error
         row = StatementRow(
@@ -96,6 +96,16 @@ def read_statements(
     if verify:
         _verify(found, state, genesis)
     return [row for row, _, _ in found], [envelope for _, _, envelope in found]
+
+
+def _taken_apart(envelope: bytes, shape: ReportShape, genesis: bytes) -> tuple[wire.Signed, wire.Claims, list[object]]:
+    report = shape.envelope_taken_apart(envelope)
+    if report is not None:
+        signed, claims = report.in_wire_terms()
+        return signed, claims, claims.body
+    signed = wire.envelope(envelope, cose.TYPE_STATEMENT, genesis)
+    claims = wire.claims(signed.payload)
+    return signed, claims, wire.checked_body(claims)
 
 
 def _verify(found: list[tuple[StatementRow, wire.Signed, bytes]], state: TableState, genesis: bytes) -> None:
