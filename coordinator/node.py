@@ -16,7 +16,6 @@ import nacl.signing
 
 from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
-from coordinator.engine.execute import NetworkState
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
@@ -36,13 +35,13 @@ from coordinator.engine.inputs import (
 )
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
+from coordinator.engine.state import State
 from coordinator.engine.wire import envelope, opened
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import IntakeLog
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import WaitingToken
 from coordinator.kernel.tables import Row
-from coordinator.modules.sensing import Memory
 from coordinator.store import folders
 from coordinator.store.home import Home
 from coordinator.store.redo import write_redo
@@ -64,16 +63,13 @@ class SealedBatch(NamedTuple):
 
 
 class Node:
-    """One coordinator on one data directory. `state` and `memories` are those after the newest batch folder."""
+    """One coordinator on one data directory. `state` is that after the newest batch folder."""
 
-    def __init__(
-        self, home: Home, state: NetworkState, memories: Mapping[bytes, Memory], statements_per_slot_max: int
-    ) -> None:
+    def __init__(self, home: Home, state: State, statements_per_slot_max: int) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
         self.state = state
-        self._memories: Memories = dict(memories)
         self._beacon_seed = home.beacon_seed.read_bytes()
         self._key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
         self.public_key = bytes(self._key.verify_key)
@@ -212,7 +208,8 @@ class Node:
         readings = {index: beside[data] for index, data in enumerate(envelopes) if data in beside}
         declarations = declared(rows, identity)
         units = self.genesis.parameters.units("sensing_units")
-        found = measured(rows, readings, declarations, self._memories, units)
+        memories = self.state.remembered({row.device for row in rows})
+        found = measured(rows, readings, declarations, memories, units)
         rows = [row._replace(measured=code) for row, code in zip(rows, found.codes, strict=True)]
         messages = []
         for path in inbox:
@@ -243,9 +240,9 @@ class Node:
         return self._inbox_tokens
 
     def adopt(self, batch: SealedBatch) -> None:
-        """Go on from the state after a sealed batch."""
-        self.state = batch.sealed.executed.after
-        self._memories.update(batch.memories)
+        """Go on from the state after a sealed batch, which every store has applied. Raises OSError."""
+        deltas = {name: effects.delta for name, effects in batch.sealed.executed.effects.items()}
+        self.state.advance(batch.sealed.header.number, deltas, batch.memories)
         self.header, self._header_id = batch.sealed.header, batch.header_id
         self.frontier.append(batch.payload)
         for path in batch.inbox:

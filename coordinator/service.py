@@ -18,7 +18,6 @@ from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.ingest.first_contact import FirstContacts
 from coordinator.ingest.link import BrokerLink
 from coordinator.ingest.pipeline import Pipeline
-from coordinator.modules import MODULES
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
@@ -115,6 +114,7 @@ class Service:
             crash.reached("after_adopt_before_beacon")
             self._unapplied = None
             await self._count()
+            await self.stores.checkpoint()
             for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
                 log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
@@ -172,8 +172,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 async def _started(
     settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
 ) -> AsyncIterator[Service]:
-    state = {module.name: await stores.load(module.name) for module in MODULES}
-    node = Node(home, state, await stores.memories(), settings.limits.statements_per_slot_max)
+    node = Node(home, stores.state(), settings.limits.statements_per_slot_max)
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     first = FirstContacts(
@@ -234,7 +233,7 @@ def live(node: Node) -> Live:
 
 
 async def _restore_counts(node: Node, stores: Stores) -> None:
-    held = await stores.load(INTAKE)
+    held = await stores.load(INTAKE, "refused", "reasons")
     for key, row in held["refused"].items():
         node.intake.refused_by_device[(key[0], key[1])] = int(row[0])  # type: ignore[index]
     for key, row in held["reasons"].items():

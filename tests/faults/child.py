@@ -18,7 +18,6 @@ from typing import Any, cast
 from coordinator import crash
 from coordinator.ingest.pipeline import Pipeline
 from coordinator.ingest.receipts import SignedSheet
-from coordinator.modules import MODULES
 from coordinator.node import Node
 from coordinator.recovery import recover
 from coordinator.service import Service
@@ -57,8 +56,7 @@ async def _live(home: Home, pipe: Connection) -> None:
     home.lock()
     stores = await Stores.open(home)
     await recover(home, stores)
-    state = {module.name: await stores.load(module.name) for module in MODULES}
-    node = Node(home, state, await stores.memories(), QUOTA)
+    node = Node(home, stores.state(), QUOTA)
     link = _Link(pipe)
     with ThreadPoolExecutor(1) as executor:
         pipeline = Pipeline(node.intake, node.signer, node.incarnation, executor, link.send, 10_000)
