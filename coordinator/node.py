@@ -16,7 +16,6 @@ import nacl.signing
 
 from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
-from coordinator.engine.execute import NetworkState
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
@@ -35,8 +34,10 @@ from coordinator.engine.inputs import (
     sorted_refusals,
     unpack_statements,
 )
+from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
+from coordinator.engine.state import State
 from coordinator.engine.wire import envelope, message_parts, opened
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
@@ -44,7 +45,6 @@ from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, WaitingToken, changes_of
 from coordinator.kernel.tables import Row
-from coordinator.modules.sensing import Memory
 from coordinator.store import folders
 from coordinator.store.home import Home
 from coordinator.store.redo import write_redo
@@ -66,14 +66,13 @@ class SealedBatch(NamedTuple):
 
 
 class Node:
-    """One coordinator on one data directory. `state` and `memories` are those after the newest batch folder."""
+    """One coordinator on one data directory. `state` is that after the newest batch folder."""
 
-    def __init__(self, home: Home, state: NetworkState, memories: Mapping[bytes, Memory], limits: Limits) -> None:
+    def __init__(self, home: Home, state: State, limits: Limits) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
         self.state = state
-        self._memories: Memories = dict(memories)
         self._beacon_seed = home.beacon_seed.read_bytes()
         self._key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
         self.public_key = bytes(self._key.verify_key)
@@ -90,6 +89,7 @@ class Node:
         self._header_id = bytes(32)
         self._read_headers()
         calendar = self.genesis.parameters.calendar
+        self._shape = ReportShape(self.genesis.hash)
         self.logs = SlotLogs(home.intake)
         self.logs.drop(self.next_slot - 1)
         self._roots: dict[int, bytes] = {}  # of closed slots in no batch
@@ -188,7 +188,12 @@ class Node:
         """The statements of a slot that is in no batch yet."""
         records = self.logs.read(slot)
         messages = [record.body[ID_BYTES:] for record in records if record.kind == STATEMENT]
-        return [Held(slot, *message_parts(message)) for message in messages]
+        return [Held(slot, *self._parts(message)) for message in messages]
+
+    def _parts(self, message: bytes) -> tuple[bytes, bytes, bytes]:
+        """(envelope, salt, readings) of a message that was taken apart before it became durable."""
+        report = self._shape.taken_apart(message)
+        return (report.envelope, report.salt, report.readings) if report else message_parts(message)
 
     def refusals(self, slot: int) -> list[Row]:
         """The rows of what was finally refused in a slot that is in no batch yet."""
@@ -236,7 +241,8 @@ class Node:
         readings = {index: beside[data] for index, data in enumerate(envelopes) if data in beside}
         declarations = declared(rows, identity)
         units = self.genesis.parameters.units("sensing_units")
-        found = measured(rows, readings, declarations, self._memories, units)
+        memories = self.state.remembered({row.device for row in rows})
+        found = measured(rows, readings, declarations, memories, units)
         rows = [row._replace(measured=code) for row, code in zip(rows, found.codes, strict=True)]
         messages = []
         for path in inbox:
@@ -267,9 +273,10 @@ class Node:
         return self._inbox_tokens
 
     def adopt(self, batch: SealedBatch) -> Changes:
-        """Go on from the state after a sealed batch; what it changed in the registry."""
-        self.state = batch.sealed.executed.after
-        self._memories.update(batch.memories)
+        """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.
+        Raises OSError."""
+        deltas = {name: effects.delta for name, effects in batch.sealed.executed.effects.items()}
+        self.state.advance(batch.sealed.header.number, deltas, batch.memories)
         self.header, self._header_id = batch.sealed.header, batch.header_id
         self.frontier.append(batch.payload)
         for path in batch.inbox:

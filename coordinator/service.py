@@ -19,7 +19,6 @@ from coordinator.ingest.first_contact import FirstContacts
 from coordinator.ingest.link import BrokerLink
 from coordinator.ingest.pipeline import Pipeline
 from coordinator.ingest.quotas import Limits
-from coordinator.modules import MODULES
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
@@ -117,6 +116,7 @@ class Service:
             crash.reached("after_adopt_before_beacon")
             self._unapplied = None
             await self._count()
+            await self.stores.checkpoint()
             for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
                 log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
@@ -174,9 +174,8 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 async def _started(
     settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
 ) -> AsyncIterator[Service]:
-    state = {module.name: await stores.load(module.name) for module in MODULES}
     limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
-    node = Node(home, state, await stores.memories(), limits)
+    node = Node(home, stores.state(), limits)
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     first = FirstContacts(
@@ -242,7 +241,7 @@ def live(node: Node) -> Live:
 
 
 async def _restore_counts(node: Node, stores: Stores) -> None:
-    held = await stores.load(INTAKE)
+    held = await stores.load(INTAKE, "refused", "reasons")
     for key, row in held["refused"].items():
         node.intake.refused_by_device[(key[0], key[1])] = int(row[0])  # type: ignore[index]
     for key, row in held["reasons"].items():

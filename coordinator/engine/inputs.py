@@ -5,11 +5,12 @@ write one for the sealer.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from coordinator.kernel.module import OwnerRow, StatementRow
 from coordinator.kernel.parameters import UnitRule
+from coordinator.kernel.rows import rows_of
 from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState
 from coordinator.modules import sensing
 from coordinator.modules.identity import OWNER_TOKEN
@@ -231,13 +232,15 @@ class Declared(NamedTuple):
     readings_public: bool
 
 
-def declared(rows: Iterable[StatementRow], state: TableState) -> dict[bytes, Declared]:
+def declared(rows: Sequence[StatementRow], state: TableState) -> dict[bytes, Declared]:
     """The declaration of every device that speaks in a batch, from the state or from its enrolment in the batch."""
     found: dict[bytes, Declared] = {}
+    devices = rows_of(state, "devices")
+    devices.prefetch((row.device,) for row in rows)
     for row in rows:
         if row.device in found:
             continue
-        known = state.get("devices", {}).get((row.device,))
+        known = devices.get((row.device,))
         if known:
             found[row.device] = Declared(wire.decoded(known[7]), bool(known[5]))  # type: ignore[arg-type]
         elif row.kind == KIND_ENROLL:

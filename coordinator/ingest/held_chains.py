@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from coordinator.kernel.chains import Chain
+from coordinator.kernel.rows import rows_of
 from coordinator.kernel.tables import TableState
 from coordinator.modules.identity import BOOTS_MAX
 
@@ -45,7 +46,7 @@ class HeldChains:
         return found
 
     def _is_forgotten(self, device: bytes, boot: int) -> bool:
-        boots = [int(key[1]) for key in self._identity.get("chains", {}) if key[0] == device]
+        boots = [int(key[1]) for key, _ in rows_of(self._identity, "chains").under((device,))]
         return len(boots) >= BOOTS_MAX and boot < min(boots)
 
     def refresh(self, identity: TableState, changes: Changes, refused: Iterable[bytes]) -> None:

@@ -3,17 +3,21 @@
 from typing import NamedTuple
 
 from coordinator.engine import wire
+from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.wire import Refused
 from device_client.core import cose, statement, verdicts
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from .registry import Registry
 
+_NO_BODY: list[object] = []
+
 
 class Candidate(NamedTuple):
     """A message that is well formed; whether its signature holds under `key` is not known yet.
 
-    `code` is what its body makes of it, 0 for nothing wrong: only what is validly signed is told.
+    `code` is what its body makes of it, 0 for nothing wrong: only what is validly signed is told. `body` is that of an
+    enrolment.
     """
 
     message: bytes
@@ -38,9 +42,38 @@ class Screen:
     def __init__(self, genesis: bytes, registry: Registry) -> None:
         self._genesis = genesis
         self._registry = registry
+        self._taken_apart = ReportShape(genesis).taken_apart
 
     def candidate(self, message: bytes, topic_device: bytes | None) -> Candidate:
         """Raises Refused with a code that gets no row."""
+        report = self._taken_apart(message)
+        if report is None:
+            return self._other(message, topic_device)
+        device = report.device
+        if topic_device is not None and device != topic_device:
+            raise Refused(verdicts.WRONG_TOPIC)
+        key = self._registry.key_of(device)
+        if key is None:
+            raise Refused(verdicts.UNKNOWN_DEVICE)
+        return Candidate(
+            message,
+            device,
+            report.boot,
+            report.seq,
+            report.prev,
+            report.nonce,
+            KIND_REPORT,
+            _NO_BODY,
+            verdicts.OK if report.keeps_commitment() else verdicts.BAD_COMMITMENT,
+            report.id,
+            report.signed,
+            report.signature,
+            key,
+            topic_device,
+        )
+
+    def _other(self, message: bytes, topic_device: bytes | None) -> Candidate:
+        """What is not a report, or not a good one."""
         envelope, salt, readings = wire.message_parts(message)
         signed = wire.envelope(envelope, cose.TYPE_STATEMENT, self._genesis)
         if topic_device is not None and signed.kid != topic_device:

@@ -19,7 +19,6 @@ from coordinator import crash
 from coordinator.ingest.pipeline import Pipeline
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import SignedSheet
-from coordinator.modules import MODULES
 from coordinator.node import Node
 from coordinator.recovery import recover
 from coordinator.service import Service
@@ -59,8 +58,7 @@ async def _live(home: Home, pipe: Connection) -> None:
     home.lock()
     stores = await Stores.open(home)
     await recover(home, stores)
-    state = {module.name: await stores.load(module.name) for module in MODULES}
-    node = Node(home, state, await stores.memories(), LIMITS)
+    node = Node(home, stores.state(), LIMITS)
     link = _Link(pipe)
     with ThreadPoolExecutor(1) as executor:
         pipeline = Pipeline(node.intake, node.signer, node.incarnation, executor, link.send, 10_000)

@@ -279,7 +279,7 @@ def test_a_restart_knows_all_that_was_receipted(enrolled: Desk) -> None:
     held, refused = enrolled.held, enrolled.refused
     log = home.intake / "0" / f"{enrolled.node.intake.slot}.log"
     log.write_bytes(log.read_bytes() + b"\0\0\0")  # what tore was not receipted
-    enrolled.network.node = Node(home, *recovered(home), LIMITS)
+    enrolled.network.node = Node(home, recovered(home), LIMITS)
     assert (enrolled.held, enrolled.refused) == (held, refused)
     assert enrolled.take(*reports, other.report()) == ["duplicate", "duplicate", "ok", "ok"]
     assert enrolled.verified() == sealed_before + 6
@@ -289,5 +289,5 @@ def test_a_copy_stays_suspect_over_a_restart(enrolled: Desk) -> None:
     copy = enrolled.copy()
     assert enrolled.take(enrolled.device.report(), copy.report(value=1)) == ["ok", "fork"]
     home = enrolled.network.home
-    enrolled.network.node = Node(home, *recovered(home), LIMITS)
+    enrolled.network.node = Node(home, recovered(home), LIMITS)
     assert enrolled.take(enrolled.device.report()) == ["quarantined"]

@@ -105,7 +105,7 @@ def test_a_crash_in_the_middle_of_a_seal(
             network.node.seal_next()
     sealed_already = (network.home.batches / str(before)).exists()
     assert sealed_already == (done and step in ("write_batch", "rename"))
-    network.node = Node(network.home, *recovered(network.home), LIMITS)
+    network.node = Node(network.home, recovered(network.home), LIMITS)
     assert network.node.next_batch == before + sealed_already
     network._seal()
     network.run(10)
