@@ -161,6 +161,17 @@ def test_every_report_is_recognised_and_read_as_it_was_said(made: tuple[statemen
     assert by_shape(report.envelope) == strictly(report.envelope)
 
 
+def test_every_byte_counts() -> None:
+    """Each byte of a report replaced by each other, taken away, or doubled."""
+    for at in range(len(REPORT)):
+        before, after = REPORT[:at], REPORT[at + 1 :]
+        for byte in range(256):
+            message = before + bytes([byte]) + after
+            assert by_shape_whole(message) == strictly_whole(message)
+        for message in (before, before + after, before + REPORT[at : at + 1] * 2 + after):
+            assert by_shape_whole(message) is strictly_whole(message) is None
+
+
 @settings(max_examples=1000)
 @given(mutated(messages))
 def test_what_nearly_is_a_report_is_read_as_strictly(message: bytes) -> None:
