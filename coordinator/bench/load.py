@@ -25,7 +25,7 @@ from .reports import load
 from .sheets import Sheets
 
 READY_S = 60.0
-DRAIN_S = 30.0
+DRAIN_S = 60.0
 WARM_S_MAX = 60.0
 TOLD_EVERY_S = 0.25
 LOOK_EVERY_S = 0.25
@@ -66,7 +66,7 @@ class Load:
         self._devices = [Device(signed) for signed in load(job.files)]
         self._by_fd: dict[int, Device] = {}
         self._poll = select.epoll()
-        self._tally = Tally([0], Counter(), [])
+        self._tally = Tally([], Counter())
         self._repeats = 0
         self._told = self._looked = 0.0
         self.receipts = 0  # of all phases
@@ -101,14 +101,14 @@ class Load:
 
     def run(self, phase: Phase) -> dict[str, Any]:
         """Measure one phase; then wait until nothing is pending."""
-        self._tally = Tally([0], Counter(), [])
+        self._tally = Tally([], Counter())
         self._repeats, sheets = 0, self._sheets.verified
         for device in self._devices:
             device.begin(phase.boot)
         before, cpu, started = processes.usage(self._job.coordinator_pid), time.process_time(), time.monotonic()
         ended = self._open(phase, started) if phase.rate else self._closed(phase, started)
         load_s, after = time.process_time() - cpu, processes.usage(self._job.coordinator_pid)
-        receipts, sheets = self._tally.receipts[0], self._sheets.verified - sheets
+        receipts, sheets = len(self._tally.latencies_s), self._sheets.verified - sheets
         latencies = list(self._tally.latencies_s)
         self._drain()
         spent = processes.spent(before, after)
@@ -144,13 +144,18 @@ class Load:
     def _closed(self, phase: Phase, started: float) -> float:
         for device in self._devices:
             self._sent(device, device.send_more(phase.in_flight, started))
+        by_fd, sheets, tally, in_flight = self._by_fd, self._sheets, self._tally, phase.in_flight
         until, now = started + phase.seconds, started
         while now < until:
             events = self._poll.poll(0.05)
             now = time.monotonic()
             for fd, event in events:
-                device = self._take(fd, event, now)
-                if not device.send_more(phase.in_flight, now):
+                device = by_fd[fd]
+                if event == select.EPOLLIN:
+                    device.receive(sheets, now, tally)
+                else:
+                    self._take(fd, event, now)
+                if not device.send_more(in_flight, now):
                     self._sent(device, False)
                 if not device.pending:  # it has said all it had
                     return now
@@ -184,7 +189,7 @@ class Load:
                 self._take(fd, event, time.monotonic())
             now = time.monotonic()
             self._look(phase, now, now - started)
-        self.receipts += self._tally.receipts[0]
+        self.receipts += len(self._tally.latencies_s)
 
     # INSIDE
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from coordinator.ingest.mosquitto import binary
 
-from . import bare, ground, reports, truth
+from . import bare, ground, load, reports, truth
 from .bare import Bare
 from .children import Child
 from .ground import Ground
@@ -19,10 +19,13 @@ from .load import Job
 from .options import BenchFailed, Options
 
 Told = Callable[[str, float, float], None]  # what, done, of
+COORDINATOR = "coordinator.cli"
+NAIVE = "coordinator.bench.naive"  # not imported: it speaks SQL
 SIGNERS = 2
 SHARE_MAX = 0.65  # of bare verification on two threads: nobody needs more reports than that
 WARM_S = 1.0
-NAIVE_PER_S_MAX = 1500
+NAIVE_S_MAX = 5.0
+NAIVE_REPEAT_S = 30.0  # it answers the first in its queue so late that repeats would fill it
 
 
 class Bench:
@@ -76,20 +79,20 @@ class Bench:
     def _run(self, number: int) -> dict[str, Any]:
         before = bare.measured(self._samples)
         result = self._taken_in(f"run {number + 1}", self._options.ingest_workers)
-        naive = None if "naive" in self._options.skip else self._naive(f"run {number + 1}")
         one = None
         if self._options.ingest_workers > 1 and "one_process" not in self._options.skip:
             one = self._taken_in(f"run {number + 1}, one process", 0, only_rate=True)
         after = bare.measured(self._samples)
+        naive = None if "naive" in self._options.skip else self._naive(f"run {number + 1}")
         return figures(self._options, bare.mean(before, after), result, naive, one)
 
     def _taken_in(self, name: str, workers: int, only_rate: bool = False) -> dict[str, Any]:
         """By a coordinator as an operator would start it."""
         extra = ["--ingest-workers", str(workers)] if workers else []
-        return self._loaded(name, "coordinator.cli", ["up", *extra, "--config"], only_rate)
+        return self._loaded(name, COORDINATOR, ["up", *extra, "--config"], only_rate)
 
     def _naive(self, name: str) -> dict[str, Any]:
-        return self._loaded(f"{name}, naive", "coordinator.bench.naive", [], only_rate=True)
+        return self._loaded(f"{name}, naive", NAIVE, [], only_rate=True)
 
     def _loaded(self, name: str, module: str, arguments: list[str], only_rate: bool) -> dict[str, Any]:
         options = self._options
@@ -99,18 +102,18 @@ class Bench:
             mqtt_port, http_port = _free_ports(2)
             config = ground.write_settings(copy.folder, options, mqtt_port, http_port)
             with Child(module, [*arguments, str(config)], folder / "log") as coordinator:
-                job = self._job(copy, mqtt_port, coordinator.pid, only_rate)
-                with Child("coordinator.bench.load", [json.dumps(job._asdict())], folder / "load.log") as load:
-                    told = load.wait(lambda status: self._progress(name, status), beside=coordinator)
+                job = self._job(copy, mqtt_port, coordinator.pid, only_rate, module == NAIVE)
+                with Child(load.__name__, [json.dumps(job._asdict())], folder / "load.log") as loading:
+                    told = loading.wait(lambda status: self._progress(name, status), beside=coordinator)
                 code = coordinator.stop()
                 if code:
                     raise BenchFailed(f"{module} ended with exit code {code}: {coordinator.said()}")
             result: dict[str, Any] = told["result"]
-            if module == "coordinator.cli":
+            if module == COORDINATOR:
                 result["durable"] = truth.check(ground.home_of(copy.folder), result["receipts"])
             return result
 
-    def _job(self, copy: Ground, port: int, pid: int, only_rate: bool) -> Job:
+    def _job(self, copy: Ground, port: int, pid: int, only_rate: bool, is_naive: bool) -> Job:
         options = self._options
         return Job(
             host="127.0.0.1",
@@ -119,10 +122,10 @@ class Bench:
             coordinator_key=copy.coordinator_key.hex(),
             coordinator_pid=pid,
             files=self._files,
-            seconds=options.seconds,
+            seconds=min(options.seconds, NAIVE_S_MAX) if is_naive else options.seconds,
             warm_seconds=min(WARM_S, options.seconds / 2),
             in_flight=options.in_flight,
-            repeat_seconds=options.repeat_seconds,
+            repeat_seconds=max(options.repeat_seconds, NAIVE_REPEAT_S) if is_naive else options.repeat_seconds,
             latency_seconds=0.0 if only_rate else self._seconds_of("latency"),
             sets_seconds=0.0 if only_rate else self._seconds_of("sets"),
         )
