@@ -25,7 +25,7 @@ def main() -> None:
     )
     app.add_typer(device_app, name="device")
     try:
-        from . import audit, demo, doctor, network
+        from . import audit, bench, demo, doctor, network
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
@@ -33,6 +33,7 @@ def main() -> None:
         audit.register(app)
         doctor.register(app)
         demo.register(app)
+        bench.register(app)
     app.callback()(_root)
     app()
 
@@ -60,5 +61,5 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    for name in ("init", "owner", "token", "up", "recover", "verify", "explain", "payouts", "doctor", "demo"):
+    for name in ("init", "owner", "token", "up", "recover", "verify", "explain", "payouts", "doctor", "demo", "bench"):
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

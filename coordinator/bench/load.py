@@ -1,0 +1,255 @@
+"""The load: `python -m coordinator.bench.load` plays all connected devices in one process of its own.
+
+A closed phase keeps every device's window full and finds the highest rate; an open one publishes at a fixed rate,
+evenly spread, and finds the latency. Receipts, and the CPU time of the coordinator's processes from /proc, are counted
+here, so that both are of the same interval.
+"""
+
+import contextlib
+import gc
+import json
+import resource
+import select
+import sys
+import time
+from collections import Counter
+from typing import Any, NamedTuple
+
+from coordinator.bench import mqtt, processes
+from device_client.core import verdicts
+
+from .children import tell
+from .device import Device, Tally
+from .options import NETWORK, BenchFailed
+from .reports import load
+from .sheets import Sheets
+
+READY_S = 60.0
+DRAIN_S = 60.0
+WARM_S_MAX = 60.0
+TOLD_EVERY_S = 0.25
+LOOK_EVERY_S = 0.25
+
+
+class Phase(NamedTuple):
+    """`rate` reports a second, or 0 for as many as the windows let through."""
+
+    name: str
+    boot: int
+    seconds: float
+    in_flight: int
+    rate: float = 0.0
+
+
+class Job(NamedTuple):
+    """`latency` also measures at half of the rate that was found; `sets` also with many sets a report."""
+
+    host: str
+    port: int
+    genesis: str
+    coordinator_key: str
+    coordinator_pid: int
+    files: list[str]
+    seconds: float
+    warm_seconds: float
+    in_flight: int
+    repeat_seconds: float
+    latency_seconds: float
+    sets_seconds: float
+
+
+class Load:
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._address = (job.host, job.port)
+        self._sheets = Sheets(bytes.fromhex(job.genesis), bytes.fromhex(job.coordinator_key))
+        self._devices = [Device(signed) for signed in load(job.files)]
+        self._by_fd: dict[int, Device] = {}
+        self._poll = select.epoll()
+        self._tally = Tally([], Counter())
+        self._repeats = 0
+        self._told = self._looked = 0.0
+        self.receipts = 0  # of all phases
+
+    # CONNECTIONS
+
+    def connect(self) -> None:
+        _raise_file_limit()
+        self._wait_for_beacon()
+        for count, device in enumerate(self._devices):
+            device.open(self._address)
+            self._by_fd[device.fd] = device
+            self._poll.register(device.fd, select.EPOLLIN)
+            if count % 50 == 0:
+                tell(phase="connecting", done=count, of=len(self._devices))
+
+    def _wait_for_beacon(self) -> None:
+        """The retained beacon is there as soon as the coordinator takes reports."""
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                made = self._devices[0].connect(self._address, f"edgetally/{NETWORK}/beacon")
+                with made:
+                    made.settimeout(1.0)
+                    kind, _ = mqtt.read_packet(made)
+                    if kind & 0xF0 == mqtt.PUBLISH:
+                        return
+            time.sleep(0.05)
+        raise BenchFailed(f"the coordinator sends no beacon within {READY_S:g} s")
+
+    # PHASES
+
+    def run(self, phase: Phase) -> dict[str, Any]:
+        """Measure one phase; then wait until nothing is pending."""
+        self._tally = Tally([], Counter())
+        self._repeats, sheets = 0, self._sheets.verified
+        for device in self._devices:
+            device.begin(phase.boot)
+        before, cpu, started = processes.usage(self._job.coordinator_pid), time.process_time(), time.monotonic()
+        ended = self._open(phase, started) if phase.rate else self._closed(phase, started)
+        load_s, after = time.process_time() - cpu, processes.usage(self._job.coordinator_pid)
+        receipts, sheets = len(self._tally.latencies_s), self._sheets.verified - sheets
+        latencies = list(self._tally.latencies_s)
+        self._drain()
+        spent = processes.spent(before, after)
+        return {
+            "name": phase.name,
+            "seconds": ended - started,
+            "receipts": receipts,
+            "refused": {verdicts.name(code): count for code, count in self._tally.refused.items()},
+            "sheets": sheets,
+            "repeats": self._repeats,
+            "exhausted": any(device.is_exhausted for device in self._devices),
+            "coordinator_s": spent.coordinator_s,
+            "broker_s": spent.broker_s,
+            "load_s": load_s,
+            "coordinator_bytes": after.coordinator_bytes,
+            "broker_bytes": after.broker_bytes,
+            "p50_ms": _quantile_ms(latencies, 0.50),
+            "p99_ms": _quantile_ms(latencies, 0.99),
+        }
+
+    def warm(self) -> None:
+        """Until every device had a receipt, and for as long as wanted."""
+        phase = Phase("warming up", 1, self._job.warm_seconds, self._job.in_flight)
+        started = time.monotonic()
+        while True:
+            self.run(phase)
+            waiting = [device for device in self._devices if not device.next]
+            if not waiting and time.monotonic() - started >= phase.seconds:
+                return
+            if time.monotonic() - started > WARM_S_MAX:
+                raise BenchFailed(f"no receipts for {len(waiting)} devices in {WARM_S_MAX:g} s")
+
+    def _closed(self, phase: Phase, started: float) -> float:
+        for device in self._devices:
+            self._sent(device, device.send_more(phase.in_flight, started))
+        by_fd, sheets, tally, in_flight = self._by_fd, self._sheets, self._tally, phase.in_flight
+        until, now = started + phase.seconds, started
+        while now < until:
+            events = self._poll.poll(0.05)
+            now = time.monotonic()
+            for fd, event in events:
+                device = by_fd[fd]
+                if event == select.EPOLLIN:
+                    device.receive(sheets, now, tally)
+                else:
+                    self._take(fd, event, now)
+                if not device.send_more(in_flight, now):
+                    self._sent(device, False)
+                if not device.pending:  # it has said all it had
+                    return now
+            self._look(phase, now, now - started)
+        return now
+
+    def _open(self, phase: Phase, started: float) -> float:
+        devices, rate, count = self._devices, phase.rate, 0
+        until, now = started + phase.seconds, started
+        while now < until:
+            wanted = int((now - started) * rate)
+            while count < wanted:
+                device = devices[count % len(devices)]
+                if len(device.pending) < phase.in_flight:
+                    self._sent(device, device.send_more(len(device.pending) + 1, started + count / rate))
+                count += 1
+            events = self._poll.poll(max(0.0, min(0.05, started + (count + 1) / rate - now)))
+            now = time.monotonic()
+            for fd, event in events:
+                self._take(fd, event, now)
+            self._look(phase, now, now - started)
+        return now
+
+    def _drain(self) -> None:
+        phase = Phase("draining", 0, DRAIN_S, 0)
+        started = now = time.monotonic()
+        while any(device.pending for device in self._devices):
+            if now - started > DRAIN_S:
+                raise BenchFailed(f"reports without a receipt after {DRAIN_S:g} s")
+            for fd, event in self._poll.poll(0.05):
+                self._take(fd, event, time.monotonic())
+            now = time.monotonic()
+            self._look(phase, now, now - started)
+        self.receipts += len(self._tally.latencies_s)
+
+    # INSIDE
+
+    def _take(self, fd: int, event: int, now: float) -> Device:
+        device = self._by_fd[fd]
+        if event & select.EPOLLOUT and device.flush():
+            self._poll.modify(fd, select.EPOLLIN)
+        if event & ~select.EPOLLOUT:
+            device.receive(self._sheets, now, self._tally)
+        return device
+
+    def _sent(self, device: Device, whole: bool) -> None:
+        if not whole:
+            self._poll.modify(device.fd, select.EPOLLIN | select.EPOLLOUT)
+
+    def _look(self, phase: Phase, now: float, elapsed: float) -> None:
+        """Now and then: repeat what was lost, and tell how far we are."""
+        if now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        tell(phase=phase.name, done=round(min(elapsed, phase.seconds), 2), of=phase.seconds)
+        if now - self._told >= self._job.repeat_seconds:
+            self._told = now
+            self._repeats += sum(device.repeat(now - self._job.repeat_seconds) for device in self._devices)
+
+
+def measured(job: Job) -> dict[str, Any]:
+    load = Load(job)
+    load.connect()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    load.warm()
+    phases = [load.run(Phase("highest rate", 1, job.seconds, job.in_flight))]
+    if job.latency_seconds:
+        rate = phases[0]["receipts"] / phases[0]["seconds"] / 2
+        phases.append(load.run(Phase("half of it", 1, job.latency_seconds, 63, max(1.0, rate))))
+    if job.sets_seconds:
+        phases.append(load.run(Phase("many sets", 2, job.sets_seconds, job.in_flight)))
+    return {"receipts": load.receipts, "phases": {phase["name"]: phase for phase in phases}}
+
+
+def _quantile_ms(latencies_s: list[float], part: float) -> float:
+    ordered = sorted(latencies_s)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1000 if ordered else 0.0
+
+
+def _raise_file_limit() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> int:
+    try:
+        tell(result=measured(Job(**json.loads(sys.argv[1]))))
+    except (BenchFailed, OSError) as error:
+        tell(failed=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

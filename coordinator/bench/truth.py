@@ -1,0 +1,27 @@
+"""What the coordinator itself holds as durable, against what it receipted."""
+
+from coordinator.engine.inputs import unpack_statements
+from coordinator.engine.seal import STATEMENTS_FILE
+from coordinator.ingest.log import STATEMENT, IntakeLog
+from coordinator.store import folders
+from coordinator.store.home import Home
+
+from .options import BenchFailed
+
+
+def durable(home: Home) -> int:
+    """Statements in the intake log and in sealed batches, after the coordinator has ended."""
+    log = IntakeLog(home.intake)
+    count = sum(record.kind == STATEMENT for slot in log.slots() for record in log.read(slot))
+    for number in folders.numbered(home.batches):
+        path = home.batches / str(number) / STATEMENTS_FILE
+        count += len(unpack_statements(path.read_bytes())) if path.exists() else 0
+    return count
+
+
+def check(home: Home, receipts: int) -> int:
+    """Raises BenchFailed when something was receipted that is not there."""
+    held = durable(home)
+    if held < receipts:
+        raise BenchFailed(f"{receipts} reports were receipted, but only {held} are on the disk")
+    return held

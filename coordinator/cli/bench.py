@@ -1,0 +1,109 @@
+"""`edgetally bench`: measure what this machine can take in."""
+
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from coordinator.bench.options import BROKERS, IN_FLIGHT_MAX, PARTS, BenchFailed, Options
+from coordinator.bench.run import Bench
+from coordinator.bench.told import lines
+
+from . import fail
+
+EXIT_INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    bench = typer.Typer(no_args_is_help=True)
+    bench.callback()(_group)
+    app.add_typer(bench, name="bench", help="Measure this machine.")
+    bench.command("ingest", epilog="Example: edgetally bench ingest --connections 1000 --seconds 10 --json")(ingest)
+
+
+def _group() -> None:
+    """Measure this machine."""
+
+
+def ingest(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.2, max=3600, help="Length of the main phase.")] = 10.0,
+    connections: Annotated[int, typer.Option(min=1, max=100_000, help="Devices that connect and report.")] = 1000,
+    devices: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Registered devices.")] = None,
+    sets: Annotated[int, typer.Option(min=1, max=48, help="Reading sets under one signature, for sets_per_s.")] = 12,
+    in_flight: Annotated[
+        int, typer.Option(min=1, max=IN_FLIGHT_MAX, help="Reports that a device sends ahead of their receipts.")
+    ] = 1,
+    broker: Annotated[str, typer.Option(help="mosquitto or embedded.")] = "mosquitto",
+    ingest_workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Passed on to `edgetally up`; from 2 on, one is measured too.")
+    ] = None,
+    verify_threads: Annotated[int | None, typer.Option(min=0, max=64, help="For network.toml; 0 is none.")] = None,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="Medians of so many.")] = 3,
+    beacon_seconds: Annotated[int, typer.Option(min=1, max=3600, help="Short: sealing falls into the phase.")] = 3600,
+    repeat_seconds: Annotated[
+        float, typer.Option(min=0.5, max=600, help="A report without a receipt is published again after so long.")
+    ] = 5.0,
+    skip: Annotated[str, typer.Option(help=f"Leave out, comma between: {', '.join(PARTS)}.")] = "",
+) -> None:
+    """Measure a real coordinator from the broker to the receipt, beside bare signature checks on the same cores."""
+    if broker not in BROKERS:
+        raise fail(f"--broker: {broker!r} is not accepted; it must be one of {', '.join(BROKERS)}")
+    left_out = frozenset(part for part in skip.split(",") if part)
+    if unknown := sorted(left_out - set(PARTS)):
+        raise fail(f"--skip: no such part {unknown[0]!r}; it may hold {', '.join(PARTS)}")
+    registered = max(connections, 1000) if devices is None else devices
+    if registered < connections:
+        raise fail(f"--devices: {connections} connect, so at least {connections} must be registered")
+    options = Options(
+        seconds,
+        connections,
+        registered,
+        sets,
+        in_flight,
+        broker,
+        ingest_workers or 0,
+        verify_threads,
+        runs,
+        beacon_seconds,
+        repeat_seconds,
+        left_out,
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        found = _measured(options)
+    except KeyboardInterrupt:
+        raise fail("interrupted", EXIT_INTERRUPTED) from None
+    except (BenchFailed, OSError) as error:
+        raise fail(str(error), 1) from None
+    typer.echo(json.dumps(found) if as_json else "\n".join(lines(found)))
+
+
+def _measured(options: Options) -> dict[str, Any]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with (
+        tempfile.TemporaryDirectory(prefix="edgetally-bench-") as folder,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("preparing", total=1)
+        last = ""
+
+        def told(what: str, done: float, of: float) -> None:
+            nonlocal last
+            progress.update(task, description=what, completed=done, total=of)
+            if what != last and not console.is_terminal:
+                print(what, file=sys.stderr, flush=True)
+            last = what
+
+        return Bench(options, Path(folder), told).measured()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
