@@ -25,7 +25,7 @@ from coordinator.kernel.tables import Row, TableState
 from device_client.core import verdicts
 from device_client.core.statement import KIND_ENROLL
 
-from .held_chains import ChainKey, HeldChain, HeldChains
+from .held_chains import HeldChain, HeldChains
 from .log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, Record, SlotLogs, packed, packed_statement
 from .quotas import Limits, Quotas
 from .receipts import ReceiptRow
@@ -147,7 +147,7 @@ class Intake:
 
     def undo(self, group: "Group") -> None:
         """The log failed: nothing of the group has happened."""
-        for held, mark in group.before.values():
+        for held, mark in group.before.items():
             held.chain.rewind(mark)
         for device in group.enrolled:
             self._registry.forget(device)
@@ -172,8 +172,9 @@ class Intake:
         elif not self._registry.is_enrolled(device):
             return verdicts.UNKNOWN_DEVICE
         held = self._chains.of(device, candidate.boot, group.slot)
+        place = held.chain.place(candidate.seq, id8, prev8)
         # What was counted is answered as counted, however long ago it was signed.
-        if held.chain.place(candidate.seq, id8, prev8) is Place.SEEN:
+        if place is Place.SEEN:
             return verdicts.DUPLICATE
         quoted = self._beacons.number_of(candidate.nonce)
         if quoted < 0:
@@ -182,10 +183,10 @@ class Intake:
             return verdicts.STALE_BEACON
         if held.is_forgotten:
             return verdicts.OUT_OF_WINDOW
-        group.touch((device, candidate.boot), held)
-        place = held.chain.add(candidate.seq, id8, prev8)
         if place is Place.OUT_OF_WINDOW:
             return verdicts.OUT_OF_WINDOW
+        group.touch(held)
+        held.chain.put(place, candidate.seq, id8, prev8)
         held.last_slot = group.slot
         if place is Place.FORK:
             self._registry.suspect(device, group.slot)
@@ -212,14 +213,15 @@ class Intake:
         return self._registry.enrolment_refusal(token_key, self._calendar.epoch_of(slot))
 
     def _outcome(self, candidate: Candidate, code: int, group: "Group") -> Outcome:
-        if not verdicts.is_receipted(code):
-            return Outcome(code, None, candidate.id)
         device, id8 = candidate.device, candidate.id[:ID8]
-        row = ReceiptRow(device, candidate.boot, candidate.seq, id8, _ROW_CODE.get(code, code))
         if code in DURABLE:
             group.records.append(packed_statement(candidate.id, candidate.message))
+            return Outcome(code, ReceiptRow(device, candidate.boot, candidate.seq, id8, code), candidate.id)
+        if not verdicts.is_receipted(code):
+            return Outcome(code, None, candidate.id)
+        row = ReceiptRow(device, candidate.boot, candidate.seq, id8, _ROW_CODE.get(code, code))
         # A stranger's key can sign as many refused enrolments as it likes: only enrolled devices leave a trace.
-        elif code != verdicts.DUPLICATE and self._registry.is_enrolled(device):
+        if code != verdicts.DUPLICATE and self._registry.is_enrolled(device):
             refusal: Row = (*row[:4], group.slot, code)
             group.records.append(packed(Record(REFUSAL, REFUSALS.pack([refusal]))))
         return Outcome(code, row, candidate.id)
@@ -268,11 +270,11 @@ class Group:
         self.candidates = candidates
         self.outcomes: list[Outcome] = []
         self.records: list[bytes] = []
-        self.before: dict[ChainKey, tuple[HeldChain, Mark]] = {}
+        self.before: dict[HeldChain, Mark] = {}
         self.enrolled: list[bytes] = []
         self.suspects: list[bytes] = []
 
-    def touch(self, key: ChainKey, held: HeldChain) -> None:
+    def touch(self, held: HeldChain) -> None:
         """Remember a chain as it was before the group."""
-        if key not in self.before:
-            self.before[key] = (held, held.chain.mark())
+        if held not in self.before:
+            self.before[held] = held.chain.mark()

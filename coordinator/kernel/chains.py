@@ -45,8 +45,10 @@ class Chain:
         """Where the statement belongs, without adding it."""
         high = self.high
         if seq > high:
-            follows = seq == high + 1 and seq > 1
-            return Place.FORK if follows and self._held(high) != prev8 else Place.NEW
+            if seq > high + 1 or seq == 1:
+                return Place.NEW
+            at = high % WINDOW * ID8
+            return Place.NEW if self._ids[at : at + ID8] == prev8 else Place.FORK
         held = self._held(seq)
         if held is not None:
             return Place.SEEN if held == id8 else Place.FORK
@@ -61,6 +63,11 @@ class Chain:
     def add(self, seq: int, id8: bytes, prev8: bytes) -> Place:
         """Add the statement if it is NEW or FILLS_GAP; anything else changes nothing."""
         place = self.place(seq, id8, prev8)
+        self.put(place, seq, id8, prev8)
+        return place
+
+    def put(self, place: Place, seq: int, id8: bytes, prev8: bytes) -> None:
+        """Add a statement at the place that `place` has just found."""
         if place is Place.NEW:
             missing = seq - self.high - 1
             if missing:
@@ -73,7 +80,6 @@ class Chain:
             self._fill(seq, prev8)
             if seq > self.high - WINDOW:
                 self._hold(seq, id8)
-        return place
 
     @property
     def missing(self) -> int:
