@@ -113,7 +113,8 @@ class StoreRows(Rows):
         names = [f'"{column.name}"' for column in table.columns]
         self._key_names = names[: table.key]
         self._columns = ", ".join(names)
-        self._from = f'FROM "{table.name}"'
+        self._name = f'"{table.name}"'
+        self._from = f"FROM {self._name}"
         self._values_by_key = f"SELECT {', '.join(names[table.key :])} {self._from} WHERE {_equal(self._key_names)}"
         self._has_key = f"SELECT 1 {self._from} WHERE {_equal(self._key_names)}"
         self._count = f"SELECT COUNT(*) {self._from}"
@@ -176,8 +177,9 @@ class StoreRows(Rows):
                 yield key, found.get(tuple(key))
 
     def prefetch(self, keys: Iterable[Key]) -> None:
-        """Whole keys, or beginnings of keys; all of one length."""
-        left = (key for key in dict.fromkeys(keys) if key not in self._fetched and key not in self._fetched_under)
+        """Whole keys, or beginnings of keys; all of one length. In their order: neighbours lie on the same pages."""
+        wanted = {key for key in keys if key not in self._fetched and key not in self._fetched_under}
+        left = iter(sorted(wanted))
         while part := list(islice(left, EACH_ROWS)):
             length = len(part[0])
             if length == self._key:
@@ -186,12 +188,12 @@ class StoreRows(Rows):
                 self._fetched.update(found)
             else:
                 groups: dict[Key, list[Found]] = {key: [] for key in part}
-                for row in sorted(self._bulk(part)):
+                for row in sorted(set(self._bulk(part))):
                     groups[row[:length]].append((row[: self._key], row[self._key :]))
                 self._fetched_under.update(groups)
 
     def _bulk(self, keys: Sequence[Key]) -> list[Row]:
-        """The rows of at most EACH_ROWS keys, or beginnings of keys, of one length; in any order."""
+        """The rows of at most EACH_ROWS keys, or beginnings of keys, of one length; in any order, some twice."""
         count = 1 << (len(keys) - 1).bit_length() if len(keys) < EACH_ROWS else EACH_ROWS  # few different statements
         names = self._key_names[: len(keys[0])]
         filled = [*keys, *[keys[-1]] * (count - len(keys))]
@@ -203,8 +205,7 @@ class StoreRows(Rows):
             pairs = " AND ".join(f"held.{name} = wanted.{name}" for name in names)
             sql = (
                 f"WITH wanted({', '.join(names)}) AS (VALUES {', '.join([row] * count)}) "  # noqa: S608
-                f"SELECT held.* FROM (SELECT DISTINCT * FROM wanted) AS wanted "
-                f"CROSS JOIN {self._from.removeprefix('FROM ')} AS held ON {pairs}"
+                f"SELECT held.* FROM wanted CROSS JOIN {self._name} AS held ON {pairs}"
             )
         return self._reader.all(sql, values)
 
@@ -258,7 +259,7 @@ class StoreState(State):
         return sum(reader.queries for reader in self._readers.values())
 
     def remembered(self, devices: Iterable[bytes]) -> Mapping[bytes, Memory]:
-        found = self._rows[INTAKE][MEMORIES.name].each((device,) for device in devices)
+        found = self._rows[INTAKE][MEMORIES.name].each((device,) for device in sorted(devices))
         return {key[0]: _memory(row) for key, row in found if row is not None}  # type: ignore[misc]
 
     def advance(self, number: int, deltas: Mapping[str, Delta], memories: Memories) -> None:
