@@ -12,7 +12,7 @@ from .aiomqtt_link import AiomqttTransport
 from .first_contact import FirstContacts
 from .mqtt5_link import Mqtt5Transport
 from .receipts import SignedSheet
-from .transport import LinkLost, Login, Session, Transport, UnsupportedVersion
+from .transport import LinkLost, Login, NoAnswer, Session, Transport, UnsupportedVersion
 
 log = structlog.get_logger("edgetally")
 RECONNECT_S = 1.0
@@ -49,6 +49,7 @@ class BrokerLink:
         self._filters = filters or (f"edgetally/{network}/+/+/up",)
         self._identifier = identifier or f"{COORDINATOR}-{network}"
         self._versions = list(login.versions)
+        self._version = 0
         self._session: Session | None = None
         self._is_paused = False
         self._device_of: dict[str, bytes] = {}
@@ -61,13 +62,10 @@ class BrokerLink:
             pause_s = RECONNECT_S
             try:
                 await self._connected_once()
-            except UnsupportedVersion as error:
-                if len(self._versions) > 1:
-                    self._versions.pop(0)
-                    pause_s = 0.0
-                self._say(error)
             except LinkLost as error:
                 self._say(error)
+                if self._choose_version(error):
+                    pause_s = 0.0
             finally:
                 self._session = None
                 self.connected.clear()
@@ -77,7 +75,7 @@ class BrokerLink:
             await asyncio.sleep(pause_s)
 
     async def _connected_once(self) -> None:
-        transport = TRANSPORTS[self._versions[0]]
+        transport = TRANSPORTS[self._versions[self._version]]
         async with transport.session(self._login, self._identifier, self._received) as session:
             await session.subscribe(self._filters)
             self._session = session
@@ -89,6 +87,17 @@ class BrokerLink:
             self.connected.set()
             self._said = ""
             await session.serve()
+
+    def _choose_version(self, error: LinkLost) -> bool:
+        """For the next session; whether there is no need to wait for it. What a broker says is remembered. Silence may
+        be a broker that dies, so there the next version is tried once, and then the preferred one again."""
+        if isinstance(error, UnsupportedVersion) and len(self._versions) > 1:
+            self._versions.pop(self._version)
+            self._version = 0
+            return True
+        is_silent = isinstance(error, NoAnswer)
+        self._version = (self._version + 1) % len(self._versions) if is_silent else 0
+        return False
 
     def _say(self, error: LinkLost) -> None:
         """Once for each reason in a row, not once a second."""

@@ -10,13 +10,22 @@ import structlog
 from mqtt5 import ConnAckReasonCode, ConnectPacket, PublishPacket, QoS, SubscribePacket, TopicFilter
 
 from .mqtt5_protocol import Mqtt5Connection
-from .transport import ANSWER_S, KEEP_ALIVE_S, PACKET_BYTES_MAX, LinkLost, Login, Received, UnsupportedVersion
+from .transport import (
+    ANSWER_S,
+    KEEP_ALIVE_S,
+    PACKET_BYTES_MAX,
+    WRITE_BYTES_MAX,
+    LinkLost,
+    Login,
+    NoAnswer,
+    Received,
+    UnsupportedVersion,
+)
 
 log = structlog.get_logger("edgetally")
 CLOSE_S = 1.0
 REFUSED = 128  # reason codes from here on; mqtt5's enums are no integers, whatever its stubs say
 PACKET_IDS = 65_535
-WRITE_BYTES_MAX = 1 << 20
 
 
 class Mqtt5Session:
@@ -97,7 +106,7 @@ async def _opened(login: Login, received: Received) -> Mqtt5Connection:
 
 
 async def _introduced(connection: Mqtt5Connection, login: Login, identifier: str) -> None:
-    """Raises LinkLost; UnsupportedVersion."""
+    """Raises LinkLost; UnsupportedVersion, NoAnswer: another version may work."""
     packet = ConnectPacket(
         identifier,
         username=login.username or None,
@@ -106,7 +115,10 @@ async def _introduced(connection: Mqtt5Connection, login: Login, identifier: str
         keep_alive=KEEP_ALIVE_S,
         max_packet_size=PACKET_BYTES_MAX,
     )
-    answer = await connection.asked(packet.write(), mqtt5.ConnAckPacket)
+    try:
+        answer = await connection.asked(packet.write(), mqtt5.ConnAckPacket)
+    except LinkLost as error:
+        raise error if connection.has_heard else NoAnswer(str(error)) from error
     if answer.reason_code == ConnAckReasonCode.UNSUPPORTED_PROTOCOL_VERSION:
         raise UnsupportedVersion("the broker does not speak MQTT 5")
     if answer.reason_code != ConnAckReasonCode.SUCCESS:

@@ -5,13 +5,14 @@ consumer has no room the loop stops where it is: the rest is held, the socket is
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Any, cast
 
 import mqtt5
 from mqtt5 import PublishPacket
 
-from .transport import ANSWER_S, PACKET_BYTES_MAX, WAITING_MAX, LinkLost, Received, UnsupportedVersion
+from .transport import ANSWER_S, PACKET_BYTES_MAX, WAITING_MAX, WRITE_BYTES_MAX, LinkLost, Received, UnsupportedVersion
 
 _LENGTH_BYTES_MAX = 4
 _CONNACK_OF_3 = b"\x20\x02"  # two bytes long: version 5 has at least three
@@ -33,7 +34,7 @@ class Mqtt5Connection(asyncio.Protocol):
         self._drained = asyncio.Event()
         self._drained.set()
         self._answers: dict[tuple[type[Any], int], asyncio.Future[Any]] = {}
-        self._heard = True
+        self._heard = False
         self._ping: asyncio.TimerHandle | None = None
         self.over: asyncio.Future[None] = loop.create_future()
         self.over.add_done_callback(lambda over: over.exception())  # nobody may be waiting for it
@@ -44,6 +45,7 @@ class Mqtt5Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BYTES_MAX)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.end(LinkLost(str(error or "the broker closed the connection")))
@@ -57,7 +59,7 @@ class Mqtt5Connection(asyncio.Protocol):
         self._drained.set()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(LinkLost(str(error)))
+                answer.set_exception(_as_lost(error))
         if self._ping is not None:
             self._ping.cancel()
         if self._transport is not None:
@@ -65,9 +67,13 @@ class Mqtt5Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what is written and a DISCONNECT; `closed` follows."""
-        if self._transport is not None and not self.over.done():
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(mqtt5.DisconnectPacket().write())
             self._transport.close()
+
+    @property
+    def has_heard(self) -> bool:
+        return self._heard
 
     # WRITING
 
@@ -100,12 +106,13 @@ class Mqtt5Connection(asyncio.Protocol):
 
     def _write(self, data: bytes) -> None:
         self._check()
-        assert self._transport is not None
+        if self._transport is None or self._transport.is_closing():  # uvloop raises a RuntimeError then
+            raise LinkLost("the connection is closed")
         self._transport.write(data)
 
     def _check(self) -> None:
         if self.over.done():
-            raise LinkLost(str(self.over.exception()))
+            raise _as_lost(self.over.exception())
 
     # READING
 
@@ -212,8 +219,14 @@ class Mqtt5Connection(asyncio.Protocol):
             self.end(LinkLost(f"the broker is silent for {seconds / 2:g} s"))
             return
         self._heard = False
-        self._write(mqtt5.PingReqPacket().write())
-        self.keep_alive(seconds)
+        with contextlib.suppress(LinkLost):
+            self._write(mqtt5.PingReqPacket().write())
+            self.keep_alive(seconds)
+
+
+def _as_lost(error: BaseException | None) -> LinkLost:
+    """For everybody but `serve`, who is told what the consumer raised."""
+    return error if isinstance(error, LinkLost) else LinkLost(str(error))
 
 
 def packet_bytes(data: bytes, at: int) -> int:

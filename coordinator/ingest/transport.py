@@ -15,6 +15,7 @@ from .access import COORDINATOR
 ANSWER_S = 10.0
 KEEP_ALIVE_S = 60
 PACKET_BYTES_MAX = 16_384  # twice what a broker of ours takes: version 5 adds to what a device sent
+WRITE_BYTES_MAX = 1 << 20  # in one write, and waiting for the socket before writers wait too
 WAITING_MAX = 10_000  # messages that came before the session is served
 
 Received = Callable[[str, bytes], None]  # topic, payload
@@ -26,6 +27,10 @@ class LinkLost(Exception):
 
 class UnsupportedVersion(LinkLost):
     """The broker does not speak this version of MQTT."""
+
+
+class NoAnswer(LinkLost):
+    """Not one byte came back: so some brokers treat a version that they do not know, and so does one that dies."""
 
 
 class Login(NamedTuple):
