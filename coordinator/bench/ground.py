@@ -30,6 +30,7 @@ FOUNDED_S = 1_800_000_000  # what beacon 0 says
 INTERVAL_S = 60
 CHANNELS = cbor.encode([["temperature", "Cel", -2], ["humidity", "%RH", -1]])
 LATE_BEACONS_MAX = 1_000_000
+DEADLINE_BEACONS = 100  # all that is signed quotes beacon 0
 STATEMENTS_PER_SLOT_MAX = 100_000
 SHARD_STATEMENTS_PER_SLOT_MAX = 10_000_000
 
@@ -60,7 +61,11 @@ def make(folder: Path, options: Options) -> Ground:
     def random(size: int) -> bytes:
         return _bytes(b"ground", next(numbers))[:size]
 
-    values = {"beacon_interval_s": options.beacon_seconds, "late_beacons_max": LATE_BEACONS_MAX}
+    values = {
+        "beacon_interval_s": options.beacon_seconds,
+        "deadline_beacons": DEADLINE_BEACONS,
+        "late_beacons_max": LATE_BEACONS_MAX,
+    }
     genesis = found_network(home, folder / "root.key", NETWORK, values, random)
     owner = bytes(nacl.signing.SigningKey(random(32)).verify_key)
     token = issue_token(home, genesis, owner, options.connections, LATE_BEACONS_MAX, random)

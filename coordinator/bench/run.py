@@ -45,7 +45,7 @@ class Bench:
         self._told("registering devices", 0, 1)
         self._ground = ground.make(self._folder / "ground", options)
         self._samples = reports.samples(self._ground, min(64, options.connections))
-        self._sign(bare.measured(self._samples).two_per_s)
+        self._sign(self._bare().two_per_s)
         runs = [self._run(number) for number in range(options.runs)]
         return combined(runs)
 
@@ -55,8 +55,9 @@ class Bench:
         """Enough reports for the fastest machine that could be behind these checks."""
         options = self._options
         each = bare_per_s * SHARE_MAX / options.connections
-        plain = int(each * (2 * WARM_S + options.seconds + self._seconds_of("latency") / 2)) + 2 * options.in_flight + 8
-        full = int(each * self._seconds_of("sets")) + 2 * options.in_flight + 8 if self._seconds_of("sets") else 0
+        spare = 2 * options.in_flight + 8
+        plain_s = 2 * self._warm_s() + options.seconds + self._seconds_of("latency") / 2
+        plain, full = int(each * plain_s) + spare, int(each * self._seconds_of("sets")) + spare
         bounds = [options.connections * part // SIGNERS for part in range(SIGNERS + 1)]
         with ExitStack() as stack:
             signers = []
@@ -70,6 +71,12 @@ class Bench:
             for signer in signers:
                 signer.wait(lambda _: self._told("signing reports", _signed(signers), options.connections))
 
+    def _warm_s(self) -> float:
+        return min(WARM_S, self._options.seconds / 2)
+
+    def _bare(self) -> Bare:
+        return bare.measured(self._samples, self._options.seconds / 4)
+
     def _seconds_of(self, part: str) -> float:
         """The two lesser phases are half as long."""
         return 0.0 if part in self._options.skip else self._options.seconds / 2
@@ -77,12 +84,12 @@ class Bench:
     # ONE RUN
 
     def _run(self, number: int) -> dict[str, Any]:
-        before = bare.measured(self._samples)
+        before = self._bare()
         result = self._taken_in(f"run {number + 1}", self._options.ingest_workers)
         one = None
         if self._options.ingest_workers > 1 and "one_process" not in self._options.skip:
             one = self._taken_in(f"run {number + 1}, one process", 0, only_rate=True)
-        after = bare.measured(self._samples)
+        after = self._bare()
         naive = None if "naive" in self._options.skip else self._naive(f"run {number + 1}")
         return figures(self._options, bare.mean(before, after), result, naive, one)
 
@@ -110,7 +117,8 @@ class Bench:
                     raise BenchFailed(f"{module} ended with exit code {code}: {coordinator.said()}")
             result: dict[str, Any] = told["result"]
             if module == COORDINATOR:
-                result["durable"] = truth.check(ground.home_of(copy.folder), result["receipts"])
+                home = ground.home_of(copy.folder)
+                result |= {"durable": truth.check(home, result["receipts"]), "batches": truth.batches(home)}
             return result
 
     def _job(self, copy: Ground, port: int, pid: int, only_rate: bool, is_naive: bool) -> Job:
@@ -123,7 +131,7 @@ class Bench:
             coordinator_pid=pid,
             files=self._files,
             seconds=min(options.seconds, NAIVE_S_MAX) if is_naive else options.seconds,
-            warm_seconds=min(WARM_S, options.seconds / 2),
+            warm_seconds=self._warm_s(),
             in_flight=options.in_flight,
             repeat_seconds=max(options.repeat_seconds, NAIVE_REPEAT_S) if is_naive else options.repeat_seconds,
             latency_seconds=0.0 if only_rate else self._seconds_of("latency"),
@@ -170,6 +178,7 @@ def figures(
         "devices": options.devices,
         "rss_mb": highest["coordinator_bytes"] / 1e6,
         "two_process": two_process,
+        "batches": result["batches"],
         "load_us_per_report": highest["load_s"] * reports_us,
         "bare_us": {"verify": alone.verify_us, "sign": alone.sign_us},
         "broker_rss_mb": highest["broker_bytes"] / 1e6,

@@ -19,6 +19,11 @@ def durable(home: Home) -> int:
     return count
 
 
+def batches(home: Home) -> int:
+    """Sealed meanwhile."""
+    return len(folders.numbered(home.batches))
+
+
 def check(home: Home, receipts: int) -> int:
     """Raises BenchFailed when something was receipted that is not there."""
     held = durable(home)

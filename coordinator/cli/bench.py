@@ -75,13 +75,15 @@ def ingest(
         repeat_seconds,
         left_out,
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         found = _measured(options)
     except KeyboardInterrupt:
         raise fail("interrupted", EXIT_INTERRUPTED) from None
     except (BenchFailed, OSError) as error:
         raise fail(str(error), 1) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     typer.echo(json.dumps(found) if as_json else "\n".join(lines(found)))
 
 

@@ -12,42 +12,36 @@ from typing import Any
 import pytest
 
 from coordinator.bench.told import lines
-from coordinator.ingest.mosquitto import SEARCHED
+from coordinator.ingest import mosquitto
+from tests.cli.inside import edgetally
 from tests.parts import ROOT
 
-COMMAND = [sys.executable, "-m", "coordinator.cli", "bench", "ingest"]
-TINY = ["--connections", "20", "--seconds", "0.6", "--runs", "1", "--devices", "200"]
-NUMBERS = ("reports_per_s", "ratio", "sets_per_s", "p50_ms", "p99_ms", "rss_mb", "load_us_per_report")
-
-
-def measured(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [*COMMAND, *TINY, "--json", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert isinstance(found, dict)
-    return found
+COMMAND = ("bench", "ingest", "--connections", 20, "--devices", 200, "--runs", 1)
+FIGURES = ("reports_per_s", "ratio", "sets_per_s", "p50_ms", "p99_ms", "rss_mb", "load_us_per_report")
 
 
 @pytest.mark.parametrize("broker", ["mosquitto", "embedded"])
 def test_all_figures(broker: str) -> None:
-    found = measured("--broker", broker, "--skip", "naive")
-    assert all(found[name] > 0 for name in NUMBERS)
+    skip = ["--skip", "naive"] if broker == "embedded" else []
+    done = edgetally(*COMMAND, "--seconds", 0.5, "--in-flight", 4, "--broker", broker, "--json", *skip)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert all(found[name] > 0 for name in FIGURES)
     bare, cpu = found["bare_verify_per_s"], found["cpu_us_per_report"]
-    assert 0 < bare["one"] and 0 < bare["two"] and set(bare) == {"one", "two"}
+    assert set(bare) == {"one", "two"} and all(value > 0 for value in bare.values())
     assert cpu["crypto"] > 0 and cpu["other"] > 0 and (cpu["broker"] > 0) == (broker == "mosquitto")
     assert found["ratio"] == pytest.approx(found["reports_per_s"] / bare["two"], rel=0.01)
     assert found["p50_ms"] <= found["p99_ms"]
-    assert found["naive_reports_per_s"] is None and found["two_process"] is None
-    assert (found["devices"], found["connections"], found["refused"]) == (200, 20, 0)
+    assert (found["devices"], found["connections"], found["refused"], found["two_process"]) == (200, 20, 0, None)
+    assert (found["naive_reports_per_s"] is None) == bool(skip)
     assert found["broker"] == broker and len(lines(found)) > 10
 
 
-def test_the_naive_way_is_measured_beside_it() -> None:
-    found = measured("--skip", "sets,latency", "--in-flight", "4")
-    assert 0 < found["naive_reports_per_s"] < found["reports_per_s"]
-    assert found["sets_per_s"] is None and found["p50_ms"] is None
+def test_with_batches_sealed_meanwhile() -> None:
+    skip = "naive,sets,latency"
+    done = edgetally(*COMMAND, "--seconds", 1.5, "--beacon-seconds", 1, "--skip", skip, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["batches"] > 0
 
 
 @pytest.mark.parametrize(
@@ -59,33 +53,27 @@ def test_the_naive_way_is_measured_beside_it() -> None:
     ],
 )
 def test_wrong_usage(arguments: list[str], said: str) -> None:
-    done = subprocess.run([*COMMAND, *TINY, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+    done = edgetally(*COMMAND, *arguments)
+    assert done.returncode == 2 and said in done.stderr
 
 
-def test_without_mosquitto(tmp_path: Path) -> None:
-    program = f"import coordinator.ingest.mosquitto as m; m.SEARCHED = {str(tmp_path)!r}\n" + (
-        "import sys; from coordinator.cli import main; sys.argv = ['edgetally', 'bench', 'ingest']; main()"
-    )
-    assert SEARCHED != str(tmp_path)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 1 and "apt-get install mosquitto" in done.stderr and "Traceback" not in done.stderr
+def test_without_mosquitto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mosquitto, "SEARCHED", str(tmp_path))
+    done = edgetally(*COMMAND)
+    assert done.returncode == 1 and "apt-get install mosquitto" in done.stderr
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_leaves_nothing_behind(tmp_path: Path, sent: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("sent", "during"), [(signal.SIGINT, "run 1: highest rate"), (signal.SIGTERM, "signing reports")]
+)
+def test_interrupted_it_leaves_nothing_behind(tmp_path: Path, sent: signal.Signals, during: str) -> None:
+    command = [sys.executable, "-m", "coordinator.cli", *map(str, COMMAND), "--seconds", "4", "--skip", "sets,latency"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
     bench = subprocess.Popen(
-        [*COMMAND, "--connections", "20", "--seconds", "60", "--runs", "1", "--skip", "naive,sets,latency"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     )
     assert bench.stderr is not None
-    for line in bench.stderr:
-        if "highest rate" in line:
-            break
+    assert any(line.strip() == during for line in bench.stderr)
     bench.send_signal(sent)
     _, told = bench.communicate(timeout=60)
     assert bench.returncode == 130 and told == "edgetally: interrupted\n"
