@@ -69,7 +69,7 @@ class Embedded:
     def __init__(self, settings: BrokerSettings, home: Home, node: Node) -> None:
         secret = load_secret(home.broker_secret)
         self.login = service_login(settings, secret, COORDINATOR)._replace(versions=(4,))
-        access = Access(node.genesis.name, secret, TokenSeeds(home), node.intake.refuse)
+        access = Access(node.genesis.name, secret, TokenSeeds(home), node.refuse)
         self._broker = EmbeddedBroker(settings.host, settings.port, access, settings.connections_max)
 
     def listening(self) -> EmbeddedBroker:
@@ -103,7 +103,7 @@ class Managed:
         devices = self._node.state.get("identity", {}).get("devices", {})
         rows = ((key[0], Device(*row).token_key) for key, row in devices.items())  # type: ignore[arg-type]
         self.mosquitto.admit(self._logins(rows))  # type: ignore[arg-type]
-        self.mosquitto.admit(self._logins(self._node.intake.enrolling()))
+        self.mosquitto.admit(self._logins(self._node.enrolling()))
         async with self.mosquitto:
             yield self
 

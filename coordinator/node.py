@@ -8,7 +8,6 @@ The service drives it with real messages and a real clock, the simulation with s
 """
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,18 +38,18 @@ from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.state import State
 from coordinator.engine.wire import envelope, message_parts, opened
+from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
-from coordinator.ingest.registry import Changes, WaitingToken, changes_of
+from coordinator.ingest.registry import Changes, changes_of
+from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
 from coordinator.kernel.tables import Row
 from coordinator.store import folders
 from coordinator.store.home import Home
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
-
-INBOX_MAX = 1000
 
 
 class SealedBatch(NamedTuple):
@@ -66,9 +65,10 @@ class SealedBatch(NamedTuple):
 
 
 class Node:
-    """One coordinator on one data directory. `state` is that after the newest batch folder."""
+    """One coordinator on one data directory. `state` is that after the newest batch folder. Without `limits` the
+    intake is in other processes, and only their logs are read here."""
 
-    def __init__(self, home: Home, state: State, limits: Limits) -> None:
+    def __init__(self, home: Home, state: State, limits: Limits | None) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
@@ -88,22 +88,39 @@ class Node:
         self.header: Header | None = None
         self._header_id = bytes(32)
         self._read_headers()
-        calendar = self.genesis.parameters.calendar
         self._shape = ReportShape(self.genesis.hash)
         self.logs = SlotLogs(home.intake)
         self.logs.drop(self.next_slot - 1)
         self._roots: dict[int, bytes] = {}  # of closed slots in no batch
-        self._inbox_seen, self._inbox_tokens = -1, dict[bytes, WaitingToken]()
-        self.intake = Intake(
-            self.genesis.hash,
-            calendar,
-            self.beacons,
-            IntakeLog(home.intake / "0"),
-            state.get("identity", {}),
-            limits,
-            self._waiting_tokens,
-        )
-        self.restored = self.intake.restore(self.logs)
+        self.counts = Counts()
+        self._intake: Intake | None = None
+        if limits is not None:
+            self._intake = Intake(
+                self.genesis.hash,
+                self.genesis.parameters.calendar,
+                self.beacons,
+                IntakeLog(home.intake / "0"),
+                state.get("identity", {}),
+                limits,
+                self.counts,
+                WaitingTokens(home.inbox, self.genesis.hash, self.public_key),
+            )
+            self._intake.restore(self.logs)
+
+    @property
+    def intake(self) -> Intake:
+        """That of this process."""
+        assert self._intake is not None, "the intake is in other processes"
+        return self._intake
+
+    def enrolling(self) -> list[tuple[bytes, bytes]]:
+        """(device, token key) of the enrolments that this process knows and no sealed batch holds."""
+        return self._intake.enrolling() if self._intake else []
+
+    def refuse(self, code: int, device: bytes | None) -> None:
+        """Count what was refused before the intake saw it; a device is named only where the broker vouches for it."""
+        registered = device is not None and (device,) in self.state.get("identity", {}).get("devices", {})
+        self.counts.add(code, device if registered else None)
 
     def _sign(self, message: bytes) -> bytes:
         return self._key.sign(message).signature
@@ -146,7 +163,8 @@ class Node:
         self._beacon_file.append(data)
         crash.reached("after_beacon_before_publish")
         self.beacons.append(data)
-        self.intake.open_slot()
+        if self._intake:
+            self._intake.open_slot()
         return data
 
     def prepare(self) -> None:
@@ -256,22 +274,6 @@ class Node:
         owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
         return Inputs(rows, envelopes, owner_rows, owner_envelopes), readings, found.memories
 
-    def _waiting_tokens(self) -> Mapping[bytes, WaitingToken]:
-        """Tokens in the inbox, read again when the folder changes."""
-        changed = self.home.inbox.stat().st_mtime_ns
-        if changed == self._inbox_seen:
-            return self._inbox_tokens
-        self._inbox_tokens = {}
-        for path in sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]:
-            try:
-                rows, _ = read_owner_messages([path.read_bytes()], self.genesis.hash, self.public_key)
-            except (BadInput, OSError):
-                continue
-            token_key, _, devices, last_epoch = rows[0].body
-            self._inbox_tokens[token_key] = WaitingToken(devices, last_epoch)
-        self._inbox_seen = changed
-        return self._inbox_tokens
-
     def adopt(self, batch: SealedBatch) -> Changes:
         """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.
         Raises OSError."""
@@ -283,7 +285,8 @@ class Node:
             path.unlink(missing_ok=True)
         crash.reached("mid_adopt")
         changes = changes_of(batch.sealed.executed.effects["identity"].delta, self.header.last_slot)
-        self.intake.refresh(self.state["identity"], changes)
+        if self._intake:
+            self._intake.refresh(self.state["identity"], changes)
         self.logs.drop(changes.last_slot)
         for slot in [slot for slot in self._roots if slot <= changes.last_slot]:
             del self._roots[slot]

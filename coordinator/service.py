@@ -136,10 +136,8 @@ class Service:
         drop_redo(self.home, number)
 
     async def _count(self) -> None:
-        intake = self.node.intake
-        codes = {name: code for code, name in verdicts.NAMES.items()}
-        reasons = {codes[name]: count for name, count in intake.reasons.items()}
-        await self.stores.count_refusals(dict(intake.refused_by_device), reasons)
+        counts = self.node.counts
+        await self.stores.count_refusals(dict(counts.by_device), dict(counts.reasons))
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -237,15 +235,15 @@ def verifier(threads: int) -> contextlib.AbstractContextManager[Executor | None]
 
 def live(node: Node) -> Live:
     beacons = node.beacons.beacons
-    return Live(node.beacons.newest, beacons[-1].time if beacons else 0, dict(node.intake.reasons))
+    return Live(node.beacons.newest, beacons[-1].time if beacons else 0, node.counts.named())
 
 
 async def _restore_counts(node: Node, stores: Stores) -> None:
     held = await stores.load(INTAKE, "refused", "reasons")
-    for key, row in held["refused"].items():
-        node.intake.refused_by_device[(key[0], key[1])] = int(row[0])  # type: ignore[index]
-    for key, row in held["reasons"].items():
-        node.intake.reasons[verdicts.name(int(key[0]))] = int(row[0])
+    node.counts.merge(
+        {int(key[0]): int(row[0]) for key, row in held["reasons"].items()},
+        {(key[0], int(key[1])): int(row[0]) for key, row in held["refused"].items()},  # type: ignore[misc]
+    )
 
 
 @contextlib.asynccontextmanager

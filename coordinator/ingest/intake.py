@@ -10,7 +10,6 @@ The chains held here are the early guard against repeats; execution refuses repe
 those of devices that spoke in an open slot, and others as far as there is room: the rest is in identity's store.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from coordinator.kernel.tables import Row, TableState
 from device_client.core import verdicts
 from device_client.core.statement import KIND_ENROLL
 
+from .counts import Counts
 from .held_chains import HeldChain, HeldChains
 from .log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, Record, SlotLogs, packed, packed_statement
 from .quotas import Limits, Quotas
@@ -57,6 +57,7 @@ class Intake:
         log: IntakeLog,
         identity: TableState,
         limits: Limits,
+        counts: Counts,
         waiting_tokens: Callable[[], Mapping[bytes, WaitingToken]] = dict,
     ) -> None:
         self._genesis = genesis
@@ -67,8 +68,7 @@ class Intake:
         self._screen = Screen(genesis, self._registry)
         self._chains = HeldChains(identity)
         self._quotas = Quotas(limits)
-        self.reasons: Counter[str] = Counter()
-        self.refused_by_device: Counter[tuple[bytes, int]] = Counter()
+        self._counts = counts
 
     @property
     def slot(self) -> int:
@@ -93,9 +93,7 @@ class Intake:
 
     def refuse(self, code: int, device: bytes | None) -> None:
         """Count what gets no row; a device is named only where the broker vouches for it."""
-        self.reasons[verdicts.name(code)] += 1
-        if device is not None and self._registry.is_enrolled(device):
-            self.refused_by_device[(device, code)] += 1
+        self._counts.add(code, device if device is not None and self._registry.is_enrolled(device) else None)
 
     # VERIFY
 
@@ -143,7 +141,7 @@ class Intake:
             signed_well = outcome.code != verdicts.BAD_SIGNATURE
             self.refuse(outcome.code, candidate.device if signed_well else candidate.topic_device)
         if ok:
-            self.reasons[verdicts.name(verdicts.OK)] += ok
+            self._counts.add(verdicts.OK, times=ok)
 
     def undo(self, group: "Group") -> None:
         """The log failed: nothing of the group has happened."""

@@ -143,7 +143,7 @@ def test_what_is_not_validly_signed_gets_no_row(enrolled: Desk) -> None:
         assert (enrolled.take(message), enrolled.rows(message)) == ([name], [None])
     assert enrolled.take(stranger.enroll(), vouched=device) == ["wrong_topic"]
     assert (enrolled.open, enrolled.refused) == (1, [])
-    assert all(enrolled.node.intake.reasons[name] >= 2 for name in hostile)
+    assert all(enrolled.node.counts.named()[name] >= 2 for name in hostile)
     assert enrolled.take(forged) == ["ok"]  # nobody made the device lose its statement
 
 
@@ -172,7 +172,7 @@ def test_refused_enrolments_of_strangers_leave_no_trace(desk: Desk) -> None:
         assert desk.rows(message) == [getattr(verdicts, name.upper())]
     assert desk.refused == []
     assert (desk.held, sorted(desk.network.home.intake.rglob("*"))) == before
-    assert desk.node.intake.reasons["token_exhausted"] == 2
+    assert desk.node.counts.reasons[verdicts.TOKEN_EXHAUSTED] == 2
 
 
 def test_two_race_for_the_last_place(desk: Desk) -> None:
