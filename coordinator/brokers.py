@@ -6,7 +6,6 @@ Only mosquitto has to be told who may connect. It learns tokens from their folde
 import asyncio
 import contextlib
 import hashlib
-import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +13,9 @@ from typing import Protocol
 import structlog
 
 from coordinator.found import Token, load_tokens
-from coordinator.ingest.access import COORDINATOR, DOCTOR, Access, load_secret, service_password
+from coordinator.ingest.access import COORDINATOR, DOCTOR, Access, load_secret, service_password, worker_name
 from coordinator.ingest.broker import EmbeddedBroker
 from coordinator.ingest.mosquitto import Listener, Mosquitto
-from coordinator.ingest.transport import Login
 from coordinator.modules.identity import Device
 from coordinator.node import Node
 from coordinator.settings import BrokerSettings, Settings
@@ -31,8 +29,6 @@ TOKENS_S = 0.5
 
 class Broker(Protocol):
     """`listening()` holds it open; `run()` is for as long; `enrolled` hears of (device, token key) that may connect."""
-
-    login: Login
 
     def listening(self) -> contextlib.AbstractAsyncContextManager[object]: ...
 
@@ -68,7 +64,6 @@ class Embedded:
 
     def __init__(self, settings: BrokerSettings, home: Home, node: Node) -> None:
         secret = load_secret(home.broker_secret)
-        self.login = service_login(settings, secret, COORDINATOR)._replace(versions=(4,))
         access = Access(node.genesis.name, secret, TokenSeeds(home), node.refuse)
         self._broker = EmbeddedBroker(settings.host, settings.port, access, settings.connections_max)
 
@@ -85,20 +80,22 @@ class Embedded:
 class Managed:
     """mosquitto, and whom it knows."""
 
-    def __init__(self, settings: BrokerSettings, base: Path, home: Home, node: Node) -> None:
+    def __init__(self, settings: Settings, base: Path, home: Home, node: Node) -> None:
+        broker = settings.broker
         self._node = node
         self._home = home
         self._secret = load_secret(home.broker_secret)
-        files = [(base / name).absolute() if name else None for name in (settings.certfile, settings.keyfile)]
-        self.login = service_login(settings, self._secret, COORDINATOR, base)._replace(versions=(5,))
-        listener = Listener(settings.host, settings.port, settings.connections_max, *files)
-        self.mosquitto = Mosquitto(listener, home.mosquitto, node.genesis.name)
+        files = [(base / name).absolute() if name else None for name in (broker.certfile, broker.keyfile)]
+        listener = Listener(broker.host, broker.port, broker.connections_max, *files)
+        workers = [worker_name(worker) for worker in range(settings.ingest_workers)]
+        self._services = (COORDINATOR, *workers)
+        self.mosquitto = Mosquitto(listener, home.mosquitto, node.genesis.name, services=self._services)
         self._tokens = TokenSeeds(home)
         self._seeds: dict[bytes, bytes] = {}  # token key -> seed
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[object]:
-        self.mosquitto.admit(ours(self._secret))
+        self.mosquitto.admit(ours(self._secret, self._services))
         self._take_tokens()
         devices = self._node.state.get("identity", {}).get("devices", {})
         rows = ((key[0], Device(*row).token_key) for key, row in devices.items())  # type: ignore[arg-type]
@@ -141,9 +138,6 @@ class Managed:
 class External:
     """Somebody else's: we only connect, and who else may is up to its operator."""
 
-    def __init__(self, settings: BrokerSettings, base: Path) -> None:
-        self.login = external_login(settings, base)
-
     def listening(self) -> contextlib.AbstractAsyncContextManager[object]:
         return contextlib.nullcontext()
 
@@ -155,11 +149,11 @@ class External:
 
 
 def make_broker(settings: Settings, base: Path, home: Home, node: Node) -> Broker:
-    """Raises OSError: a file of credentials or certificates cannot be read."""
+    """The broker that is set."""
     if settings.broker.kind == "mosquitto":
-        return Managed(settings.broker, base, home, node)
+        return Managed(settings, base, home, node)
     if settings.broker.kind == "external":
-        return External(settings.broker, base)
+        return External()
     return Embedded(settings.broker, home, node)
 
 
@@ -168,25 +162,9 @@ def token_logins(token: Token) -> list[tuple[str, str]]:
     return [token_login(token.seed, token.public_key, bytes([last])) for last in range(16)]
 
 
-def ours(secret: bytes) -> list[tuple[str, str]]:
-    """The operator's own, and the device that the doctor plays."""
-    services = [(name, service_password(secret, name)) for name in (COORDINATOR, DOCTOR)]
-    return [*services, (PROBE.hex(), broker_password(secret, PROBE))]
-
-
-def service_login(settings: BrokerSettings, secret: bytes, username: str, base: Path = Path()) -> Login:
-    """Of the coordinator or the doctor at a broker of ours. Of TLS exactly the listener's certificate is believed."""
-    context = None
-    if settings.certfile:
-        context = ssl.create_default_context(cafile=str(base / settings.certfile))
-        context.check_hostname = False
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return Login(settings.host, settings.port, username, service_password(secret, username), context)
-
-
-def external_login(settings: BrokerSettings, base: Path) -> Login:
-    """Raises OSError."""
-    host, port = settings.address
-    password = (base / settings.password_file).read_text().strip() if settings.password_file else ""
-    context = ssl.create_default_context() if settings.is_tls else None
-    return Login(host, port, settings.username, password, context)
+def ours(secret: bytes, services: Iterable[str]) -> list[tuple[str, str]]:
+    """Those of the coordinator's processes and of the doctor, and of the device that the doctor plays."""
+    return [
+        *((name, service_password(secret, name)) for name in (*services, DOCTOR)),
+        (PROBE.hex(), broker_password(secret, PROBE)),
+    ]

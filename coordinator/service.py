@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from aiohttp import web
@@ -15,10 +16,14 @@ from coordinator import crash
 from coordinator.brokers import Broker, make_broker
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
+from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.first_contact import FirstContacts
-from coordinator.ingest.link import BrokerLink
-from coordinator.ingest.pipeline import Pipeline
+from coordinator.ingest.link import BrokerLink, filters_of
+from coordinator.ingest.pipeline import Answer, Pipeline, verifier
 from coordinator.ingest.quotas import Limits
+from coordinator.ingest.registry import Changes
+from coordinator.ingest.transport import Login
+from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
@@ -31,10 +36,27 @@ from coordinator.store.stores import Stores, intake_delta
 from coordinator.web.app import make_app
 from coordinator.web.ports import Submit, Submitted
 from coordinator.web.server import Runner
+from coordinator.workers import WorkerPool
 from device_client.core import verdicts
 
 log = structlog.get_logger("edgetally")
 RETRY_S = 1.0
+
+
+class Ingest(Protocol):
+    """What takes statements in: a Pipeline in this process, or a WorkerPool of others."""
+
+    async def run(self) -> None: ...
+
+    def held(self) -> contextlib.AbstractAsyncContextManager[None]: ...
+
+    async def opened(self, beacon: bytes, /) -> None: ...
+
+    async def refreshed(self, number: int, changes: Changes, /) -> None: ...
+
+    async def renewed(self) -> None: ...
+
+    async def submit(self, message: bytes) -> Answer: ...
 
 
 @dataclass
@@ -44,7 +66,7 @@ class Service:
     node: Node
     stores: Stores
     queries: Queries
-    pipeline: Pipeline
+    ingest: Ingest
     link: BrokerLink
     home: Home
     broker: Broker
@@ -88,8 +110,9 @@ class Service:
 
     async def beacon(self) -> None:
         """Close the slot and publish the next beacon."""
-        async with self.pipeline.commit_lock:
+        async with self.ingest.held():
             data = await asyncio.to_thread(self.node.beacon, max(0, int(self.clock())))
+            await self.ingest.opened(data)
         await self.link.retain("beacon", data)
         await asyncio.to_thread(self.node.prepare)
         for told in self.on_beacon:
@@ -111,12 +134,14 @@ class Service:
                 return
             await self._apply(batch)
             crash.reached("after_apply_before_adopt")
-            async with self.pipeline.commit_lock:
-                self.node.adopt(batch)
+            async with self.ingest.held():
+                changes = self.node.adopt(batch)
+            await self.ingest.refreshed(batch.sealed.header.number, changes)
             crash.reached("after_adopt_before_beacon")
             self._unapplied = None
             await self._count()
             await self.stores.checkpoint()
+            await self.ingest.renewed()
             for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
                 log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
@@ -173,45 +198,28 @@ async def _started(
     settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
 ) -> AsyncIterator[Service]:
     limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
-    node = Node(home, stores.state(), limits)
+    node = Node(home, stores.state(), None if settings.ingest_workers else limits)
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
-    first = FirstContacts(
-        node.genesis.name,
-        node.genesis.hash,
-        lambda message, device: pipeline.offer(message, device),
-        node.intake.refuse,
-    )
-    with verifier(settings.limits.verify_threads) as executor:
-        link = BrokerLink(
-            broker.login,
-            node.genesis.name,
-            lambda message, device: pipeline.offer(message, device),
-            first,
-            lambda: node.intake.refuse(verdicts.WRONG_TOPIC, None),
-        )
+    login = login_of(settings, base, home, COORDINATOR)
 
-        def shown(beacon: bytes) -> None:
-            if node.is_rolled_back(beacon):
-                note_rolled_back(home, beacon)
+    def shown(beacon: bytes) -> None:
+        if node.is_rolled_back(beacon):
+            note_rolled_back(home, beacon)
 
-        pipeline = Pipeline(
-            node.intake,
-            node.signer,
-            node.incarnation,
-            executor,
-            link.send_all,
-            settings.limits.queue_max,
-            broker.enrolled,
-            shown,
+    with verifier(0 if settings.ingest_workers else settings.limits.verify_threads) as executor:
+        ingest, link = (
+            _elsewhere(settings, base, node, broker, login, shown)
+            if settings.ingest_workers
+            else _here(settings, node, broker, login, executor, shown)
         )
         queries = Queries(stores, home, node.genesis, lambda: live(node))
-        service = Service(node, stores, queries, pipeline, link, home, broker, clock)
+        service = Service(node, stores, queries, ingest, link, home, broker, clock)
         async with broker.listening(), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
-                    tasks.create_task(pipeline.run(), name="pipeline"),
+                    tasks.create_task(ingest.run(), name="ingest"),
                     tasks.create_task(broker.run(), name="broker"),
                 ]
                 await link.retain("keys", home.keys.read_bytes())
@@ -222,15 +230,48 @@ async def _started(
                     service.stop()
                     if not beat.cancelled():
                         await asyncio.wait([beat])
-                    async with pipeline.commit_lock:  # no commit is cut in half
+                    async with ingest.held():  # no commit is cut in half
                         for worker in workers:
                             worker.cancel()
             await service._count()
 
 
-def verifier(threads: int) -> contextlib.AbstractContextManager[Executor | None]:
-    """Where signatures are checked; None for no thread of its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="verify") if threads else contextlib.nullcontext()
+def _here(
+    settings: Settings,
+    node: Node,
+    broker: Broker,
+    login: Login,
+    executor: Executor | None,
+    shown: Callable[[bytes], None],
+) -> tuple[Pipeline, BrokerLink]:
+    """Ingest in this process, on the link that also publishes beacons."""
+
+    def offer(message: bytes, device: bytes | None) -> None:
+        pipeline.offer(message, device)
+
+    first = FirstContacts(node.genesis.name, node.genesis.hash, offer, node.refuse)
+    filters = filters_of(node.genesis.name)
+    link = BrokerLink(login, node.genesis.name, offer, first, lambda: node.refuse(verdicts.WRONG_TOPIC, None), filters)
+    pipeline = Pipeline(
+        node.intake,
+        node.signer,
+        node.incarnation,
+        executor,
+        link.send_all,
+        settings.limits.queue_max,
+        broker.enrolled,
+        shown,
+    )
+    return pipeline, link
+
+
+def _elsewhere(
+    settings: Settings, base: Path, node: Node, broker: Broker, login: Login, shown: Callable[[bytes], None]
+) -> tuple[WorkerPool, BrokerLink]:
+    """Ingest in processes of its own; our link subscribes to nothing."""
+    first = FirstContacts(node.genesis.name, node.genesis.hash, lambda message, device: None, node.refuse)
+    link = BrokerLink(login, node.genesis.name, lambda message, device: None, first, lambda: None, ())
+    return WorkerPool(settings, base, node, broker.enrolled, shown), link
 
 
 def live(node: Node) -> Live:
@@ -259,7 +300,7 @@ async def _web(settings: Settings, service: Service) -> AsyncIterator[None]:
 
 def _submit(service: Service) -> Submit:
     async def submit(message: bytes) -> Submitted:
-        answer = await service.pipeline.submit(message)
+        answer = await service.ingest.submit(message)
         return Submitted(
             verdicts.name(answer.code), answer.code, bool(answer.receipt), answer.id, answer.slot, answer.receipt
         )

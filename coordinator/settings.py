@@ -71,6 +71,7 @@ class Settings(_Section):
     """All of network.toml. `data_dir` is relative to the file."""
 
     data_dir: str = "data"
+    ingest_workers: Annotated[int, Field(ge=0, le=64)] = 0
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
@@ -79,6 +80,7 @@ class Settings(_Section):
 TEMPLATE = """\
 # Settings of this coordinator. What the network agreed on (intervals, budget, caps) is in {data_dir}/genesis.cbor.
 data_dir = "{data_dir}"
+ingest_workers = 0  # processes that take in statements, each those of its devices; 0: the coordinator's own
 
 [broker]            # open it to your devices with host = "0.0.0.0"
 kind = "embedded"   # for more than a few hundred devices: "mosquitto", or "external" with a url

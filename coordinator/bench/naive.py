@@ -19,9 +19,12 @@ from coordinator.brokers import Broker, make_broker
 from coordinator.engine import wire
 from coordinator.engine.state import MemoryState
 from coordinator.engine.wire import Refused
+from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import ReceiptRow, sheets
+from coordinator.ingest.transport import Login
 from coordinator.kernel.tables import TableState
+from coordinator.logins import login_of
 from coordinator.node import Node
 from coordinator.settings import Settings, load_settings
 from coordinator.store.home import Home
@@ -81,9 +84,9 @@ class Naive:
         return base_topic(self._node.genesis.name, signed.kid) + "/down", sheet.data
 
 
-async def _serve(broker: Broker, naive: Naive, node: Node) -> None:
+async def _serve(broker: Broker, login: Login, naive: Naive, node: Node) -> None:
     root = f"edgetally/{node.genesis.name}"
-    async with broker.listening(), broker.login.client("coordinator") as client:
+    async with broker.listening(), login.client("coordinator") as client:
         await client.subscribe(f"{root}/+/+/up")
         await client.publish(f"{root}/beacon", node.beacons.envelopes[-1], qos=1, retain=True)
         async for message in client.messages:
@@ -108,7 +111,8 @@ async def main(settings: Settings, base: Path) -> None:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        await _serve(make_broker(settings, base, home, node), Naive(node, identity, engine), node)
+        login = login_of(settings, base, home, COORDINATOR)
+        await _serve(make_broker(settings, base, home, node), login, Naive(node, identity, engine), node)
     except asyncio.CancelledError:
         pass  # asked to end
     finally:

@@ -7,9 +7,9 @@ import secrets
 import signal
 import sys
 import tomllib
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import nacl.signing
 import structlog
@@ -22,6 +22,8 @@ from coordinator.engine.wire import Refused, is_valid_key
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
+from coordinator.logs import LOG_PROCESSORS
+from coordinator.loops import loop_factory
 from coordinator.recovery import Fault, restart
 from coordinator.service import Service, running
 from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
@@ -137,9 +139,19 @@ def token_new(
     typer.echo(f"{out}: enrols {devices} for account {token.owner.hex()} up to epoch {last_epoch}")
 
 
-def up(config: CONFIG = DEFAULT_CONFIG) -> None:
+def up(
+    config: CONFIG = DEFAULT_CONFIG,
+    ingest_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=64, help="Processes that take in statements; 0: the coordinator's own.", show_default=False
+        ),
+    ] = None,
+) -> None:
     """Run the coordinator until Ctrl-C."""
     settings, _, _ = opened(config)
+    if ingest_workers is not None:
+        settings = settings.model_copy(update={"ingest_workers": ingest_workers})
     try:
         crash.arm(os.environ.get(crash.VARIABLE, ""))
     except crash.UnknownPoint as error:
@@ -173,13 +185,6 @@ def recover(data_dir: Annotated[Path, typer.Argument(help="The data directory th
     typer.echo("next         edgetally up")
 
 
-LOG_PROCESSORS: list[Any] = [
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper("iso", utc=True),
-    structlog.processors.JSONRenderer(),
-]
-
-
 async def _up(settings: Settings, base: Path) -> None:
     async with running(settings, base) as service:
         stop_on_signals(service)
@@ -195,7 +200,7 @@ def stop_on_signals(service: Service) -> None:
 def run_guarded(work: Coroutine[object, object, None]) -> None:
     """Run a coordinator and turn what can be expected to go wrong into one line and an exit code."""
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(work)
     except Exception as error:
         cause = _first(error)
@@ -208,15 +213,6 @@ def run_guarded(work: Coroutine[object, object, None]) -> None:
         if isinstance(cause, OSError | BrokerError):
             raise fail(f"{cause}; see [broker] and [http] in network.toml", 1) from None
         raise
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: it halves what a message costs."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _first(error: Exception) -> Exception:

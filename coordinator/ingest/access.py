@@ -17,9 +17,17 @@ from device_client.durable import write_secret
 
 COORDINATOR = "coordinator"
 DOCTOR = "doctor"
-OURS = (COORDINATOR, DOCTOR)
+WORKERS_MAX = 64
 DEVICES_CACHED_MAX = 100_000
 _ENROLS = re.compile("edgetally/([^/]+)/enroll/([0-9a-f]{32}-[0-9a-f])/up")
+
+
+def worker_name(worker: int) -> str:
+    """The user name of an ingest worker."""
+    return f"ingest-{worker}"
+
+
+OURS = frozenset((COORDINATOR, DOCTOR, *map(worker_name, range(WORKERS_MAX))))
 
 
 class Access:

@@ -23,18 +23,17 @@ def hashed(username: str, password: str) -> str:
     return f"{username}:$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}\n"
 
 
-def access_rules(network: str) -> str:
-    """The ACL file. It names no device: rules by user name cost nothing at a reload, and no line for each device.
+def access_rules(network: str, services: Iterable[str] = (COORDINATOR,)) -> str:
+    """The ACL file; `services` are the user names of the coordinator's own processes. It names no device: rules by user
+    name cost nothing at a reload, and no line for each device.
 
     The shard is a wildcard here. What a device says under a wrong one reaches nobody but the coordinator, which refuses
     it; and nothing is ever published there that it could read.
     """
     root = f"edgetally/{network}"
+    own = "".join(f"user {name}\ntopic readwrite {root}/#\n\n" for name in services)
     return f"""\
-user {COORDINATOR}
-topic readwrite {root}/#
-
-user {DOCTOR}
+{own}user {DOCTOR}
 topic readwrite {root}/#
 topic read $SYS/broker/version
 

@@ -17,7 +17,8 @@ WAITING_MAX = 10_000
 
 
 class FirstContacts:
-    """`offer(message, None)` passes an enrolment on; `refuse(code, None)` counts everything else."""
+    """`offer(message, None)` passes an enrolment on; `refuse(code, None)` counts everything else. Of several workers
+    each hears everybody's first contacts, and `takes(device)` its own."""
 
     def __init__(
         self,
@@ -25,11 +26,13 @@ class FirstContacts:
         genesis: bytes,
         offer: Callable[[bytes, None], None],
         refuse: Callable[[int, None], None],
+        takes: Callable[[bytes], bool] = lambda device: True,
     ) -> None:
         self._network = network
         self._genesis = genesis
         self._offer = offer
         self._refuse = refuse
+        self._takes = takes
         self._waiting: OrderedDict[bytes, str] = OrderedDict()  # device -> the token's user name
 
     def take(self, message: bytes, username: str) -> None:
@@ -43,6 +46,8 @@ class FirstContacts:
             return
         if not is_enrolment:
             self._refuse(verdicts.WRONG_TOPIC, None)
+            return
+        if not self._takes(signed.kid):
             return
         self._waiting[signed.kid] = username
         self._waiting.move_to_end(signed.kid)

@@ -20,13 +20,19 @@ TOPICS_CACHED_MAX = 100_000
 TRANSPORTS: dict[int, Transport] = {5: Mqtt5Transport(), 4: AiomqttTransport()}
 
 
+def filters_of(network: str, shards: Iterable[int] | None = None) -> list[str]:
+    """Every `up` topic of the network, or those of some shards and of first contacts, which belong to no shard."""
+    if shards is None:
+        return [f"edgetally/{network}/+/+/up"]
+    return [*(f"edgetally/{network}/{shard:02x}/+/up" for shard in shards), f"edgetally/{network}/enroll/+/up"]
+
+
 class BrokerLink:
     """Reconnects for ever. `take(message, device)` is called for every message on an `up` topic; what comes
     on a token's topic goes to `first`, whatever else comes is only counted by `foreign()`. `connected` is set while
     there is a link and what is retained is published.
 
-    `filters` are what it subscribes to: every `up` of the network unless told otherwise. Two links at one broker need
-    two `identifier`s.
+    `filters` are what it subscribes to. Two links at one broker need two `identifier`s.
 
     A consumer without room calls `pause()`, also from within `take`, whose message is then the last one; and `resume()`
     when there is room again. Meanwhile the broker is not read."""
@@ -38,7 +44,7 @@ class BrokerLink:
         take: Callable[[bytes, bytes], None],
         first: FirstContacts,
         foreign: Callable[[], None],
-        filters: Sequence[str] = (),
+        filters: Sequence[str],
         identifier: str = "",
     ) -> None:
         self._login = login
@@ -46,7 +52,7 @@ class BrokerLink:
         self._take = take
         self._first = first
         self._foreign = foreign
-        self._filters = filters or (f"edgetally/{network}/+/+/up",)
+        self._filters = filters
         self._identifier = identifier or f"{COORDINATOR}-{network}"
         self._versions = list(login.versions)
         self._version = 0
@@ -77,7 +83,8 @@ class BrokerLink:
     async def _connected_once(self) -> None:
         transport = TRANSPORTS[self._versions[self._version]]
         async with transport.session(self._login, self._identifier, self._received) as session:
-            await session.subscribe(self._filters)
+            if self._filters:
+                await session.subscribe(self._filters)
             self._session = session
             if self._is_paused:
                 session.pause()

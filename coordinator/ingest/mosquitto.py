@@ -10,12 +10,13 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
+from .access import COORDINATOR
 from .broker import PACKET_BYTES_MAX
 from .child import Lines, end_orphan, listens, raise_file_limit
 from .credentials import PasswordFile, access_rules
@@ -84,11 +85,19 @@ log_type warning
 class Mosquitto:
     """`async with`: listening on entry, ended on exit. Between them `run` keeps it alive and reloads credentials."""
 
-    def __init__(self, listener: Listener, folder: Path, network: str, dead: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        folder: Path,
+        network: str,
+        dead: Callable[[], None] = lambda: None,
+        services: Sequence[str] = (COORDINATOR,),
+    ) -> None:
         self._listener = listener
         self._folder = folder.absolute()
         self._network = network
         self._dead = dead
+        self._services = services
         self._process: asyncio.subprocess.Process | None = None
         self._logging: asyncio.Task[None] | None = None
         self._passwords = PasswordFile(self._folder / "passwords")
@@ -131,7 +140,7 @@ class Mosquitto:
         waiting, self._waiting = self._waiting, {}
         await asyncio.to_thread(self._passwords.write, waiting.items())
         for name, text in (
-            ("rules", access_rules(self._network)),
+            ("rules", access_rules(self._network, self._services)),
             ("mosquitto.conf", configuration(self._listener, self._folder)),
         ):
             path = self._folder / name

@@ -6,8 +6,9 @@ tries again; further back a stage waits for the one behind it. A slot changes on
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 from coordinator.engine.wire import Refused
@@ -16,6 +17,7 @@ from device_client.core.statement import KIND_ENROLL
 
 from .intake import Group, Intake
 from .receipts import SignedSheet, Signer, sheets
+from .registry import Changes
 from .screen import Candidate
 
 GROUP_MAX = 512
@@ -97,6 +99,23 @@ class Pipeline:
             self._intake.refuse(verdicts.OVERLOADED, None)
             return _OVERLOADED
         return await answer
+
+    # WHOEVER CHANGES SLOT AND STATE, in this process: see workers.WorkerPool for the same in others
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Nothing is committed meanwhile."""
+        async with self.commit_lock:
+            yield
+
+    async def opened(self, _beacon: bytes) -> None:
+        """While held: a slot is open. The node has told the intake."""
+
+    async def refreshed(self, _number: int, _changes: Changes) -> None:
+        """A batch is applied and adopted. The node has told the intake."""
+
+    async def renewed(self) -> None:
+        """The stores' logs are short again."""
 
     def _enqueue(self, queued: _Queued) -> bool:
         if len(self._waiting) >= self._queue_max:
@@ -221,6 +240,11 @@ class Pipeline:
                 receipts = {row[:3]: sheet.data for sheet in made for row in sheet.rows}
             receipt = receipts[outcome.row[:3]] if outcome.row else b""
             _tell(one, Answer(outcome.code, outcome.id, slot if outcome.row else -1, receipt))
+
+
+def verifier(threads: int) -> contextlib.AbstractContextManager[Executor | None]:
+    """Where signatures are checked; None for no thread of its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="verify") if threads else contextlib.nullcontext()
 
 
 def _tell(queued: _Queued, answer: Answer) -> None:

@@ -66,6 +66,11 @@ def write_readings(home: Home, number: int, public: Readings, private: Readings)
             replace_durably(folder / f"{number}.bin", pack_readings(readings))
 
 
+def read_beacons(path: Path) -> list[bytes]:
+    """All whole beacons of a file that another process may be appending to."""
+    return beacon_chain.unframed(path.read_bytes())[0] if path.exists() else []
+
+
 class BeaconFile:
     """beacons.log, appended to. A torn tail was never sent and is cut off on opening."""
 

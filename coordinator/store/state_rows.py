@@ -251,6 +251,16 @@ class StoreState(State):
         return len(MODULES)
 
     @property
+    def applied(self) -> int:
+        """Number of the batch that is read as the newest, of stores that are at the same one."""
+        return min(reader.applied for reader in self._readers.values())
+
+    def renew(self) -> None:
+        """Read as of now. Raises OSError."""
+        for reader in self._readers.values():
+            reader.renew()
+
+    @property
     def rows_read(self) -> int:
         return sum(reader.rows for reader in self._readers.values())
 

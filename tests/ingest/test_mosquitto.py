@@ -13,10 +13,11 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from coordinator.brokers import Managed, service_login
+from coordinator.brokers import Managed
 from coordinator.ingest import mosquitto
 from coordinator.ingest.credentials import hashed
 from coordinator.ingest.mosquitto import BrokerFailed
+from coordinator.logins import service_login
 from coordinator.service import Service, running
 from coordinator.settings import BrokerSettings
 from device_client import runner
@@ -130,10 +131,10 @@ def test_what_a_device_may_not_do(net: Net) -> None:
             honest, thief = Hand(net.given(token)), Hand(net.given(token))
             beacon = service.node.beacons.envelopes[-1]
             for hand in (honest, thief):
-                answer = await service.pipeline.submit(hand.enrol(beacon))
+                answer = await service.ingest.submit(hand.enrol(beacon))
                 assert answer.code == verdicts.OK
             await until(lambda: managed(service).mosquitto.reloads >= 1, "the reload")
-            refuse = service.node.counts.named()
+            refuse = service.node.counts.reasons
 
             for wrong in (
                 {"username": None, "password": None},
@@ -159,7 +160,7 @@ def test_what_a_device_may_not_do(net: Net) -> None:
                         seen.append(message.topic.value)
 
                 listening = asyncio.create_task(listen())
-                before = refuse["wrong_topic"], refuse["ok"]
+                before = refuse[verdicts.WRONG_TOPIC], refuse[verdicts.OK]
                 for topic in (base + "/up", base + "/down", "edgetally/test/beacon", "edgetally/test/keys", "x"):
                     await other.publish(topic, thief.report(beacon), qos=1, retain=True)
                 thief.seq, thief.last_id = 1, b""
@@ -171,7 +172,7 @@ def test_what_a_device_may_not_do(net: Net) -> None:
                 await until(lambda: seen.count("edgetally/test/beacon") >= 2, "beacons at the thief")
                 listening.cancel()
                 assert set(seen) <= {"edgetally/test/beacon", "edgetally/test/keys", own + "/down"}
-                assert (refuse["wrong_topic"], refuse["ok"]) == (before[0], before[1] + 1)
+                assert (refuse[verdicts.WRONG_TOPIC], refuse[verdicts.OK]) == (before[0], before[1] + 1)
 
                 await one.publish(honest.up, bytes(9000), qos=0)
                 with pytest.raises(aiomqtt.MqttError):
@@ -182,15 +183,15 @@ def test_what_a_device_may_not_do(net: Net) -> None:
             async with thief.connected(**first) as knocking:
                 topic = enroll_topic("test", username)
                 await knocking.publish(thief.up, thief.report(beacon), qos=1)
-                before = refuse["wrong_topic"], refuse["ok"]
+                before = refuse[verdicts.WRONG_TOPIC], refuse[verdicts.OK]
                 await knocking.publish(topic + "/up", thief.report(beacon), qos=1)
-                await until(lambda: refuse["wrong_topic"] == before[0] + 1, "the refusal of a report")
+                await until(lambda: refuse[verdicts.WRONG_TOPIC] == before[0] + 1, "the refusal of a report")
                 await knocking.subscribe(topic + "/down")
                 fresh = Hand(net.given(token))
                 await knocking.publish(topic + "/up", fresh.enrol(beacon), qos=1)
                 message = await asyncio.wait_for(anext(aiter(knocking.messages)), PATIENCE_S)
                 assert message.topic.value == topic + "/down"
-                assert refuse["ok"] == before[1] + 1
+                assert refuse[verdicts.OK] == before[1] + 1
             async with connected_soon(fresh):
                 pass
 

@@ -24,7 +24,7 @@ class Driven:
         return self.service.node.beacons.envelopes[-1]
 
     async def submit(self, message: bytes) -> Answer:
-        return await self.service.pipeline.submit(message)
+        return await self.service.ingest.submit(message)
 
     async def enrol(self, hand: Hand) -> Hand:
         answer = await self.submit(hand.enrol(self.beacon))
