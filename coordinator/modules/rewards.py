@@ -116,7 +116,7 @@ def _close(
     records: dict[str, list[Row]],
     postings: list[tuple[int, Posting]],
 ) -> None:
-    parameters = snapshot.frame.parameters
+    parameters, calendar = snapshot.frame.parameters, snapshot.frame.parameters.calendar
     emission = emission_of(epoch, parameters.integer("reward_budget"), parameters.integer("reward_halving_epochs"))
     earned = _earned(epoch, emission, snapshot)
     cap = share_ppm(emission, parameters.integer("reward_owner_cap_ppm"))
@@ -128,7 +128,7 @@ def _close(
     before = Overlaid(rows_of(snapshot.state, "withheld"), dict(withheld)).each((one.device,) for one in earned)
     for one, deduction, (key, row) in zip(earned, deducted, before, strict=True):
         paid = one.presence + one.sensing - deduction
-        age = epoch - parameters.calendar.epoch_of(one.enrolled_slot)
+        age = epoch - calendar.epoch_of(one.enrolled_slot)
         kept = share_ppm(paid, withheld_ppm) if age < vetting else 0
         held = int(row[0]) if row else 0
         released = held if age >= vetting and one.good_standing else 0

@@ -183,7 +183,8 @@ def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> Tally:
 
 def finish(snapshot: Snapshot, partials: Sequence[Tally]) -> Effects:
     """Merge the tallies; where an epoch closes, each device's weight is the part of its windows that was measured."""
-    parameters = snapshot.frame.parameters
+    late_ppm = snapshot.frame.parameters.integer("sensing_late_ppm")
+    calendar = snapshot.frame.parameters.calendar
     held = rows_of(snapshot.state, "tallies")
     changed: dict[Key, Row | None] = {}
     for found in partials:
@@ -198,9 +199,9 @@ def finish(snapshot: Snapshot, partials: Sequence[Tally]) -> Effects:
     for (device, epoch), row, declared in closing(Overlaid(held, changed), devices, snapshot.frame.closing):
         bitmap, *counted = row
         counts = [int(value) for value in counted]
-        total = parameters.calendar.windows(int(declared[4]))
+        total = calendar.windows(int(declared[4]))
         measured = marks(bitmap)  # type: ignore[arg-type]
-        weight_ppm = _weight_ppm(measured, total, counts, parameters.integer("sensing_late_ppm"))
+        weight_ppm = _weight_ppm(measured, total, counts, late_ppm)
         rows.append((epoch, device, measured, total, *counts, weight_ppm))
         weights[epoch][device] = weight_ppm
     changed.update(dict.fromkeys((row[1], row[0]) for row in rows))
