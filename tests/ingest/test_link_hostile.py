@@ -23,7 +23,7 @@ GARBAGE = {
     "a topic that is not UTF-8": b"\x30\x06\x00\x01\xff\x00ab",
     "an unknown property": b"\x30\x06\x00\x01a\x02\x7f\x00",
     "larger than announced": b"\x30\xff\xff\xff\x7f" + bytes(100),
-    "HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(100),
     "a DISCONNECT": DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SERVER_BUSY).write(),
     "half a packet, and the end": b"\x30\x06\x00",
 }
@@ -69,6 +69,29 @@ def test_garbage(loop: str, name: str, is_welcome: bool) -> None:
             assert consumer.got == ([b"before"] if is_welcome else []) + [b"next"]
 
     runs_on(loop)(scenario)
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_garbage_that_was_held(loop: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It came while the consumer was full, so it is looked at later and elsewhere; nothing comes behind it."""
+
+    async def talk(peer: Peer, number: int) -> None:
+        await peer.welcome()
+        peer.send(PublishPacket(UP, b"%d" % number) if number else PublishPacket(UP, b"0").write() + GARBAGE[name])
+        if not (number == 0 and name.startswith("half")):
+            await listen(peer)
+
+    async def scenario() -> None:
+        async with ObedientBroker(talk).listening() as broker, Consumer(broker.login, 1) as consumer:
+            await consumer.came(1)
+            consumer.room = 10**9
+            consumer.link.resume()
+            await consumer.came(2)
+            assert consumer.got == [b"0", b"1"]
+
+    runs_on(loop)(scenario)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_byte_by_byte(loop: str) -> None:
@@ -346,13 +369,15 @@ class Broken(Exception):
     pass
 
 
-@pytest.mark.parametrize("version", [5, 4])
-def test_what_the_consumer_raises_comes_out_of_run(loop: str, version: int) -> None:
+@pytest.mark.parametrize(("version", "is_early"), [(5, True), (5, False), (4, True)])
+def test_what_the_consumer_raises_comes_out_of_run(loop: str, version: int, is_early: bool) -> None:
     """It is a fault of ours, not of the session."""
 
     async def talk(peer: Peer, number: int) -> None:
         if version == 5:
             await peer.welcome()
+            if not is_early:
+                await until(lambda: consumer.link.connected.is_set(), "the link")
             peer.send(PublishPacket(UP, b"x"))
         else:
             await peer.reader.read(1000)
@@ -363,6 +388,8 @@ def test_what_the_consumer_raises_comes_out_of_run(loop: str, version: int) -> N
         await asyncio.sleep(5)
 
     async def scenario() -> None:
+        nonlocal consumer
+
         def take(message: bytes, device: bytes) -> None:
             raise Broken
 
@@ -372,4 +399,5 @@ def test_what_the_consumer_raises_comes_out_of_run(loop: str, version: int) -> N
             with pytest.raises(Broken):
                 await asyncio.wait_for(consumer.link.run(), 5)
 
+    consumer: Consumer
     runs_on(loop)(scenario)
