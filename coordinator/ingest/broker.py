@@ -90,10 +90,6 @@ class _Writer(StreamWriterAdapter):
         if not self._writer.is_closing():
             super().write(data)
 
-    async def close(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            await super().close()
-
 
 class _Subscriptions(dict[str, list[tuple[Session, int]]]):
     """amqtt iterates over the subscriptions while it awaits; without a snapshot, a connection that comes or goes

@@ -12,11 +12,8 @@ from typing import Any, cast
 import mqtt5
 from mqtt5 import PublishPacket
 
-from .transport import ANSWER_S, PACKET_BYTES_MAX, WAITING_MAX, WRITE_BYTES_MAX, LinkLost, Received, UnsupportedVersion
-
-_LENGTH_BYTES_MAX = 4
-_CONNACK_OF_3 = b"\x20\x02"  # two bytes long: version 5 has at least three
-_WRONG_VERSION_OF_3 = 1
+from .mqtt5_frames import is_partial, not_a_packet
+from .transport import ANSWER_S, WAITING_MAX, WRITE_BYTES_MAX, LinkLost, Received
 
 
 class Mqtt5Connection(asyncio.Protocol):
@@ -134,11 +131,11 @@ class Mqtt5Connection(asyncio.Protocol):
                 try:
                     packet, length = read(view[at:])
                 except IndexError:
-                    if _is_partial(data, at):
+                    if is_partial(data, at):
                         break
                     raise LinkLost("the broker sent a packet that is shorter than it says") from None
                 except ValueError as error:
-                    raise _not_a_packet(data, at, error) from error
+                    raise not_a_packet(data, at, error) from error
                 except BaseException as error:
                     # The decoder panics on text that is not UTF-8, and a panic is no Exception.
                     if type(error).__name__ != "PanicException":
@@ -227,31 +224,3 @@ class Mqtt5Connection(asyncio.Protocol):
 def _as_lost(error: BaseException | None) -> LinkLost:
     """For everybody but `serve`, who is told what the consumer raised."""
     return error if isinstance(error, LinkLost) else LinkLost(str(error))
-
-
-def packet_bytes(data: bytes, at: int) -> int:
-    """The length that a packet announces, with its head; 0 while the head is not whole. Raises LinkLost."""
-    length = shift = 0
-    for place, byte in enumerate(data[at + 1 : at + 1 + _LENGTH_BYTES_MAX], 1):
-        length |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return 1 + place + length
-    return 0
-
-
-def _is_partial(data: bytes, at: int) -> bool:
-    """Whether more bytes can make it a packet. Raises LinkLost: it would be larger than we said we take."""
-    announced = packet_bytes(data, at)
-    if announced > PACKET_BYTES_MAX:
-        raise LinkLost(f"the broker sends a packet of {announced} bytes, more than {PACKET_BYTES_MAX}")
-    return announced == 0 or announced > len(data) - at
-
-
-def _not_a_packet(data: bytes, at: int, error: Exception) -> LinkLost:
-    answer = data[at : at + 4]
-    if answer[:2] == _CONNACK_OF_3 and len(answer) == 4:
-        if answer[3] == _WRONG_VERSION_OF_3:
-            return UnsupportedVersion("the broker speaks MQTT 3.1.1 only")
-        return LinkLost(f"the broker refuses the connection with code {answer[3]} of MQTT 3.1.1")
-    return LinkLost(f"the broker sent a malformed packet: {error}")
