@@ -184,6 +184,7 @@ def figures(
         "broker_rss_mb": highest["broker_bytes"] / 1e6,
         "rows_per_sheet": highest["receipts"] / max(1, highest["sheets"]),
         "repeats": sum(phase["repeats"] for phase in result["phases"].values()),
+        "skipped": half["skipped"] if half else None,
         "refused": sum(sum(phase["refused"].values()) for phase in result["phases"].values()),
         "exhausted": highest["exhausted"],
         "seconds": highest["seconds"],
