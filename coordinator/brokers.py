@@ -16,8 +16,8 @@ import structlog
 from coordinator.found import Token, load_tokens
 from coordinator.ingest.access import COORDINATOR, DOCTOR, Access, load_secret, service_password
 from coordinator.ingest.broker import EmbeddedBroker
-from coordinator.ingest.link import Login
 from coordinator.ingest.mosquitto import Listener, Mosquitto
+from coordinator.ingest.transport import Login
 from coordinator.modules.identity import Device
 from coordinator.node import Node
 from coordinator.settings import BrokerSettings, Settings
@@ -68,8 +68,8 @@ class Embedded:
 
     def __init__(self, settings: BrokerSettings, home: Home, node: Node) -> None:
         secret = load_secret(home.broker_secret)
-        self.login = service_login(settings, secret, COORDINATOR)
-        access = Access(node.genesis.name, secret, TokenSeeds(home), node.intake.refuse)
+        self.login = service_login(settings, secret, COORDINATOR)._replace(versions=(4,))
+        access = Access(node.genesis.name, secret, TokenSeeds(home), node.refuse)
         self._broker = EmbeddedBroker(settings.host, settings.port, access, settings.connections_max)
 
     def listening(self) -> EmbeddedBroker:
@@ -90,7 +90,7 @@ class Managed:
         self._home = home
         self._secret = load_secret(home.broker_secret)
         files = [(base / name).absolute() if name else None for name in (settings.certfile, settings.keyfile)]
-        self.login = service_login(settings, self._secret, COORDINATOR, base)
+        self.login = service_login(settings, self._secret, COORDINATOR, base)._replace(versions=(5,))
         listener = Listener(settings.host, settings.port, settings.connections_max, *files)
         self.mosquitto = Mosquitto(listener, home.mosquitto, node.genesis.name)
         self._tokens = TokenSeeds(home)
@@ -103,7 +103,7 @@ class Managed:
         devices = self._node.state.get("identity", {}).get("devices", {})
         rows = ((key[0], Device(*row).token_key) for key, row in devices.items())  # type: ignore[arg-type]
         self.mosquitto.admit(self._logins(rows))  # type: ignore[arg-type]
-        self.mosquitto.admit(self._logins(self._node.intake.enrolling()))
+        self.mosquitto.admit(self._logins(self._node.enrolling()))
         async with self.mosquitto:
             yield self
 

@@ -8,7 +8,6 @@ The service drives it with real messages and a real clock, the simulation with s
 """
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +15,10 @@ import nacl.signing
 
 from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
-from coordinator.engine.execute import NetworkState
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
+    REFUSALS,
     BadInput,
     Held,
     Inputs,
@@ -34,21 +33,23 @@ from coordinator.engine.inputs import (
     sorted_refusals,
     unpack_statements,
 )
+from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
-from coordinator.engine.wire import envelope, opened
+from coordinator.engine.state import State
+from coordinator.engine.wire import envelope, message_parts, opened
+from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
-from coordinator.ingest.log import IntakeLog
+from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
+from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
-from coordinator.ingest.registry import WaitingToken
+from coordinator.ingest.registry import Changes, changes_of
+from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
 from coordinator.kernel.tables import Row
-from coordinator.modules.sensing import Memory
 from coordinator.store import folders
 from coordinator.store.home import Home
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
-
-INBOX_MAX = 1000
 
 
 class SealedBatch(NamedTuple):
@@ -64,16 +65,14 @@ class SealedBatch(NamedTuple):
 
 
 class Node:
-    """One coordinator on one data directory. `state` and `memories` are those after the newest batch folder."""
+    """One coordinator on one data directory. `state` is that after the newest batch folder. Without `limits` the
+    intake is in other processes, and only their logs are read here."""
 
-    def __init__(
-        self, home: Home, state: NetworkState, memories: Mapping[bytes, Memory], statements_per_slot_max: int
-    ) -> None:
+    def __init__(self, home: Home, state: State, limits: Limits | None) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
         self.state = state
-        self._memories: Memories = dict(memories)
         self._beacon_seed = home.beacon_seed.read_bytes()
         self._key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
         self.public_key = bytes(self._key.verify_key)
@@ -89,14 +88,39 @@ class Node:
         self.header: Header | None = None
         self._header_id = bytes(32)
         self._read_headers()
-        calendar = self.genesis.parameters.calendar
-        log = IntakeLog(home.intake)
-        self._inbox_seen, self._inbox_tokens = -1, dict[bytes, WaitingToken]()
-        self.intake = Intake(
-            self.genesis.hash, calendar, self.beacons, log, statements_per_slot_max, self._waiting_tokens
-        )
-        self.intake.refresh(state.get("identity", {}), self.next_slot - 1)
-        self.restored = self.intake.restore()
+        self._shape = ReportShape(self.genesis.hash)
+        self.logs = SlotLogs(home.intake)
+        self.logs.drop(self.next_slot - 1)
+        self._roots: dict[int, bytes] = {}  # of closed slots in no batch
+        self.counts = Counts()
+        self._intake: Intake | None = None
+        if limits is not None:
+            self._intake = Intake(
+                self.genesis.hash,
+                self.genesis.parameters.calendar,
+                self.beacons,
+                IntakeLog(home.intake / "0"),
+                state.get("identity", {}),
+                limits,
+                self.counts,
+                WaitingTokens(home.inbox, self.genesis.hash, self.public_key),
+            )
+            self._intake.restore(self.logs)
+
+    @property
+    def intake(self) -> Intake:
+        """That of this process."""
+        assert self._intake is not None, "the intake is in other processes"
+        return self._intake
+
+    def enrolling(self) -> list[tuple[bytes, bytes]]:
+        """(device, token key) of the enrolments that this process knows and no sealed batch holds."""
+        return self._intake.enrolling() if self._intake else []
+
+    def refuse(self, code: int, device: bytes | None) -> None:
+        """Count what was refused before the intake saw it; a device is named only where the broker vouches for it."""
+        registered = device is not None and (device,) in self.state.get("identity", {}).get("devices", {})
+        self.counts.add(code, device if registered else None)
 
     def _sign(self, message: bytes) -> bytes:
         return self._key.sign(message).signature
@@ -139,8 +163,13 @@ class Node:
         self._beacon_file.append(data)
         crash.reached("after_beacon_before_publish")
         self.beacons.append(data)
-        self.intake.open_slot()
+        if self._intake:
+            self._intake.open_slot()
         return data
+
+    def prepare(self) -> None:
+        """Work out ahead what the next beacon says of the slot that has just been closed."""
+        self._intake_root(self.beacons.newest - 1)
 
     def is_rolled_back(self, envelope: bytes) -> bool:
         """Whether a beacon that a device shows is ours and not in our chain: then our disk has lost it. What is older
@@ -159,7 +188,9 @@ class Node:
         if slot < 0:
             return merkle.empty_root()
         if slot >= self.next_slot:
-            return intake_root([one.id for one in self.intake.open.get(slot, [])])
+            if slot not in self._roots:
+                self._roots[slot] = intake_root(self.logs.ids(slot))
+            return self._roots[slot]
         folder = self.home.batches / str(self._batch_of(slot))
         path = folder / STATEMENTS_FILE
         held = unpack_statements(path.read_bytes()) if path.exists() else []
@@ -171,6 +202,22 @@ class Node:
 
     # BATCHES
 
+    def held(self, slot: int) -> list[Held]:
+        """The statements of a slot that is in no batch yet."""
+        records = self.logs.read(slot)
+        messages = [record.body[ID_BYTES:] for record in records if record.kind == STATEMENT]
+        return [Held(slot, *self._parts(message)) for message in messages]
+
+    def _parts(self, message: bytes) -> tuple[bytes, bytes, bytes]:
+        """(envelope, salt, readings) of a message that was taken apart before it became durable."""
+        report = self._shape.taken_apart(message)
+        return (report.envelope, report.salt, report.readings) if report else message_parts(message)
+
+    def refusals(self, slot: int) -> list[Row]:
+        """The rows of what was finally refused in a slot that is in no batch yet."""
+        records = self.logs.read(slot)
+        return [row for record in records if record.kind == REFUSAL for row in REFUSALS.unpack(record.body)]
+
     def seal_next(self) -> SealedBatch | None:
         """Seal the next batch if all its slots are closed. An AssertionError is a fault: stop. Raises OSError."""
         first_slot = self.next_slot
@@ -178,8 +225,8 @@ class Node:
         if last_slot >= self.beacons.newest:
             return None
         slots = range(first_slot, last_slot + 1)
-        held = [one.held for slot in slots for one in self.intake.open.get(slot, [])]
-        refusals: list[Row] = [row for slot in slots for row in self.intake.refusals.get(slot, [])]
+        held = [one for slot in slots for one in self.held(slot)]
+        refusals = [row for slot in slots for row in self.refusals(slot)]
         inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
         inputs, readings, memories = self._inputs(held, inbox)
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
@@ -212,7 +259,8 @@ class Node:
         readings = {index: beside[data] for index, data in enumerate(envelopes) if data in beside}
         declarations = declared(rows, identity)
         units = self.genesis.parameters.units("sensing_units")
-        found = measured(rows, readings, declarations, self._memories, units)
+        memories = self.state.remembered({row.device for row in rows})
+        found = measured(rows, readings, declarations, memories, units)
         rows = [row._replace(measured=code) for row, code in zip(rows, found.codes, strict=True)]
         messages = []
         for path in inbox:
@@ -226,29 +274,20 @@ class Node:
         owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
         return Inputs(rows, envelopes, owner_rows, owner_envelopes), readings, found.memories
 
-    def _waiting_tokens(self) -> Mapping[bytes, WaitingToken]:
-        """Tokens in the inbox, read again when the folder changes."""
-        changed = self.home.inbox.stat().st_mtime_ns
-        if changed == self._inbox_seen:
-            return self._inbox_tokens
-        self._inbox_tokens = {}
-        for path in sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]:
-            try:
-                rows, _ = read_owner_messages([path.read_bytes()], self.genesis.hash, self.public_key)
-            except (BadInput, OSError):
-                continue
-            token_key, _, devices, last_epoch = rows[0].body
-            self._inbox_tokens[token_key] = WaitingToken(devices, last_epoch)
-        self._inbox_seen = changed
-        return self._inbox_tokens
-
-    def adopt(self, batch: SealedBatch) -> None:
-        """Go on from the state after a sealed batch."""
-        self.state = batch.sealed.executed.after
-        self._memories.update(batch.memories)
+    def adopt(self, batch: SealedBatch) -> Changes:
+        """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.
+        Raises OSError."""
+        deltas = {name: effects.delta for name, effects in batch.sealed.executed.effects.items()}
+        self.state.advance(batch.sealed.header.number, deltas, batch.memories)
         self.header, self._header_id = batch.sealed.header, batch.header_id
         self.frontier.append(batch.payload)
         for path in batch.inbox:
             path.unlink(missing_ok=True)
         crash.reached("mid_adopt")
-        self.intake.refresh(self.state["identity"], self.header.last_slot)
+        changes = changes_of(batch.sealed.executed.effects["identity"].delta, self.header.last_slot)
+        if self._intake:
+            self._intake.refresh(self.state["identity"], changes)
+        self.logs.drop(changes.last_slot)
+        for slot in [slot for slot in self._roots if slot <= changes.last_slot]:
+            del self._roots[slot]
+        return changes

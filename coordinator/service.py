@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.ingest.first_contact import FirstContacts
 from coordinator.ingest.link import BrokerLink
 from coordinator.ingest.pipeline import Pipeline
-from coordinator.modules import MODULES
+from coordinator.ingest.quotas import Limits
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
@@ -91,6 +91,7 @@ class Service:
         async with self.pipeline.commit_lock:
             data = await asyncio.to_thread(self.node.beacon, max(0, int(self.clock())))
         await self.link.retain("beacon", data)
+        await asyncio.to_thread(self.node.prepare)
         for told in self.on_beacon:
             told(self.node.beacons.newest)
 
@@ -115,6 +116,7 @@ class Service:
             crash.reached("after_adopt_before_beacon")
             self._unapplied = None
             await self._count()
+            await self.stores.checkpoint()
             for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
                 log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
@@ -134,10 +136,8 @@ class Service:
         drop_redo(self.home, number)
 
     async def _count(self) -> None:
-        intake = self.node.intake
-        codes = {name: code for code, name in verdicts.NAMES.items()}
-        reasons = {codes[name]: count for name, count in intake.reasons.items()}
-        await self.stores.count_refusals(dict(intake.refused_by_device), reasons)
+        counts = self.node.counts
+        await self.stores.count_refusals(dict(counts.by_device), dict(counts.reasons))
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -172,8 +172,8 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 async def _started(
     settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
 ) -> AsyncIterator[Service]:
-    state = {module.name: await stores.load(module.name) for module in MODULES}
-    node = Node(home, state, await stores.memories(), settings.limits.statements_per_slot_max)
+    limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
+    node = Node(home, stores.state(), limits)
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     first = FirstContacts(
@@ -182,7 +182,7 @@ async def _started(
         lambda message, device: pipeline.offer(message, device),
         node.intake.refuse,
     )
-    with ThreadPoolExecutor(settings.limits.verify_threads, thread_name_prefix="verify") as executor:
+    with verifier(settings.limits.verify_threads) as executor:
         link = BrokerLink(
             broker.login,
             node.genesis.name,
@@ -200,7 +200,7 @@ async def _started(
             node.signer,
             node.incarnation,
             executor,
-            link.send,
+            link.send_all,
             settings.limits.queue_max,
             broker.enrolled,
             shown,
@@ -228,17 +228,22 @@ async def _started(
             await service._count()
 
 
+def verifier(threads: int) -> contextlib.AbstractContextManager[Executor | None]:
+    """Where signatures are checked; None for no thread of its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="verify") if threads else contextlib.nullcontext()
+
+
 def live(node: Node) -> Live:
     beacons = node.beacons.beacons
-    return Live(node.beacons.newest, beacons[-1].time if beacons else 0, dict(node.intake.reasons))
+    return Live(node.beacons.newest, beacons[-1].time if beacons else 0, node.counts.named())
 
 
 async def _restore_counts(node: Node, stores: Stores) -> None:
-    held = await stores.load(INTAKE)
-    for key, row in held["refused"].items():
-        node.intake.refused_by_device[(key[0], key[1])] = int(row[0])  # type: ignore[index]
-    for key, row in held["reasons"].items():
-        node.intake.reasons[verdicts.name(int(key[0]))] = int(row[0])
+    held = await stores.load(INTAKE, "refused", "reasons")
+    node.counts.merge(
+        {int(key[0]): int(row[0]) for key, row in held["reasons"].items()},
+        {(key[0], int(key[1])): int(row[0]) for key, row in held["refused"].items()},  # type: ignore[misc]
+    )
 
 
 @contextlib.asynccontextmanager

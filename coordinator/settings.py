@@ -62,8 +62,9 @@ class LimitSettings(_Section):
     """Bounds of what one device and all of them together may take."""
 
     statements_per_slot_max: Annotated[int, Field(ge=1, le=100_000)] = 128
+    shard_statements_per_slot_max: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
     queue_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    verify_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    verify_threads: Annotated[int, Field(ge=0, le=64)] = 2
 
 
 class Settings(_Section):
@@ -90,8 +91,9 @@ port = {http_port}
 
 [limits]
 statements_per_slot_max = 128   # of one device between two beacons; what is beyond is dropped without a receipt
+shard_statements_per_slot_max = 20000   # the same of all devices of a shard, which is the 256th part of all
 queue_max = 10000               # messages waiting for verification; what is beyond is refused as overloaded
-verify_threads = 2              # signature checks in parallel
+verify_threads = 2              # signature checks in parallel; 0 makes them on the thread of all else
 """
 
 

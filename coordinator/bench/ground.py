@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import nacl.signing
 
+from coordinator.engine.state import MemoryState
 from coordinator.found import found_network, issue_token
+from coordinator.ingest.quotas import Limits
 from coordinator.kernel.tables import Row, Table
 from coordinator.modules import identity
 from coordinator.node import Node
@@ -30,6 +32,7 @@ CHANNELS = cbor.encode([["temperature", "Cel", -2], ["humidity", "%RH", -1]])
 LATE_BEACONS_MAX = 1_000_000
 DEADLINE_BEACONS = 100  # all that is signed quotes beacon 0
 STATEMENTS_PER_SLOT_MAX = 100_000
+SHARD_STATEMENTS_PER_SLOT_MAX = 10_000_000
 
 
 class Ground(NamedTuple):
@@ -82,7 +85,7 @@ def make(folder: Path, options: Options) -> Ground:
         identity.DEVICES: _devices(options, account, token.public_key, silent),
     }
     _insert(home.stores / "identity.sqlite", rows)
-    node = Node(home, {}, {}, STATEMENTS_PER_SLOT_MAX)
+    node = Node(home, MemoryState(), Limits(STATEMENTS_PER_SLOT_MAX, SHARD_STATEMENTS_PER_SLOT_MAX))
     beacon = node.beacon(FOUNDED_S)
     return Ground(folder, genesis.hash, node.public_key, token.seed, light.quote(beacon))
 
@@ -101,7 +104,8 @@ def write_settings(folder: Path, options: Options, mqtt_port: int, http_port: in
         f'data_dir = "data"\n'
         f'[broker]\nkind = "{options.broker}"\nport = {mqtt_port}\nconnections_max = {options.connections + 100}\n'
         f"[http]\nport = {http_port}\n"
-        f"[limits]\nstatements_per_slot_max = {STATEMENTS_PER_SLOT_MAX}\nqueue_max = {waiting_max}\n{threads}"
+        f"[limits]\nstatements_per_slot_max = {STATEMENTS_PER_SLOT_MAX}\n"
+        f"shard_statements_per_slot_max = {SHARD_STATEMENTS_PER_SLOT_MAX}\nqueue_max = {waiting_max}\n{threads}"
     )
     return path
 

@@ -17,7 +17,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from coordinator.brokers import Broker, make_broker
 from coordinator.engine import wire
+from coordinator.engine.state import MemoryState
 from coordinator.engine.wire import Refused
+from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import ReceiptRow, sheets
 from coordinator.kernel.tables import TableState
 from coordinator.node import Node
@@ -97,7 +99,7 @@ async def main(settings: Settings, base: Path) -> None:
     stores = await Stores.open(home)
     identity = await stores.load("identity")
     await stores.close()
-    node = Node(home, {"identity": identity}, {}, STATEMENTS_PER_SLOT_MAX)
+    node = Node(home, MemoryState({"identity": identity}), Limits(STATEMENTS_PER_SLOT_MAX, STATEMENTS_PER_SLOT_MAX))
     engine = create_async_engine(f"sqlite+aiosqlite:///{home.root / 'naive.sqlite'}")
     event.listen(engine.sync_engine, "connect", _set_pragmas)
     async with engine.begin() as connection:

@@ -2,7 +2,7 @@
 
 from coordinator.engine.inputs import unpack_statements
 from coordinator.engine.seal import STATEMENTS_FILE
-from coordinator.ingest.log import STATEMENT, IntakeLog
+from coordinator.ingest.log import SlotLogs
 from coordinator.store import folders
 from coordinator.store.home import Home
 
@@ -11,8 +11,8 @@ from .options import BenchFailed
 
 def durable(home: Home) -> int:
     """Statements in the intake log and in sealed batches, after the coordinator has ended."""
-    log = IntakeLog(home.intake)
-    count = sum(record.kind == STATEMENT for slot in log.slots() for record in log.read(slot))
+    logs = SlotLogs(home.intake)
+    count = sum(len(logs.ids(slot)) for slot in logs.slots())
     for number in folders.numbered(home.batches):
         path = home.batches / str(number) / STATEMENTS_FILE
         count += len(unpack_statements(path.read_bytes())) if path.exists() else 0

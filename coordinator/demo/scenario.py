@@ -162,7 +162,7 @@ class Scenario:
         """Refusals of a cheat's devices by reason, as the coordinator counted them."""
         assert self.service is not None
         found = dict(cheat.refused_posts)
-        for (device, code), count in self.service.node.intake.refused_by_device.items():
+        for (device, code), count in self.service.node.counts.by_device.items():
             if device in cheat.devices:
                 found[verdicts.name(code)] = found.get(verdicts.name(code), 0) + count
         return found
@@ -171,7 +171,7 @@ class Scenario:
         """The JSON object that `--json` prints."""
         service = self.service
         assert service is not None
-        intake, network = service.node.intake, await service.queries.network()
+        counts, network = service.node.counts.named(), await service.queries.network()
         statuses = [child.status for child in (self.host, self.micropython) if child]
         counters = [runner.client.counters for runner in self.runners]
         sent = sum(runner.client.counters.get("reports", 0) for runner in self.fleet)
@@ -181,7 +181,7 @@ class Scenario:
             "data_dir": str(self.options.data_dir.resolve()),
             "genesis": network.genesis.hex(),
             "reports_sent": sent,
-            "reports_accepted": intake.reasons["ok"],
+            "reports_accepted": counts.get("ok", 0),
             "refusals": network.refusals,
             "receipts_verified": receipts + sum(status.get("receipts", 0) for status in statuses),
             "micropython": await self._child_report(self.micropython),

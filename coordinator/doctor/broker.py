@@ -12,8 +12,8 @@ import aiomqtt
 from coordinator.brokers import PROBE, external_login, service_login
 from coordinator.found import load_tokens
 from coordinator.ingest.access import DOCTOR, load_secret
-from coordinator.ingest.link import Login
 from coordinator.ingest.mosquitto import SEARCHED
+from coordinator.ingest.transport import Login
 from device_client.core.client import base_topic
 from device_client.core.secret import broker_password
 

@@ -19,7 +19,6 @@ from . import wire
 from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, RESTARTS_FILE, Archive, Wrong
 from .audit_readings import ReadingsAudit
 from .beacons import BeaconChain, intake_root, unframed
-from .execute import NetworkState
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
 from .inputs import (
@@ -34,6 +33,7 @@ from .inputs import (
 )
 from .restarts import Restart, check_restarts, unpack_restarts
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
+from .state import MemoryState, NetworkState
 from .wire import Refused
 
 NO_HEADER = bytes(32)
@@ -82,13 +82,13 @@ class Auditor:
         restarts = self._restarts(genesis)
         self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
-        state: NetworkState = {}
+        state = MemoryState()
         previous, next_slot = NO_HEADER, 0
         for index in range(len(numbers)):
             if numbers[index] != index:
                 raise Wrong(index, f"batches/{index}", "this batch is missing")
             self._log_root()
-            header, header_id, state = self._batch(genesis, index, previous, next_slot, state)
+            header, header_id = self._batch(genesis, index, previous, next_slot, state)
             previous, next_slot = header_id, header.last_slot + 1
             self._progress(index + 1, len(numbers))
         self._log_root()
@@ -170,8 +170,8 @@ class Auditor:
             raise Wrong(size - 1, BEACONS_FILE, f"beacon {beacon.number} names another log root of {size} batches")
 
     def _batch(
-        self, genesis: Genesis, number: int, previous: bytes, first_slot: int, state: NetworkState
-    ) -> tuple[Header, bytes, NetworkState]:
+        self, genesis: Genesis, number: int, previous: bytes, first_slot: int, state: MemoryState
+    ) -> tuple[Header, bytes]:
         folder = f"batches/{number}"
         header, header_id, payload = self._header(genesis, number, previous, first_slot)
         files = self._files(number, header)
@@ -192,7 +192,8 @@ class Auditor:
         self._statements += len(inputs.rows)
         self._epochs += again.executed.effects["rewards"].records["epochs"]
         self._frontier.append(payload)
-        return header, header_id, again.executed.after
+        state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
+        return header, header_id
 
     def _header(self, genesis: Genesis, number: int, previous: bytes, first_slot: int) -> tuple[Header, bytes, bytes]:
         name = f"batches/{number}/{HEADER_FILE}"

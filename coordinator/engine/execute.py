@@ -10,10 +10,11 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from coordinator.kernel.module import Effects, Frame, Module, ModuleView, Snapshot, StatementRow
-from coordinator.kernel.tables import Key, Row, TableState, applied
+from coordinator.kernel.rows import Rows, applied
+from coordinator.kernel.tables import TableState
 from coordinator.modules import MODULES
 
-NetworkState = Mapping[str, Mapping[str, Mapping[Key, Row]]]  # module -> table -> key -> row
+from .state import NetworkState
 
 
 class Engine(Protocol):
@@ -28,10 +29,10 @@ class SerialEngine:
 
 
 class Executed(NamedTuple):
-    """Effects by module, in the order of MODULES, and the state after them."""
+    """Effects by module, in the order of MODULES, and the state after them, until the one before them advances."""
 
     effects: Mapping[str, Effects]
-    after: dict[str, dict[str, dict[Key, Row]]]
+    after: dict[str, dict[str, Rows]]
 
 
 def waves(modules: Sequence[Module]) -> list[list[Module]]:
@@ -68,7 +69,7 @@ def execute(
     parts = lanes_of(rows, lanes)
     views: dict[str, ModuleView] = {}
     effects: dict[str, Effects] = {}
-    after: dict[str, dict[str, dict[Key, Row]]] = {}
+    after: dict[str, dict[str, Rows]] = {}
     for wave in waves(MODULES):
         for module in wave:
             own: TableState = state.get(module.name, {})

@@ -5,11 +5,12 @@ write one for the sealer.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from coordinator.kernel.module import OwnerRow, StatementRow
 from coordinator.kernel.parameters import UnitRule
+from coordinator.kernel.rows import rows_of
 from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState
 from coordinator.modules import sensing
 from coordinator.modules.identity import OWNER_TOKEN
@@ -18,6 +19,7 @@ from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from . import wire
 from .beacons import BeaconChain
+from .report_shape import ReportShape
 from .wire import Refused
 
 _STATEMENT_FRAME = struct.Struct(">QI")
@@ -69,11 +71,10 @@ def read_statements(
     Raises BadInput.
     """
     found: list[tuple[StatementRow, wire.Signed, bytes]] = []
+    shape = ReportShape(genesis)
     for slot, envelope in held:
         try:
-            signed = wire.envelope(envelope, cose.TYPE_STATEMENT, genesis)
-            claims = wire.claims(signed.payload)
-            body = wire.checked_body(claims)
+            signed, claims, body = _taken_apart(envelope, shape, genesis)
         except Refused as error:
             raise BadInput(f"a statement of slot {slot} is not one: {error}") from error
         row = StatementRow(
@@ -96,6 +97,16 @@ def read_statements(
     if verify:
         _verify(found, state, genesis)
     return [row for row, _, _ in found], [envelope for _, _, envelope in found]
+
+
+def _taken_apart(envelope: bytes, shape: ReportShape, genesis: bytes) -> tuple[wire.Signed, wire.Claims, list[object]]:
+    report = shape.envelope_taken_apart(envelope)
+    if report is not None:
+        signed, claims = report.in_wire_terms()
+        return signed, claims, claims.body
+    signed = wire.envelope(envelope, cose.TYPE_STATEMENT, genesis)
+    claims = wire.claims(signed.payload)
+    return signed, claims, wire.checked_body(claims)
 
 
 def _verify(found: list[tuple[StatementRow, wire.Signed, bytes]], state: TableState, genesis: bytes) -> None:
@@ -221,13 +232,15 @@ class Declared(NamedTuple):
     readings_public: bool
 
 
-def declared(rows: Iterable[StatementRow], state: TableState) -> dict[bytes, Declared]:
+def declared(rows: Sequence[StatementRow], state: TableState) -> dict[bytes, Declared]:
     """The declaration of every device that speaks in a batch, from the state or from its enrolment in the batch."""
     found: dict[bytes, Declared] = {}
+    devices = rows_of(state, "devices")
+    devices.prefetch((row.device,) for row in rows)
     for row in rows:
         if row.device in found:
             continue
-        known = state.get("devices", {}).get((row.device,))
+        known = devices.get((row.device,))
         if known:
             found[row.device] = Declared(wire.decoded(known[7]), bool(known[5]))  # type: ignore[arg-type]
         elif row.kind == KIND_ENROLL:

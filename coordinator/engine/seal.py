@@ -14,9 +14,10 @@ from coordinator.modules.rewards import PAYOUTS
 from device_client.core import merkle
 
 from .beacons import BeaconChain
-from .execute import Engine, Executed, NetworkState, execute
+from .execute import Engine, Executed, execute
 from .header import RULES_VERSION, Header, entries_of
 from .inputs import REFUSALS, Inputs, pack_owner_messages, pack_statements
+from .state import NetworkState
 
 STATEMENTS_FILE = "statements.bin"
 OWNER_FILE = "owner.bin"

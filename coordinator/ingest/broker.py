@@ -83,6 +83,18 @@ class _BoundedReader(StreamReaderAdapter):
         return data
 
 
+class _Writer(StreamWriterAdapter):
+    """uvloop raises a RuntimeError where asyncio forgives: at a connection that the other side has closed meanwhile."""
+
+    def write(self, data: bytes) -> None:
+        if not self._writer.is_closing():
+            super().write(data)
+
+    async def close(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            await super().close()
+
+
 class _Subscriptions(dict[str, list[tuple[Session, int]]]):
     """amqtt iterates over the subscriptions while it awaits; without a snapshot, a connection that comes or goes
     meanwhile loses the message, or ends the connection that is just being made."""
@@ -112,7 +124,7 @@ class _BoundedBroker(Broker):
     ) -> None:
         bounded = _BoundedReader(reader, self._access)
         with contextlib.suppress(OSError):
-            await self._client_connected(listener_name, bounded, StreamWriterAdapter(writer))
+            await self._client_connected(listener_name, bounded, _Writer(writer))
 
     async def _initialize_client_session(
         self, reader: Any, writer: Any, remote_address: str, remote_port: int

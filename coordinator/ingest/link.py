@@ -1,46 +1,35 @@
 """The coordinator's own connection to the broker: subscribes to every `up`, publishes beacons, keys and receipts."""
 
 import asyncio
-import ssl
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import aiomqtt
+import structlog
 
 from device_client.core.client import base_topic
 
 from .access import COORDINATOR, enrolling_token, topic_device
+from .aiomqtt_link import AiomqttTransport
 from .first_contact import FirstContacts
+from .mqtt5_link import Mqtt5Transport
 from .receipts import SignedSheet
+from .transport import LinkLost, Login, NoAnswer, Session, Transport, UnsupportedVersion
 
-QUEUE_MAX = 10_000
+log = structlog.get_logger("edgetally")
 RECONNECT_S = 1.0
-
-
-class Login(NamedTuple):
-    """Where a broker is and what the coordinator shows it. An empty user name shows nothing."""
-
-    host: str
-    port: int
-    username: str = COORDINATOR
-    password: str = ""
-    tls: ssl.SSLContext | None = None
-
-    def client(self, identifier: str, **options: Any) -> aiomqtt.Client:
-        return aiomqtt.Client(
-            {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host),  # noqa: S104 - not a bind
-            self.port,
-            username=self.username or None,
-            password=self.password or None,
-            identifier=identifier,
-            tls_context=self.tls,
-            **options,
-        )
+TOPICS_CACHED_MAX = 100_000
+TRANSPORTS: dict[int, Transport] = {5: Mqtt5Transport(), 4: AiomqttTransport()}
 
 
 class BrokerLink:
     """Reconnects for ever. `take(message, device)` is called for every message on an `up` topic; what comes
-    on a token's topic goes to `first`. `connected` is set while there is a link and what is retained is published."""
+    on a token's topic goes to `first`, whatever else comes is only counted by `foreign()`. `connected` is set while
+    there is a link and what is retained is published.
+
+    `filters` are what it subscribes to: every `up` of the network unless told otherwise. Two links at one broker need
+    two `identifier`s.
+
+    A consumer without room calls `pause()`, also from within `take`, whose message is then the last one; and `resume()`
+    when there is room again. Meanwhile the broker is not read."""
 
     def __init__(
         self,
@@ -49,71 +38,131 @@ class BrokerLink:
         take: Callable[[bytes, bytes], None],
         first: FirstContacts,
         foreign: Callable[[], None],
+        filters: Sequence[str] = (),
+        identifier: str = "",
     ) -> None:
         self._login = login
         self._network = network
         self._take = take
         self._first = first
         self._foreign = foreign
-        self._client: aiomqtt.Client | None = None
+        self._filters = filters or (f"edgetally/{network}/+/+/up",)
+        self._identifier = identifier or f"{COORDINATOR}-{network}"
+        self._versions = list(login.versions)
+        self._version = 0
+        self._session: Session | None = None
+        self._is_paused = False
+        self._device_of: dict[str, bytes] = {}
         self._retained: dict[str, bytes] = {}
+        self._said = ""
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
         while True:
+            pause_s = RECONNECT_S
             try:
-                await self._session()
-            except aiomqtt.MqttError:
-                pass
+                await self._connected_once()
+            except LinkLost as error:
+                self._say(error)
+                if self._choose_version(error):
+                    pause_s = 0.0
             finally:
-                self._client = None
+                self._session = None
                 self.connected.clear()
             task = asyncio.current_task()
-            if task is not None and task.cancelling():  # see below
+            if task is not None and task.cancelling():  # aiomqtt may have swallowed it
                 raise asyncio.CancelledError
-            await asyncio.sleep(RECONNECT_S)
+            await asyncio.sleep(pause_s)
 
-    async def _session(self) -> None:
-        client = self._login.client(f"{COORDINATOR}-{self._network}", max_queued_incoming_messages=QUEUE_MAX)
-        async with client:
-            await client.subscribe(f"edgetally/{self._network}/+/+/up", qos=0)
-            self._client = client
+    async def _connected_once(self) -> None:
+        transport = TRANSPORTS[self._versions[self._version]]
+        async with transport.session(self._login, self._identifier, self._received) as session:
+            await session.subscribe(self._filters)
+            self._session = session
+            if self._is_paused:
+                session.pause()
             # A beacon may come meanwhile: of each topic the newest is published, and nothing iterates over the dict.
             for topic in list(self._retained):
-                await client.publish(topic, self._retained[topic], qos=1, retain=True)
+                await session.publish(topic, self._retained[topic], retain=True)
             self.connected.set()
-            # `wait_for` of Python 3.11, inside aiomqtt, forgets a cancellation that comes together with its result.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError
-            async for message in client.messages:
-                device = topic_device(self._network, message.topic.value)
-                payload = message.payload
-                if device is not None and isinstance(payload, bytes):
-                    self._take(payload, device)
-                elif (token := enrolling_token(self._network, message.topic.value)) and isinstance(payload, bytes):
-                    self._first.take(payload, token)
-                else:
-                    self._foreign()
+            self._said = ""
+            await session.serve()
+
+    def _choose_version(self, error: LinkLost) -> bool:
+        """For the next session; whether there is no need to wait for it. What a broker says is remembered. Silence may
+        be a broker that dies, so there the next version is tried once, and then the preferred one again."""
+        if isinstance(error, UnsupportedVersion) and len(self._versions) > 1:
+            self._versions.pop(self._version)
+            self._version = 0
+            return True
+        is_silent = isinstance(error, NoAnswer)
+        self._version = (self._version + 1) % len(self._versions) if is_silent else 0
+        return False
+
+    def _say(self, error: LinkLost) -> None:
+        """Once for each reason in a row, not once a second."""
+        if str(error) != self._said:
+            self._said = str(error)
+            log.warning("link_lost", why=self._said)
+
+    # WHAT ARRIVES
+
+    def _received(self, topic: str, payload: bytes) -> None:
+        device = self._device_of.get(topic)
+        if device is None:
+            device = topic_device(self._network, topic)
+            if device is None:
+                self._elsewhere(topic, payload)
+                return
+            if len(self._device_of) >= TOPICS_CACHED_MAX:
+                self._device_of.clear()
+            self._device_of[topic] = device
+        self._take(payload, device)
+
+    def _elsewhere(self, topic: str, payload: bytes) -> None:
+        if token := enrolling_token(self._network, topic):
+            self._first.take(payload, token)
+        else:
+            self._foreign()
+
+    def pause(self) -> None:
+        """Deliver nothing more until `resume`."""
+        self._is_paused = True
+        if self._session is not None:
+            self._session.pause()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        if self._session is not None:
+            self._session.resume()
+
+    # WHAT GOES OUT
 
     async def retain(self, name: str, payload: bytes) -> None:
         """Publish `edgetally/<network>/<name>` retained, now and after every reconnection."""
         topic = f"edgetally/{self._network}/{name}"
         self._retained[topic] = payload
-        await self._publish(topic, payload, retain=True)
+        if self._session is not None:
+            try:
+                await self._session.publish(topic, payload, retain=True)
+            except LinkLost as error:
+                self._say(error)
 
     async def send(self, sheet: SignedSheet) -> None:
-        """The same signed bytes to every device that the sheet names. Without a link they are lost, and asked again."""
-        for device in sheet.devices:
-            await self._publish(base_topic(self._network, device) + "/down", sheet.data, retain=False)
-        for topic in self._first.topics(sheet.devices):
-            await self._publish(topic, sheet.data, retain=False)
+        await self.send_all([sheet])
 
-    async def _publish(self, topic: str, payload: bytes, retain: bool) -> None:
-        client = self._client
-        if client is None:
+    async def send_all(self, sheets: Iterable[SignedSheet]) -> None:
+        """The same signed bytes to every device that a sheet names. Without a link they are lost, and asked again."""
+        if self._session is None:
             return
         try:
-            await client.publish(topic, payload, qos=1 if retain else 0, retain=retain)
-        except aiomqtt.MqttError:
+            await self._session.publish_many(self._addressed(sheets))
+        except LinkLost:
             return
+
+    def _addressed(self, sheets: Iterable[SignedSheet]) -> Iterator[tuple[str, bytes]]:
+        for sheet in sheets:
+            for device in sheet.devices:
+                yield base_topic(self._network, device) + "/down", sheet.data
+            for topic in self._first.topics(sheet.devices):
+                yield topic, sheet.data

@@ -1,10 +1,12 @@
 """The intake's append log: one file for each open slot, a group of records made durable by one fsync.
 
-A record is crc32 (4) | length (4) | kind (1) | body. A torn tail was never receipted and is cut off on start.
+A record is crc32 (4) | length (4) | kind (1) | body. A torn tail was never receipted and is cut off on start. Every
+ingest worker has a folder of its own; the sealer reads a closed slot from all of them.
 """
 
 import os
 import struct
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +15,11 @@ from zlib import crc32
 from device_client.durable import append_durably, sync_folder
 
 _HEAD = struct.Struct(">IIB")
-STATEMENT = 1  # body: the message as received
+_CHECKED = struct.Struct(">IB")
+_CRC = struct.Struct(">I")
+STATEMENT = 1  # body: the statement's id (32), then the message as received
 REFUSAL = 2  # body: one packed row of refusals
+ID_BYTES = 32
 BODY_BYTES_MAX = 4096
 
 
@@ -24,39 +29,30 @@ class Record(NamedTuple):
 
 
 class IntakeLog:
-    """Appends to the file of the current slot; reads whole slots back."""
+    """Appends to the file of the current slot. Opened, it cuts off what tore when the process before it died."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._slot = -1
         self._file: FileIO | None = None
         folder.mkdir(parents=True, exist_ok=True)
+        for slot in slots_of(folder):
+            data = self._path(slot).read_bytes()
+            _, end = unpacked(data)
+            if end != len(data):
+                os.truncate(self._path(slot), end)
 
-    def append(self, slot: int, records: list[Record]) -> None:
-        """Durable on return. Raises OSError, and then nothing of the group is in the log."""
-        append_durably(self._opened(slot), b"".join(packed(record) for record in records))
-
-    def slots(self) -> list[int]:
-        return sorted(int(path.stem) for path in self._folder.glob("*.log") if path.stem.isdecimal())
-
-    def read(self, slot: int) -> list[Record]:
-        """All whole records of a slot; a torn tail is cut off the file."""
-        path = self._path(slot)
-        if not path.exists():
-            return []
-        data = path.read_bytes()
-        records, end = unpacked(data)
-        if end != len(data) and slot != self._slot:
-            os.truncate(path, end)
-        return records
+    def append(self, slot: int, data: bytes) -> None:
+        """Packed records, durable on return. Raises OSError, and then nothing of them is in the log."""
+        append_durably(self._opened(slot), data)
 
     def drop(self, last_slot: int) -> None:
         """Forget the slots up to `last_slot`: they are in a sealed batch."""
         if self._slot <= last_slot:
             self.close()
-        for slot in self.slots():
+        for slot in slots_of(self._folder):
             if slot <= last_slot:
-                self._path(slot).unlink()
+                self._path(slot).unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._file is not None:
@@ -78,9 +74,50 @@ class IntakeLog:
         return self._folder / f"{slot}.log"
 
 
+class SlotLogs:
+    """The logs of all workers, also of those that a setting has since taken away."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def slots(self) -> list[int]:
+        return sorted({slot for folder in self._folders() for slot in slots_of(folder)})
+
+    def read(self, slot: int) -> Iterator[Record]:
+        """The records of a slot, worker by worker."""
+        for folder in self._folders():
+            path = folder / f"{slot}.log"
+            if path.exists():
+                yield from unpacked(path.read_bytes())[0]
+
+    def ids(self, slot: int) -> list[bytes]:
+        """The ids of the slot's statements."""
+        return [record.body[:ID_BYTES] for record in self.read(slot) if record.kind == STATEMENT]
+
+    def drop(self, last_slot: int) -> None:
+        """Forget the slots up to `last_slot`: they are in a sealed batch."""
+        for folder in self._folders():
+            for slot in slots_of(folder):
+                if slot <= last_slot:
+                    (folder / f"{slot}.log").unlink(missing_ok=True)
+
+    def _folders(self) -> list[Path]:
+        return sorted(path for path in self._root.iterdir() if path.is_dir())
+
+
+def slots_of(folder: Path) -> list[int]:
+    return sorted(int(path.stem) for path in folder.glob("*.log") if path.stem.isdecimal())
+
+
 def packed(record: Record) -> bytes:
-    checked = struct.pack(">IB", len(record.body), record.kind) + record.body
-    return struct.pack(">I", crc32(checked)) + checked
+    checked = _CHECKED.pack(len(record.body), record.kind)
+    return _CRC.pack(crc32(record.body, crc32(checked))) + checked + record.body
+
+
+def packed_statement(id: bytes, message: bytes) -> bytes:
+    """The record of a durable statement; on the hot path, so without the record itself."""
+    checked = _CHECKED.pack(ID_BYTES + len(message), STATEMENT) + id
+    return _CRC.pack(crc32(message, crc32(checked))) + checked + message
 
 
 def unpacked(data: bytes) -> tuple[list[Record], int]:

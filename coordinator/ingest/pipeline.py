@@ -1,7 +1,8 @@
 """The asynchronous way of a message: queue -> screen -> verify on threads -> commit in groups -> receipts.
 
-Every queue has a bound; what does not fit is refused as `overloaded`, before it is durable and without a receipt, so
-its sender tries again. A slot changes only between commits, never during one.
+While one group is on its way to the disk, the next is being verified and a third one taken apart. Every queue has a
+bound: what does not fit in front is refused as `overloaded`, before it is durable and without a receipt, so its sender
+tries again; further back a stage waits for the one behind it. A slot changes only between commits, never during one.
 """
 
 import asyncio
@@ -13,13 +14,16 @@ from coordinator.engine.wire import Refused
 from device_client.core import verdicts
 from device_client.core.statement import KIND_ENROLL
 
-from .intake import Candidate, Intake, Outcome
+from .intake import Group, Intake
 from .receipts import SignedSheet, Signer, sheets
+from .screen import Candidate
 
 GROUP_MAX = 512
+GROUPS_MAX = 4  # taken apart, and waiting for their turn to be committed
+CHUNK = 64
 ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
 BEACON_TAG = b"\xd2"  # a tagged envelope, not the array that a statement travels in: a device shows a beacon
-CHUNK = 64
+Send = Callable[[list[SignedSheet]], Awaitable[None]]
 
 
 class Answer(NamedTuple):
@@ -31,15 +35,27 @@ class Answer(NamedTuple):
     receipt: bytes
 
 
+_OVERLOADED = Answer(verdicts.OVERLOADED, b"", -1, b"")
+
+
 class _Queued(NamedTuple):
     message: bytes
     topic_device: bytes | None
     answer: "asyncio.Future[Answer] | None"
 
 
+class _Screened(NamedTuple):
+    """A group whose signatures are being verified, chunk by chunk."""
+
+    queued: list[_Queued]
+    candidates: list[Candidate]
+    chunks: "list[asyncio.Future[list[bool]]]"
+
+
 class Pipeline:
-    """`send(sheet)` publishes a receipt sheet; `enrolled` is told of (device, token key) that may connect;
-    `commit_lock` is held by whoever may change the slot or the state.
+    """`send(sheets)` publishes receipt sheets; `enrolled` is told of (device, token key) that may connect;
+    `commit_lock` is held by whoever may change the slot or the state. Without an executor signatures are verified
+    between the other work, on the one thread that there is.
 
     `shown(beacon)` looks at a beacon that a device holds against us; it may raise Refused, or whatever ends `run`."""
 
@@ -48,8 +64,8 @@ class Pipeline:
         intake: Intake,
         signer: Signer,
         incarnation: int,
-        executor: Executor,
-        send: Callable[[SignedSheet], Awaitable[None]],
+        executor: Executor | None,
+        send: Send,
         queue_max: int,
         enrolled: Callable[[list[tuple[bytes, bytes]]], None] = lambda pairs: None,
         shown: Callable[[bytes], None] | None = None,
@@ -61,100 +77,150 @@ class Pipeline:
         self._send = send
         self._enrolled = enrolled
         self._shown = shown
-        self._queue: asyncio.Queue[_Queued] = asyncio.Queue(queue_max)
+        self._queue_max = queue_max
+        self._waiting: list[_Queued] = []
+        self._wake = asyncio.Event()
+        self._screened: asyncio.Queue[_Screened] = asyncio.Queue(GROUPS_MAX)
         self.commit_lock = asyncio.Lock()
 
     def offer(self, message: bytes, topic_device: bytes | None) -> None:
-        """Take a message from the broker, or refuse it as overloaded."""
-        try:
-            self._queue.put_nowait(_Queued(message, topic_device, None))
-        except asyncio.QueueFull:
+        """Take a message from the broker, or refuse it: one device's flood never fills the queue of all."""
+        if topic_device is not None and not self._intake.admits(topic_device):
+            self._intake.refuse(verdicts.RATE_LIMITED, topic_device)
+        elif not self._enqueue(_Queued(message, topic_device, None)):
             self._intake.refuse(verdicts.OVERLOADED, topic_device)
 
     async def submit(self, message: bytes) -> Answer:
         """Take a message from the API and wait for what becomes of it."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait(_Queued(message, None, answer))
-        except asyncio.QueueFull:
+        if not self._enqueue(_Queued(message, None, answer)):
             self._intake.refuse(verdicts.OVERLOADED, None)
-            return Answer(verdicts.OVERLOADED, b"", -1, b"")
+            return _OVERLOADED
         return await answer
+
+    def _enqueue(self, queued: _Queued) -> bool:
+        if len(self._waiting) >= self._queue_max:
+            return False
+        if not self._waiting:
+            self._wake.set()
+        self._waiting.append(queued)
+        return True
 
     async def run(self) -> None:
         """Work until cancelled. An OSError of the log (disk full) refuses the group and goes on."""
-        group: list[_Queued] = []
         try:
-            while True:
-                group = [await self._queue.get()]
-                while len(group) < GROUP_MAX and not self._queue.empty():
-                    group.append(self._queue.get_nowait())
-                await self._work(group)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._screen(), name="screen")
+                tasks.create_task(self._commit(), name="commit")
         finally:
             # Nobody shall wait for an answer that cannot come any more.
-            while not self._queue.empty():
-                group.append(self._queue.get_nowait())
-            for queued in group:
-                _tell(queued, Answer(verdicts.OVERLOADED, b"", -1, b""))
+            while not self._screened.empty():
+                self._waiting += self._screened.get_nowait().queued
+            for queued in self._waiting:
+                _tell(queued, _OVERLOADED)
+            self._waiting.clear()
 
-    async def _work(self, group: list[_Queued]) -> None:
-        screened: list[tuple[_Queued, Candidate]] = []
-        for queued in group:
+    async def _screen(self) -> None:
+        while True:
+            await self._wake.wait()
+            taken, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+            if not self._waiting:
+                self._wake.clear()
             try:
-                if queued.message[:1] == BEACON_TAG and queued.topic_device and self._shown:
-                    self._intake.use_quota(queued.topic_device, True)
-                    self._shown(queued.message)
+                screened = self._taken_apart(taken)
+                if screened.candidates:
+                    await self._screened.put(screened)
+            except BaseException:
+                self._waiting[:0] = taken
+                raise
+
+    def _taken_apart(self, group: list[_Queued]) -> _Screened:
+        queued: list[_Queued] = []
+        candidates: list[Candidate] = []
+        for one in group:
+            try:
+                if one.message[:1] == BEACON_TAG and one.topic_device and self._shown:
+                    self._shown(one.message)
                     continue
-                screened.append((queued, self._intake.screen(queued.message, queued.topic_device)))
+                candidates.append(self._intake.screen(one.message, one.topic_device))
+                queued.append(one)
             except Refused as refused:
-                self._intake.refuse(refused.code, queued.topic_device)
-                _tell(queued, Answer(refused.code, b"", -1, b""))
-        if not screened:
-            return
-        candidates = [candidate for _, candidate in screened]
-        holds = await self._verify(candidates)
+                self._intake.refuse(refused.code, one.topic_device)
+                _tell(one, Answer(refused.code, b"", -1, b""))
+        return _Screened(queued, candidates, self._verifying(candidates))
+
+    def _verifying(self, candidates: list[Candidate]) -> "list[asyncio.Future[list[bool]]]":
+        if self._executor is None:
+            return []
+        loop, verify = asyncio.get_running_loop(), self._intake.verify
+        return [
+            loop.run_in_executor(self._executor, verify, candidates[at : at + CHUNK])
+            for at in range(0, len(candidates), CHUNK)
+        ]
+
+    async def _commit(self) -> None:
+        while True:
+            screened = await self._screened.get()
+            try:
+                holds = await self._verified(screened)
+                group, slot = await self._written(screened, holds)
+            except BaseException:
+                self._waiting[:0] = screened.queued
+                raise
+            if group is not None:
+                self._admit(group)
+                await self._answer(screened.queued, group, slot)
+
+    async def _verified(self, screened: _Screened) -> list[bool]:
+        if self._executor is not None:
+            return [holds for chunk in screened.chunks for holds in await chunk]
+        holds: list[bool] = []
+        for at in range(0, len(screened.candidates), CHUNK):
+            holds += self._intake.verify(screened.candidates[at : at + CHUNK])
+            await asyncio.sleep(0)  # beacons and receipts in between
+        return holds
+
+    async def _written(self, screened: _Screened, holds: list[bool]) -> tuple[Group | None, int]:
+        """The group, durable in the slot; None when the disk did not take it."""
         async with self.commit_lock:
             slot = self._intake.slot
+            group = self._intake.place(screened.candidates, holds)
             try:
-                outcomes = await asyncio.to_thread(self._intake.commit, candidates, holds)
+                if group.records:
+                    await asyncio.to_thread(self._intake.write, group)
             except OSError:
-                for queued, _ in screened:
-                    self._intake.refuse(verdicts.STORAGE_FAILED, queued.topic_device)
-                    _tell(queued, Answer(verdicts.STORAGE_FAILED, b"", -1, b""))
-                return
-        self._admit(candidates, outcomes)
-        await self._answer(screened, outcomes, slot)
+                self._intake.undo(group)
+                for one in screened.queued:
+                    self._intake.refuse(verdicts.STORAGE_FAILED, one.topic_device)
+                    _tell(one, Answer(verdicts.STORAGE_FAILED, b"", -1, b""))
+                return None, slot
+            self._intake.settle(group)
+        return group, slot
 
-    def _admit(self, candidates: list[Candidate], outcomes: list[Outcome]) -> None:
+    def _admit(self, group: Group) -> None:
         """Tell the broker of (device, token key) pairs before their receipts go out: also of a device that enrols
         again, because a broker that lost its credentials makes it do so."""
-        pairs = [
-            (candidate.signed.kid, candidate.claims.body[1])
-            for candidate, outcome in zip(candidates, outcomes, strict=True)
-            if candidate.claims.kind == KIND_ENROLL and outcome.row is not None and outcome.row.code in ADMITTED
+        pairs: list[tuple[bytes, bytes]] = [
+            (candidate.device, candidate.body[1])  # type: ignore[misc]
+            for candidate, outcome in zip(group.candidates, group.outcomes, strict=True)
+            if candidate.kind == KIND_ENROLL and outcome.row is not None and outcome.row.code in ADMITTED
         ]
         if pairs:
             self._enrolled(pairs)
 
-    async def _verify(self, candidates: list[Candidate]) -> list[bool]:
-        loop = asyncio.get_running_loop()
-        chunks = [candidates[at : at + CHUNK] for at in range(0, len(candidates), CHUNK)]
-        verified = await asyncio.gather(
-            *(loop.run_in_executor(self._executor, self._intake.verify, chunk) for chunk in chunks)
-        )
-        return [holds for chunk in verified for holds in chunk]
-
-    async def _answer(self, screened: list[tuple[_Queued, Candidate]], outcomes: list[Outcome], slot: int) -> None:
-        rows = [outcome.row for outcome in outcomes if outcome.row is not None]
+    async def _answer(self, queued: list[_Queued], group: Group, slot: int) -> None:
+        rows = [outcome.row for outcome in group.outcomes if outcome.row is not None]
+        made = sheets(rows, self._incarnation, slot, self._signer)
+        if made:
+            await self._send(made)
         receipts: dict[tuple[bytes, int, int], bytes] = {}
-        for sheet in sheets(rows, self._incarnation, slot, self._signer):
-            for row in sheet.rows:
-                receipts[(row.device, row.boot, row.seq)] = sheet.data
-            await self._send(sheet)
-        for (queued, _), outcome in zip(screened, outcomes, strict=True):
-            told = outcome.row
-            receipt = receipts[(told.device, told.boot, told.seq)] if told else b""
-            _tell(queued, Answer(outcome.code, outcome.id, slot if told else -1, receipt))
+        for one, outcome in zip(queued, group.outcomes, strict=True):
+            if one.answer is None:
+                continue
+            if not receipts:
+                receipts = {row[:3]: sheet.data for sheet in made for row in sheet.rows}
+            receipt = receipts[outcome.row[:3]] if outcome.row else b""
+            _tell(one, Answer(outcome.code, outcome.id, slot if outcome.row else -1, receipt))
 
 
 def _tell(queued: _Queued, answer: Answer) -> None:

@@ -25,24 +25,31 @@ class Place(Enum):
     OUT_OF_WINDOW = "out_of_window"
 
 
+Mark = tuple[int, int, bytes, tuple[tuple[int, int, bytes], ...]]
+
+
 class Chain:
     """Chain of one boot; `first_slot` is the slot in which the boot was first received, `high` its highest number."""
 
-    __slots__ = ("first_slot", "gaps", "high", "ids", "lost")
+    __slots__ = ("_ids", "first_slot", "gaps", "high", "lost")
 
     def __init__(self, first_slot: int) -> None:
         self.first_slot = first_slot
         self.high = 0
-        self.ids: dict[int, bytes] = {}
+        # Number n at n modulo 64: a million devices cannot afford a dictionary each. Zeros stand for none.
+        self._ids = bytearray(WINDOW * ID8)
         self.gaps: list[tuple[int, int, bytes]] = []  # first, last, id that `last` must have
         self.lost = 0  # missing numbers whose range had to be given up
 
     def place(self, seq: int, id8: bytes, prev8: bytes) -> Place:
         """Where the statement belongs, without adding it."""
-        if seq > self.high:
-            follows = seq == self.high + 1 and seq > 1
-            return Place.FORK if follows and self.ids[self.high] != prev8 else Place.NEW
-        held = self.ids.get(seq)
+        high = self.high
+        if seq > high:
+            if seq > high + 1 or seq == 1:
+                return Place.NEW
+            at = high % WINDOW * ID8
+            return Place.NEW if self._ids[at : at + ID8] == prev8 else Place.FORK
+        held = self._held(seq)
         if held is not None:
             return Place.SEEN if held == id8 else Place.FORK
         gap = self._gap_of(seq)
@@ -50,27 +57,51 @@ class Chain:
             return Place.OUT_OF_WINDOW
         if seq == gap[1] and gap[2] != id8:
             return Place.FORK
-        before = self.ids.get(seq - 1)
+        before = self._held(seq - 1)
         return Place.FORK if before is not None and before != prev8 else Place.FILLS_GAP
 
     def add(self, seq: int, id8: bytes, prev8: bytes) -> Place:
         """Add the statement if it is NEW or FILLS_GAP; anything else changes nothing."""
         place = self.place(seq, id8, prev8)
+        self.put(place, seq, id8, prev8)
+        return place
+
+    def put(self, place: Place, seq: int, id8: bytes, prev8: bytes) -> None:
+        """Add a statement at the place that `place` has just found."""
         if place is Place.NEW:
-            if seq > self.high + 1:
+            missing = seq - self.high - 1
+            if missing:
                 self._open_gap(self.high + 1, seq - 1, prev8)
+                for skipped in range(max(self.high + 1, seq - WINDOW), seq):
+                    self._hold(skipped, _NONE)
             self.high = seq
-            self.ids[seq] = id8
-            self._forget_below(seq - WINDOW + 1)
+            self._hold(seq, id8)
         elif place is Place.FILLS_GAP:
             self._fill(seq, prev8)
             if seq > self.high - WINDOW:
-                self.ids[seq] = id8
-        return place
+                self._hold(seq, id8)
 
     @property
     def missing(self) -> int:
         return self.lost + sum(last - first + 1 for first, last, _ in self.gaps)
+
+    def mark(self) -> Mark:
+        """All that `add` changes, for `rewind`."""
+        return self.high, self.lost, bytes(self._ids), tuple(self.gaps)
+
+    def rewind(self, mark: Mark) -> None:
+        self.high, self.lost, self._ids, self.gaps = mark[0], mark[1], bytearray(mark[2]), list(mark[3])
+
+    def _held(self, seq: int) -> bytes | None:
+        if not seq > 0 or seq <= self.high - WINDOW:
+            return None
+        at = seq % WINDOW * ID8
+        found = bytes(self._ids[at : at + ID8])
+        return None if found == _NONE else found
+
+    def _hold(self, seq: int, id8: bytes) -> None:
+        at = seq % WINDOW * ID8
+        self._ids[at : at + ID8] = id8
 
     def _gap_of(self, seq: int) -> tuple[int, int, bytes] | None:
         return next((gap for gap in self.gaps if gap[0] <= seq <= gap[1]), None)
@@ -97,14 +128,13 @@ class Chain:
             first, last, _ = self.gaps.pop(0)
             self.lost += last - first + 1
 
-    def _forget_below(self, seq: int) -> None:
-        for old in [held for held in self.ids if held < seq]:
-            del self.ids[old]
-
     def pack(self) -> tuple[int, int, int, bytes, bytes]:
         """(first_slot, high, lost, ids, gaps): a row of the chains table, without its key."""
-        low = max(1, self.high - WINDOW + 1)
-        ids = b"".join(self.ids.get(seq, _NONE) for seq in range(low, self.high + 1))
+        if self.high < WINDOW:
+            ids = bytes(self._ids[ID8 : (self.high + 1) * ID8])
+        else:
+            oldest = (self.high + 1) % WINDOW * ID8
+            ids = bytes(self._ids[oldest:] + self._ids[:oldest])
         return self.first_slot, self.high, self.lost, ids, b"".join(_GAP.pack(*gap) for gap in self.gaps)
 
     @classmethod
@@ -112,10 +142,11 @@ class Chain:
         chain = cls(first_slot)
         chain.high = high
         chain.lost = lost
-        low = max(1, high - WINDOW + 1)
-        for index in range(len(ids) // ID8):
-            id8 = ids[index * ID8 : index * ID8 + ID8]
-            if id8 != _NONE:
-                chain.ids[low + index] = id8
+        if high < WINDOW:
+            chain._ids[ID8 : ID8 + len(ids)] = ids
+        else:
+            oldest = (high + 1) % WINDOW * ID8
+            chain._ids[oldest:] = ids[: len(ids) - oldest]
+            chain._ids[:oldest] = ids[len(ids) - oldest :]
         chain.gaps = [(first, last, expected) for first, last, expected in _GAP.iter_unpack(gaps)]
         return chain

@@ -1,4 +1,4 @@
-"""Tables of the modules: typed columns, rows as tuples, one byte form for files and digests, one mapping for state."""
+"""Tables of the modules: typed columns, rows as tuples, one byte form for files and digests."""
 
 import struct
 from collections.abc import Iterable, Mapping
@@ -9,8 +9,7 @@ from device_client.core import cbor
 Value = int | bytes
 Key = tuple[Value, ...]
 Row = tuple[Value, ...]
-Rows = Mapping[Key, Row]
-TableState = Mapping[str, Rows]
+TableState = Mapping[str, Mapping[Key, Row]]  # kernel/rows.py gives them ranges
 Delta = dict[str, dict[Key, Row | None]]  # None deletes
 
 U8, U32, U64, I64, ID16, HASH32, BLOB = "B", "I", "Q", "q", "16s", "32s", "blob"
@@ -54,17 +53,3 @@ def encode_delta(delta: Delta) -> bytes:
         if rows:
             tables.append([name, rows])
     return cbor.encode(tables)
-
-
-def applied(state: TableState, delta: Delta) -> dict[str, dict[Key, Row]]:
-    """The state after a delta; tables without a change are shared, the others copied."""
-    after = dict(state)
-    for name, changes in delta.items():
-        rows = dict(state.get(name, {}))
-        for key, row in changes.items():
-            if row is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = row
-        after[name] = rows
-    return after  # type: ignore[return-value]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from coordinator.kernel.chains import ID8, Chain, Place
 from coordinator.kernel.module import Effects, Module, OwnerRow, Snapshot, StatementRow
+from coordinator.kernel.rows import Rows, rows_of
 from coordinator.kernel.tables import BLOB, HASH32, ID16, U8, U32, U64, Column, Delta, Row, Table
 from device_client.core import cbor, cose, verdicts
 from device_client.core.statement import KIND_ENROLL
@@ -144,19 +145,23 @@ class Followed(NamedTuple):
 
 def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> list[Followed]:
     """Follow every device of the lane. Rows come ordered by (device, boot, seq, id)."""
-    held: dict[bytes, dict[int, Chain]] = {}
-    wanted = {row.device for row in lane}
-    for (device, boot), row in snapshot.state.get("chains", {}).items():
-        if device in wanted:
-            held.setdefault(device, {})[boot] = Chain.unpack(*row)  # type: ignore[arg-type, index]
+    chains, devices = rows_of(snapshot.state, "chains"), rows_of(snapshot.state, "devices")
+    spoke = [(device,) for device, _ in groupby(lane, key=lambda row: row.device)]
+    chains.prefetch(spoke)
+    devices.prefetch(spoke)
     return [
-        follow(device, list(rows), held.get(device, {}), snapshot)
+        follow(device, list(rows), _held(device, chains), (device,) in devices, snapshot)
         for device, rows in groupby(lane, key=lambda row: row.device)
     ]
 
 
-def follow(device: bytes, rows: list[StatementRow], chains: dict[int, Chain], snapshot: Snapshot) -> Followed:
-    known = (device,) in snapshot.state.get("devices", {})
+def _held(device: bytes, chains: Rows) -> dict[int, Chain]:
+    return {int(key[1]): Chain.unpack(*row) for key, row in chains.under((device,))}  # type: ignore[arg-type]
+
+
+def follow(
+    device: bytes, rows: list[StatementRow], chains: dict[int, Chain], known: bool, snapshot: Snapshot
+) -> Followed:
     calendar = snapshot.frame.parameters.calendar
     first_slots = {boot: chain.first_slot for boot, chain in chains.items()}
     for row in rows:

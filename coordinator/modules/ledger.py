@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from coordinator.kernel.amounts import AMOUNT_MAX
 from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
 from coordinator.kernel.postings import EMISSION
+from coordinator.kernel.rows import rows_of
 from coordinator.kernel.tables import I64, ID16, U8, U64, Column, Key, Row, Table
 
 # TABLES
@@ -31,10 +32,12 @@ def partial(_lane: Sequence[StatementRow], _snapshot: Snapshot) -> None:
 
 
 def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
-    held = snapshot.state.get("balances", {})
+    held = rows_of(snapshot.state, "balances")
+    postings = snapshot.reads["rewards"].findings
+    held.prefetch(account for _, posting in postings for account in (posting.debit, posting.credit))
     changed: dict[Key, Row | None] = {}
     rows: list[Row] = []
-    for epoch, posting in snapshot.reads["rewards"].findings:
+    for epoch, posting in postings:
         for account, amount in ((posting.debit, -posting.amount), (posting.credit, posting.amount)):
             row = changed.get(account) or held.get(account) or (0,)
             changed[account] = (int(row[0]) + amount,)

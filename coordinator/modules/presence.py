@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
-from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Delta, Row, Table
+from coordinator.kernel.rows import Overlaid, closing, rows_of
+from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Key, Row, Table
 from coordinator.kernel.windows import marked, marks
 from device_client.core import verdicts
 from device_client.core.statement import KIND_REPORT
@@ -52,28 +53,23 @@ def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> Marks:
 
 def finish(snapshot: Snapshot, partials: Sequence[Marks]) -> Effects:
     """Merge the marks; where an epoch closes, every device present in it gets its share of windows as weight."""
-    held = snapshot.state.get("windows", {})
+    held = rows_of(snapshot.state, "windows")
     calendar = snapshot.frame.parameters.calendar
-    windows: dict[tuple[bytes, int], bytes] = {key: row[0] for key, row in held.items()}  # type: ignore[misc]
-    changed: dict[tuple[bytes, int], Row | None] = {}
+    changed: dict[Key, Row | None] = {}
     for found in partials:
-        for key, indices in found.items():
-            windows[key] = marked(windows.get(key, b""), indices)
-            changed[key] = (windows[key],)
+        for key, row in held.each(found):
+            changed[key] = (marked(row[0] if row else b"", found[key]),)  # type: ignore[arg-type, index]
     rows: list[Row] = []
     weights: dict[int, dict[bytes, int]] = {epoch: {} for epoch in snapshot.frame.closing}
-    devices = snapshot.reads["identity"].after["devices"]
-    for device, epoch in sorted(windows):
-        if epoch not in weights:
-            continue
-        total = calendar.windows(int(devices[(device,)][4]))
-        present = marks(windows[(device, epoch)])
+    devices = rows_of(snapshot.reads["identity"].after, "devices")
+    for (device, epoch), (bitmap,), declared in closing(Overlaid(held, changed), devices, snapshot.frame.closing):
+        total = calendar.windows(int(declared[4]))
+        present = marks(bitmap)  # type: ignore[arg-type]
         weight_ppm = PPM * present // total
         rows.append((epoch, device, present, total, weight_ppm))
-        weights[epoch][device] = weight_ppm
-        changed[(device, epoch)] = None
-    delta: Delta = {"windows": changed}  # type: ignore[dict-item]
-    return Effects(delta, {"presence": rows}, weights)
+        weights[epoch][device] = weight_ppm  # type: ignore[index]
+    changed.update(dict.fromkeys((row[1], row[0]) for row in rows))
+    return Effects({"windows": changed}, {"presence": rows}, weights)
 
 
 # INVARIANTS

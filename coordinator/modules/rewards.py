@@ -29,6 +29,7 @@ from coordinator.kernel.postings import (
     Account,
     Posting,
 )
+from coordinator.kernel.rows import Overlaid, rows_of
 from coordinator.kernel.tables import I64, ID16, U32, U64, Column, Key, Row, Table
 
 # PARAMETERS
@@ -124,12 +125,11 @@ def _close(
     withheld_ppm = parameters.integer("reward_withheld_ppm")
     paid_total = 0
     source, treasury = Account(EMISSION, NOBODY), Account(TREASURY, NOBODY)
-    for one, deduction in zip(earned, deducted, strict=True):
+    before = Overlaid(rows_of(snapshot.state, "withheld"), dict(withheld)).each((one.device,) for one in earned)
+    for one, deduction, (key, row) in zip(earned, deducted, before, strict=True):
         paid = one.presence + one.sensing - deduction
         age = epoch - parameters.calendar.epoch_of(one.enrolled_slot)
         kept = share_ppm(paid, withheld_ppm) if age < vetting else 0
-        key = (one.device,)
-        row = withheld[key] if key in withheld else snapshot.state.get("withheld", {}).get(key)
         held = int(row[0]) if row else 0
         released = held if age >= vetting and one.good_standing else 0
         if kept or released:
@@ -160,17 +160,19 @@ def _earned(epoch: int, emission: int, snapshot: Snapshot) -> list[Earned]:
     """Both pools split over the devices that have a weight, in device order; the quarantined weigh nothing."""
     present: Mapping[bytes, int] = snapshot.reads["presence"].findings[epoch]
     measured: Mapping[bytes, int] = snapshot.reads["sensing"].findings[epoch]
-    devices = snapshot.reads["identity"].after["devices"]
     ids = sorted(present.keys() | measured.keys())
-    standing = {device: devices[(device,)][8] == 0 for device in ids}
+    declared: list[tuple[bytes, int, bool]] = []  # owner, enrolled_slot, good standing
+    for key, row in rows_of(snapshot.reads["identity"].after, "devices").each((device,) for device in ids):
+        assert row is not None, f"{key!r} is of no device"
+        declared.append((row[1], row[3], row[8] == 0))  # type: ignore[arg-type]
     presence_pool = share_ppm(emission, snapshot.frame.parameters.integer("reward_presence_ppm"))
-    presence_ppm = [present.get(device, 0) if standing[device] else 0 for device in ids]
-    sensing_ppm = [measured.get(device, 0) if standing[device] else 0 for device in ids]
+    presence_ppm = [present.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]
+    sensing_ppm = [measured.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]
     presence = split(presence_pool, presence_ppm)
     sensing = split(emission - presence_pool, sensing_ppm)
     return [
-        Earned(device, devices[(device,)][1], int(devices[(device,)][3]), standing[device], *parts)  # type: ignore[arg-type]
-        for device, *parts in zip(ids, presence, sensing, presence_ppm, sensing_ppm, strict=True)
+        Earned(device, *one, *parts)
+        for device, one, *parts in zip(ids, declared, presence, sensing, presence_ppm, sensing_ppm, strict=True)
     ]
 
 

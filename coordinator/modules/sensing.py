@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
 from coordinator.kernel.parameters import Parameter, UnitRule
+from coordinator.kernel.rows import Overlaid, closing, rows_of
 from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Key, Row, Table, Value
 from coordinator.kernel.windows import marked, marks
 from device_client.core import verdicts
@@ -183,27 +184,26 @@ def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> Tally:
 def finish(snapshot: Snapshot, partials: Sequence[Tally]) -> Effects:
     """Merge the tallies; where an epoch closes, each device's weight is the part of its windows that was measured."""
     parameters = snapshot.frame.parameters
-    tallies: dict[Key, Row] = dict(snapshot.state.get("tallies", {}))
+    held = rows_of(snapshot.state, "tallies")
     changed: dict[Key, Row | None] = {}
     for found in partials:
-        for key, (windows, counts) in found.items():
-            bitmap, *before = tallies.get(key, _EMPTY_TALLY)
+        for key, row in held.each(found):
+            windows, counts = found[key]  # type: ignore[index]
+            bitmap, *before = row or _EMPTY_TALLY
             merged = [int(old) + new for old, new in zip(before, counts, strict=True)]
-            tallies[key] = changed[key] = (marked(bitmap, windows), *merged)
+            changed[key] = (marked(bitmap, windows), *merged)  # type: ignore[arg-type]
     rows: list[Row] = []
     weights: dict[Value, dict[Value, int]] = {epoch: {} for epoch in snapshot.frame.closing}
-    devices = snapshot.reads["identity"].after["devices"]
-    for device, epoch in sorted(tallies):
-        if epoch not in weights:
-            continue
-        bitmap, *counted = tallies[(device, epoch)]
+    devices = rows_of(snapshot.reads["identity"].after, "devices")
+    for (device, epoch), row, declared in closing(Overlaid(held, changed), devices, snapshot.frame.closing):
+        bitmap, *counted = row
         counts = [int(value) for value in counted]
-        total = parameters.calendar.windows(int(devices[(device,)][4]))
+        total = parameters.calendar.windows(int(declared[4]))
         measured = marks(bitmap)  # type: ignore[arg-type]
         weight_ppm = _weight_ppm(measured, total, counts, parameters.integer("sensing_late_ppm"))
         rows.append((epoch, device, measured, total, *counts, weight_ppm))
         weights[epoch][device] = weight_ppm
-        changed[(device, epoch)] = None
+    changed.update(dict.fromkeys((row[1], row[0]) for row in rows))
     return Effects({"tallies": changed}, {"sensing": rows}, weights)
 
 

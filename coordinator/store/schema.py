@@ -38,9 +38,11 @@ STATE[INTAKE] = (MEMORIES, REFUSED, REASONS)
 RECORDS: dict[str, tuple[Table, ...]] = {module.name: module.records for module in MODULES}
 RECORDS[INTAKE] = (READINGS, REFUSALS)
 
-# What pages and explanations look up.
+# What pages and explanations look up, and the epochs that rules close.
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "devices": (("owner",),),
+    "windows": (("epoch", "device"),),
+    "tallies": (("epoch", "device"),),
     "verdicts": (("device", "slot"),),
     "quarantines": (("device",),),
     "presence": (("device", "epoch"),),

@@ -6,25 +6,29 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from coordinator import crash
-from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, Key, Row, TableState
-from coordinator.modules.sensing import Memory
+from coordinator.kernel.tables import Delta, Key, Row
 from device_client.core import cbor
 
 from .home import Home
 from .migrate import migrate
 from .schema import INTAKE, METADATA, STATE, table_of
+from .state_rows import StoreState
+
+WAL_BYTES_MAX = 4 << 20  # about what SQLite itself lets it grow to when nobody reads
 
 
 class Stores:
     """All stores of one data directory. Open with `await Stores.open(home)`, end with `close`."""
 
-    def __init__(self, engines: dict[str, AsyncEngine]) -> None:
+    def __init__(self, home: Home, engines: dict[str, AsyncEngine]) -> None:
+        self._home = home
         self._engines = engines
+        self._state: StoreState | None = None
 
     @classmethod
     async def open(cls, home: Home, read_only: bool = False) -> "Stores":
@@ -38,9 +42,12 @@ class Stores:
             engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
             sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
             engines[store] = engine
-        return cls(engines)
+        return cls(home, engines)
 
     async def close(self) -> None:
+        """The last connection to a store brings its write-ahead log into the file."""
+        if self._state is not None:
+            self._state.close()
         for engine in self._engines.values():
             await engine.dispose()
 
@@ -56,11 +63,27 @@ class Stores:
         assert isinstance(applied, int), f"store {store} has no meta row"
         return applied
 
-    async def load(self, store: str) -> TableState:
-        """All state tables of a store, as the rules want them."""
+    def state(self) -> StoreState:
+        """The state as the rules want it, read when they ask for it; every store must be at the newest batch.
+
+        Raises OSError.
+        """
+        assert self._state is None, "one coordinator, one state"
+        self._state = StoreState(self._home.stores, STATE)
+        return self._state
+
+    async def checkpoint(self) -> None:
+        """Between two batches: keep the write-ahead logs short. Raises OSError."""
+        if self._state is not None:
+            await asyncio.to_thread(self._state.checkpoint, WAL_BYTES_MAX)
+
+    async def load(self, store: str, *names: str) -> dict[str, dict[Key, Row]]:
+        """Whole state tables of a store, all unless some are named: for what is small."""
         state: dict[str, dict[Key, Row]] = {}
         async with self.connect(store) as connection:
             for table in STATE[store]:
+                if names and table.name not in names:
+                    continue
                 rows = (await connection.execute(sa.select(table_of(store, table.name)))).all()
                 state[table.name] = {tuple(row[: table.key]): tuple(row[table.key :]) for row in rows}
         return state
@@ -86,14 +109,6 @@ class Stores:
         with _storage_errors(store):
             async with self._engines[store].begin() as connection:
                 yield connection
-
-    async def memories(self) -> Memories:
-        """What sensing remembers of each device."""
-        state = await self.load(INTAKE)
-        return {
-            key[0]: Memory(row[0], row[1], tuple(wire.decoded(row[2])), tuple(wire.decoded(row[3])))  # type: ignore[arg-type,misc]
-            for key, row in state["memories"].items()
-        }
 
     async def count_refusals(self, by_device: Mapping[tuple[bytes, int], int], reasons: Mapping[int, int]) -> None:
         """Write down the running counts of the intake; they belong to no batch."""
@@ -129,23 +144,27 @@ def intake_delta(memories: Memories) -> Delta:
 async def _change(
     connection: AsyncConnection, store: str, name: str, key: int, changes: Mapping[Key, Row | None]
 ) -> None:
-    """Delete the changed keys, insert the rows that remain: portable, and two statements for any number of rows."""
-    if not changes:
-        return
+    """Delete rows and set rows: two statements for any number of them. A row that is there already keeps its place in
+    every index whose columns did not change."""
     made = table_of(store, name)
     columns = list(made.columns)
-    where = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in columns[:key]))
-    keys: list[dict[str, Any]] = [
-        {f"key_{column.name}": value for column, value in zip(columns, row_key, strict=False)} for row_key in changes
+    gone: list[dict[str, Any]] = [
+        {f"key_{column.name}": value for column, value in zip(columns, row_key, strict=False)}
+        for row_key, row in changes.items()
+        if row is None
     ]
-    await connection.execute(sa.delete(made).where(where), keys)
+    if gone:
+        where = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in columns[:key]))
+        await connection.execute(sa.delete(made).where(where), gone)
     rows: list[dict[str, Any]] = [
         dict(zip((column.name for column in columns), (*row_key, *row), strict=True))
         for row_key, row in changes.items()
         if row is not None
     ]
     if rows:
-        await connection.execute(sa.insert(made), rows)
+        setting = insert(made)
+        kept = {column.name: setting.excluded[column.name] for column in columns[key:]}
+        await connection.execute(setting.on_conflict_do_update(index_elements=columns[:key], set_=kept), rows)
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:

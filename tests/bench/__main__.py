@@ -19,6 +19,7 @@ import nacl.signing
 from coordinator.demo.children import micropython_path
 from coordinator.engine import wire
 from coordinator.engine.execute import execute
+from coordinator.engine.report_shape import ReportShape
 from coordinator.kernel.module import Frame, StatementRow
 from device_client.core import cose, statement
 from device_client.core.cbor import encode
@@ -111,12 +112,14 @@ def _wire(libsodium: dict[str, float]) -> dict[str, dict[str, float]]:
         wire.checked_body(wire.claims(signed.payload))
         return signed
 
-    message = made()
+    message, shape = made(), ReportShape(GENESIS)
     parsed = taken_apart()
     assert wire.is_signed_by(parsed, public)
+    assert shape.taken_apart(message) is not None
     times = {
         "build and sign": (median_us(made), "sign"),
         "decode": (median_us(taken_apart), "verify"),
+        "decode by shape": (median_us(lambda: shape.taken_apart(message)), "verify"),
         "decode and verify": (median_us(lambda: wire.is_signed_by(taken_apart(), public)), "verify"),
     }
     return {name: {"us": us, "ratio": us / libsodium[beside]} for name, (us, beside) in times.items()}

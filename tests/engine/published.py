@@ -9,7 +9,6 @@ import nacl.signing
 
 from coordinator.engine.audit import Auditor, Report
 from coordinator.engine.beacons import BeaconChain, unframed
-from coordinator.engine.execute import NetworkState
 from coordinator.engine.genesis import parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
@@ -21,6 +20,7 @@ from coordinator.engine.inputs import (
     unpack_statements,
 )
 from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
+from coordinator.engine.state import NetworkState
 from coordinator.engine.wire import envelope
 from coordinator.ingest.receipts import Signer
 from device_client.core import cose

@@ -17,15 +17,15 @@ from typing import Any, cast
 
 from coordinator import crash
 from coordinator.ingest.pipeline import Pipeline
+from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import SignedSheet
-from coordinator.modules import MODULES
 from coordinator.node import Node
 from coordinator.recovery import recover
 from coordinator.service import Service
 from coordinator.store.home import Home
 from coordinator.store.stores import Stores
 
-QUOTA = 256
+LIMITS = Limits(256, 25_600)
 READY, SHEET, BEACON, DONE, FAILED = "ready", "sheet", "beacon", "done", "failed"
 Told = tuple[str, Any]
 
@@ -42,8 +42,9 @@ class _Link:
     async def retain(self, _name: str, payload: bytes) -> None:
         self._pipe.send((BEACON, payload))
 
-    async def send(self, sheet: SignedSheet) -> None:
-        self._pipe.send((SHEET, sheet.data))
+    async def send(self, sheets: list[SignedSheet]) -> None:
+        for sheet in sheets:
+            self._pipe.send((SHEET, sheet.data))
 
 
 def live(root: str, crash_at: str, pipe: Connection) -> None:
@@ -57,8 +58,7 @@ async def _live(home: Home, pipe: Connection) -> None:
     home.lock()
     stores = await Stores.open(home)
     await recover(home, stores)
-    state = {module.name: await stores.load(module.name) for module in MODULES}
-    node = Node(home, state, await stores.memories(), QUOTA)
+    node = Node(home, stores.state(), LIMITS)
     link = _Link(pipe)
     with ThreadPoolExecutor(1) as executor:
         pipeline = Pipeline(node.intake, node.signer, node.incarnation, executor, link.send, 10_000)

@@ -19,8 +19,10 @@ from pathlib import Path
 import aiomqtt
 import nacl.signing
 
+from coordinator.engine.state import MemoryState
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
+from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import sheets
 from coordinator.node import Node
 from coordinator.store.home import Home
@@ -60,7 +62,7 @@ class Network:
         self.genesis = found_network(home, folder / "root.key", NAME, values, randbytes)
         owner = nacl.signing.SigningKey(randbytes(32))
         self.token = issue_token(home, self.genesis, bytes(owner.verify_key), 10, 100, randbytes)
-        self.node = Node(home, {}, {}, 1000)
+        self.node = Node(home, MemoryState(), Limits(1000, 1000))
         self.outcomes: list = []
         self.refused: list[int] = []
         self.heard: Callable[[int], None] = lambda count: None

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from coordinator.engine.audit import Auditor
+from coordinator.engine.inputs import Held
 from coordinator.found import Token
 from coordinator.ingest.intake import Outcome
 from coordinator.modules.identity import BOOTS_MAX
 from coordinator.node import Node
 from coordinator.store.folders import FolderArchive
 from device_client.core import cbor, cose, received, statement, verdicts
-from tests.sim.network import QUOTA, Network, recovered
+from tests.sim.network import LIMITS, QUOTA, Network, recovered
 from tests.sim.speaker import Speaker, hand_in
 
 SMALL_ORDER_KEY = bytes(31) + b"\x80"  # the point (0, 1) with a sign that it does not have
@@ -55,11 +56,16 @@ class Desk:
 
     @property
     def open(self) -> int:
-        return sum(len(found) for found in self.node.intake.open.values())
+        return sum(len(found) for found in self.held.values())
 
     @property
     def refused(self) -> list[str]:
-        return [verdicts.name(row[5]) for rows in self.node.intake.refusals.values() for row in rows]  # type: ignore[arg-type]
+        return [verdicts.name(row[5]) for slot in self.node.logs.slots() for row in self.node.refusals(slot)]  # type: ignore[arg-type]
+
+    @property
+    def held(self) -> dict[int, list[Held]]:
+        """What is durable and in no batch yet, by slot."""
+        return {slot: found for slot in self.node.logs.slots() if (found := self.node.held(slot))}
 
     def verified(self) -> int:
         """Seal everything and audit it; the number of statements."""
@@ -137,7 +143,7 @@ def test_what_is_not_validly_signed_gets_no_row(enrolled: Desk) -> None:
         assert (enrolled.take(message), enrolled.rows(message)) == ([name], [None])
     assert enrolled.take(stranger.enroll(), vouched=device) == ["wrong_topic"]
     assert (enrolled.open, enrolled.refused) == (1, [])
-    assert all(enrolled.node.intake.reasons[name] >= 2 for name in hostile)
+    assert all(enrolled.node.counts.named()[name] >= 2 for name in hostile)
     assert enrolled.take(forged) == ["ok"]  # nobody made the device lose its statement
 
 
@@ -154,7 +160,7 @@ def test_refused_enrolments_of_strangers_leave_no_trace(desk: Desk) -> None:
     assert desk.take(desk.stranger("a").enroll(), desk.stranger("b").enroll()) == ["ok", "ok"]
     expired = desk.network.token("brief", last_epoch=0)
     desk.beacon(10)
-    before = desk.node.intake.open, sorted(desk.network.home.intake.iterdir())
+    before = desk.held, sorted(desk.network.home.intake.rglob("*"))
     found = {
         "bad_token_signature": desk.stranger("c").enroll(token_signature=bytes(64)),
         "token_exhausted": desk.stranger("d").enroll(),
@@ -165,8 +171,8 @@ def test_refused_enrolments_of_strangers_leave_no_trace(desk: Desk) -> None:
         assert desk.take(message) == [name]
         assert desk.rows(message) == [getattr(verdicts, name.upper())]
     assert desk.refused == []
-    assert (desk.node.intake.open, sorted(desk.network.home.intake.iterdir())) == before
-    assert desk.node.intake.reasons["token_exhausted"] == 2
+    assert (desk.held, sorted(desk.network.home.intake.rglob("*"))) == before
+    assert desk.node.counts.reasons[verdicts.TOKEN_EXHAUSTED] == 2
 
 
 def test_two_race_for_the_last_place(desk: Desk) -> None:
@@ -270,14 +276,11 @@ def test_a_restart_knows_all_that_was_receipted(enrolled: Desk) -> None:
     assert enrolled.take(*reports[:2], other.enroll(), device.say(77, [])) == ["ok", "ok", "ok", "unsupported_kind"]
     enrolled.beacon()
     assert enrolled.take(other.report()) == ["ok"]
-    held, refused = enrolled.node.intake.open, enrolled.node.intake.refusals
-    log = home.intake / f"{enrolled.node.intake.slot}.log"
+    held, refused = enrolled.held, enrolled.refused
+    log = home.intake / "0" / f"{enrolled.node.intake.slot}.log"
     log.write_bytes(log.read_bytes() + b"\0\0\0")  # what tore was not receipted
-    enrolled.network.node = Node(home, *recovered(home), QUOTA)
-    assert enrolled.node.intake.open == held
-    assert {slot: rows for slot, rows in enrolled.node.intake.refusals.items() if rows} == {
-        slot: rows for slot, rows in refused.items() if rows
-    }
+    enrolled.network.node = Node(home, recovered(home), LIMITS)
+    assert (enrolled.held, enrolled.refused) == (held, refused)
     assert enrolled.take(*reports, other.report()) == ["duplicate", "duplicate", "ok", "ok"]
     assert enrolled.verified() == sealed_before + 6
 
@@ -286,5 +289,5 @@ def test_a_copy_stays_suspect_over_a_restart(enrolled: Desk) -> None:
     copy = enrolled.copy()
     assert enrolled.take(enrolled.device.report(), copy.report(value=1)) == ["ok", "fork"]
     home = enrolled.network.home
-    enrolled.network.node = Node(home, *recovered(home), QUOTA)
+    enrolled.network.node = Node(home, recovered(home), LIMITS)
     assert enrolled.take(enrolled.device.report()) == ["quarantined"]

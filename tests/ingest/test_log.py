@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.ingest.log import BODY_BYTES_MAX, REFUSAL, STATEMENT, IntakeLog, Record, packed, unpacked
+from coordinator.ingest.log import (
+    BODY_BYTES_MAX,
+    REFUSAL,
+    STATEMENT,
+    IntakeLog,
+    Record,
+    SlotLogs,
+    packed,
+    packed_statement,
+    unpacked,
+)
 
 records = st.lists(st.builds(Record, st.sampled_from([STATEMENT, REFUSAL]), st.binary(max_size=60)), max_size=6)
 ONE, TWO, THREE = Record(STATEMENT, b"one"), Record(REFUSAL, b"two"), Record(STATEMENT, b"three" * 100)
@@ -41,33 +51,55 @@ def test_an_absurd_length_ends_the_log() -> None:
     assert unpacked(packed(ONE) + too_long) == ([ONE], len(packed(ONE)))
 
 
+def of_slot(root: Path, slot: int) -> list[Record]:
+    return list(SlotLogs(root).read(slot))
+
+
+def grouped(*records: Record) -> bytes:
+    return b"".join(packed(one) for one in records)
+
+
 def test_slots_are_files_of_their_own(tmp_path: Path) -> None:
-    log = IntakeLog(tmp_path / "intake")
-    log.append(9, [ONE])
-    log.append(10, [TWO, THREE])
-    log.append(10, [ONE])
-    assert log.slots() == [9, 10]
-    assert (log.read(9), log.read(10), log.read(11)) == ([ONE], [TWO, THREE, ONE], [])
+    log, logs = IntakeLog(tmp_path / "0"), SlotLogs(tmp_path)
+    log.append(9, grouped(ONE))
+    log.append(10, grouped(TWO, THREE))
+    log.append(10, grouped(ONE))
+    assert logs.slots() == [9, 10]
+    assert [of_slot(tmp_path, slot) for slot in (9, 10, 11)] == [[ONE], [TWO, THREE, ONE], []]
     log.drop(9)
-    assert log.slots() == [10]
-    log.append(10, [TWO])
-    assert log.read(10)[-1] == TWO
+    assert logs.slots() == [10]
+    log.append(10, grouped(TWO))
+    assert of_slot(tmp_path, 10)[-1] == TWO
     log.drop(10)
-    assert log.slots() == []
-    log.append(11, [ONE])
-    assert log.read(11) == [ONE]
+    assert logs.slots() == []
+    log.append(11, grouped(ONE))
+    assert of_slot(tmp_path, 11) == [ONE]
+
+
+def test_a_slot_is_read_from_all_workers(tmp_path: Path) -> None:
+    first, second = IntakeLog(tmp_path / "0"), IntakeLog(tmp_path / "1")
+    statement = packed_statement(bytes(range(32)), b"message")
+    second.append(4, grouped(TWO))
+    first.append(4, grouped(ONE))
+    second.append(5, statement)
+    logs = SlotLogs(tmp_path)
+    assert logs.slots() == [4, 5]
+    assert of_slot(tmp_path, 4) == [ONE, TWO]
+    assert logs.ids(5) == [bytes(range(32))]
+    logs.drop(4)
+    assert logs.slots() == [5]
 
 
 def test_what_is_torn_is_cut_off_on_start_and_written_behind(tmp_path: Path) -> None:
-    IntakeLog(tmp_path).append(3, [ONE, TWO])
-    path = tmp_path / "3.log"
+    IntakeLog(tmp_path / "0").append(3, grouped(ONE, TWO))
+    path = tmp_path / "0" / "3.log"
     whole = path.read_bytes()
     for cut in range(len(packed(ONE)), len(whole)):
         path.write_bytes(whole[:cut])
-        log = IntakeLog(tmp_path)
-        assert log.read(3) == [ONE]
-        log.append(3, [THREE])
-        assert IntakeLog(tmp_path).read(3) == [ONE, THREE]
+        assert of_slot(tmp_path, 3) == [ONE]
+        log = IntakeLog(tmp_path / "0")
+        log.append(3, grouped(THREE))
+        assert of_slot(tmp_path, 3) == [ONE, THREE]
         log.close()
 
 
@@ -83,20 +115,20 @@ def files_end_at(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_nothing_of_the_group(tmp_path: Path) -> None:
-    log = IntakeLog(tmp_path)
-    log.append(1, [ONE])
-    size = (tmp_path / "1.log").stat().st_size
+    log = IntakeLog(tmp_path / "0")
+    log.append(1, packed(ONE))
+    size = (tmp_path / "0" / "1.log").stat().st_size
     for room in (0, 1, 8, 100, len(packed(THREE))):
         with files_end_at(size + room), pytest.raises(OSError, match="File too large"):
-            log.append(1, [THREE, THREE])
-        assert (tmp_path / "1.log").stat().st_size == size
-    log.append(1, [TWO])
-    assert IntakeLog(tmp_path).read(1) == [ONE, TWO]
+            log.append(1, grouped(THREE, THREE))
+        assert (tmp_path / "0" / "1.log").stat().st_size == size
+    log.append(1, packed(TWO))
+    assert of_slot(tmp_path, 1) == [ONE, TWO]
 
 
 def test_a_failed_fsync_leaves_nothing_of_the_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = IntakeLog(tmp_path)
-    log.append(1, [ONE])
+    log = IntakeLog(tmp_path / "0")
+    log.append(1, packed(ONE))
     with monkeypatch.context() as patched:
 
         def fails(_: int) -> None:
@@ -104,7 +136,7 @@ def test_a_failed_fsync_leaves_nothing_of_the_group(tmp_path: Path, monkeypatch:
 
         patched.setattr(os, "fsync", fails)
         with pytest.raises(OSError, match="does not answer"):
-            log.append(1, [THREE])
-    assert IntakeLog(tmp_path).read(1) == [ONE]
-    log.append(1, [TWO])
-    assert IntakeLog(tmp_path).read(1) == [ONE, TWO]
+            log.append(1, packed(THREE))
+    assert of_slot(tmp_path, 1) == [ONE]
+    log.append(1, packed(TWO))
+    assert of_slot(tmp_path, 1) == [ONE, TWO]

@@ -133,7 +133,7 @@ def test_what_a_device_may_not_do(net: Net) -> None:
                 answer = await service.pipeline.submit(hand.enrol(beacon))
                 assert answer.code == verdicts.OK
             await until(lambda: managed(service).mosquitto.reloads >= 1, "the reload")
-            refuse = service.node.intake.reasons
+            refuse = service.node.counts.named()
 
             for wrong in (
                 {"username": None, "password": None},

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.engine import wire
+from coordinator.kernel.rows import applied
 from coordinator.kernel.tables import (
     HASH32,
     I64,
@@ -19,7 +20,6 @@ from coordinator.kernel.tables import (
     Row,
     Table,
     TableState,
-    applied,
     encode_delta,
 )
 

@@ -7,7 +7,8 @@ from typing import Any
 from coordinator.engine.execute import lanes_of
 from coordinator.kernel.module import Effects, Frame, Module, ModuleView, OwnerRow, Snapshot, StatementRow
 from coordinator.kernel.parameters import Parameters
-from coordinator.kernel.tables import Row, TableState, applied
+from coordinator.kernel.rows import applied
+from coordinator.kernel.tables import Row, TableState
 from coordinator.modules import DECLARED, identity, sensing
 from device_client.core import verdicts
 from device_client.core.light import Beacon

@@ -12,17 +12,18 @@ from random import Random
 
 import nacl.signing
 
-from coordinator.engine.execute import NetworkState
-from coordinator.engine.inputs import Memories
+from coordinator.engine.state import MemoryState
 from coordinator.engine.wire import Refused
 from coordinator.found import Token, found_network, issue_token
 from coordinator.ingest.intake import Outcome
+from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import sheets
-from coordinator.kernel.tables import Key, Row, applied
+from coordinator.kernel.tables import Row
 from coordinator.node import Node, SealedBatch
 from coordinator.store.folders import numbered
 from coordinator.store.home import Home
 from coordinator.store.redo import read_redo
+from device_client.core import verdicts
 
 from .device import SimDevice
 from .wire import CALM, Faults
@@ -36,22 +37,20 @@ PARAMETERS = {
     "reward_owner_cap_ppm": 1_000_000,
 }
 QUOTA = 128
+LIMITS = Limits(QUOTA, 100 * QUOTA)
 
 
 class Died(Exception):
     """The coordinator's process ended here."""
 
 
-def recovered(home: Home) -> tuple[NetworkState, Memories]:
+def recovered(home: Home) -> MemoryState:
     """State and memories after the newest batch folder, as the module stores would hold them."""
-    state: dict[str, dict[str, dict[Key, Row]]] = {}
-    memories: Memories = {}
+    state = MemoryState()
     for number in numbered(home.batches):
         deltas, remembered, *_ = read_redo(home, number)
-        for name, delta in deltas.items():
-            state[name] = applied(state.get(name, {}), delta)
-        memories.update(remembered)
-    return state, memories
+        state.advance(number, deltas, remembered)
+    return state
 
 
 class Network:
@@ -82,7 +81,7 @@ class Network:
         self._arrival = self.random(f"arrival {arrival}")
         self._seal_lag_ms = seal_lag_ms  # how long after a beacon its batch is sealed; statements come in between
         self._beacon_ms = self.genesis.parameters.integer("beacon_interval_s") * 1000
-        self.node = Node(self.home, {}, {}, QUOTA)
+        self.node = Node(self.home, MemoryState(), LIMITS)
 
     def random(self, name: str) -> Random:
         return Random(f"{self.seed}/{name}")
@@ -159,7 +158,7 @@ class Network:
             with log.open("ab") as file:
                 file.write(self._luck.randbytes(self._luck.randint(0, 3)))
         (self.home.batches / f"{self.node.next_batch}.tmp").mkdir(exist_ok=True)
-        self.node = Node(self.home, *recovered(self.home), QUOTA)
+        self.node = Node(self.home, recovered(self.home), LIMITS)
         self._seal()
         self._publish()
 
@@ -193,6 +192,8 @@ class Network:
         candidates = []
         for device_id, message in arrived:
             try:
+                if not self.node.intake.admits(device_id):
+                    raise Refused(verdicts.RATE_LIMITED)
                 candidates.append(self.node.intake.screen(message, device_id))
             except Refused as refused:
                 self.node.intake.refuse(refused.code, device_id)

@@ -17,7 +17,7 @@ def check(network: Network) -> Report:
     report = Auditor(FolderArchive(network.home.root)).run(network.genesis.hash)
     assert report.level == "measurement"
     assert report.batches == len(network.batches)
-    assert report.state == network.node.state == recovered(network.home)[0]
+    assert report.state == network.node.state == recovered(network.home)
     return report
 
 

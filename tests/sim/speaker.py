@@ -8,7 +8,7 @@ from coordinator.engine.wire import Refused
 from coordinator.found import Token
 from coordinator.ingest.intake import Outcome
 from coordinator.node import Node
-from device_client.core import cbor, cose, light, statement
+from device_client.core import cbor, cose, light, statement, verdicts
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT, Statement
 
 from .device import CHANNELS
@@ -75,6 +75,8 @@ def hand_in(node: Node, messages: Iterable[bytes], topic_device: bytes | None = 
     candidates = []
     for message in messages:
         try:
+            if topic_device is not None and not node.intake.admits(topic_device):
+                raise Refused(verdicts.RATE_LIMITED)
             candidates.append(node.intake.screen(message, topic_device))
             found.append(-1)
         except Refused as refused:

@@ -41,7 +41,7 @@ def test_a_replayer_earns_nothing_by_it(network: Network) -> None:
     rows = network.records("identity", "verdicts")
     assert {row[6] for row in rows if row[0] == cheat.id} <= {verdicts.OK}
     assert len([row for row in rows if row[0] == cheat.id]) <= 11
-    assert network.node.intake.reasons["duplicate"] > 100
+    assert network.node.counts.reasons[verdicts.DUPLICATE] > 100
     mine, others = payouts(network, cheat), payouts(network, twin)
     assert mine[0][PAID] > 0 and all(mine[epoch][PAID] == 0 for epoch in mine if epoch > 1)
     assert set(range(2, 5)) <= others.keys() and not {2, 3, 4} & mine.keys()
@@ -51,7 +51,7 @@ def test_a_forger_is_nobody(network: Network) -> None:
     twin, cheat = network.devices[0], network.add(Forger(network, "forger", network.token("cheat")))
     network.run(30)
     audited(network)
-    assert network.node.intake.reasons["bad_signature"] > 0
+    assert network.node.counts.reasons[verdicts.BAD_SIGNATURE] > 0
     assert payouts(network, cheat) == {} and payouts(network, twin)
     assert (cheat.id,) not in network.node.state["identity"]["devices"]
 
@@ -65,7 +65,7 @@ def test_a_forger_in_another_s_name_does_no_harm(network: Network) -> None:
     network.devices.remove(cheat)
     network.settle()
     check(network)
-    assert network.node.intake.reasons["bad_signature"] > 0
+    assert network.node.counts.reasons[verdicts.BAD_SIGNATURE] > 0
     assert payouts(network, twin)[1][9:] == (1_000_000, 1_000_000)
 
 
@@ -88,7 +88,7 @@ def test_a_clone_is_quarantined_from_the_batch_of_the_proof_on(network: Network)
     # Earlier payouts stand, what was withheld is not released, and nothing more is paid.
     assert found[0][PAID] > 0 and found[1][PAID] > 0
     assert all(found[epoch][PAID] == 0 for epoch in found if epoch >= since)
-    assert network.node.intake.reasons["quarantined"] > 0
+    assert network.node.counts.reasons[verdicts.QUARANTINED] > 0
     assert payouts(network, network.devices[0])[4][PAID] > 0
 
 
@@ -100,7 +100,7 @@ def test_reports_made_in_advance_earn_no_presence_and_are_refused_when_too_old(t
     audited(network)
     codes = [row[6] for row in network.records("identity", "verdicts") if row[0] == cheat.id]
     assert codes.count(verdicts.LATE) > 0
-    assert network.node.intake.reasons["stale_beacon"] > 0
+    assert network.node.counts.reasons[verdicts.STALE_BEACON] > 0
     mine, others = payouts(network, cheat), payouts(network, twin)
     assert mine[2][PRESENCE] == 0 and others[2][PRESENCE] > 0
     # Late is what store-and-forward is too: sensing pays it, up to the limit and at its price.

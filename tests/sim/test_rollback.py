@@ -12,7 +12,7 @@ from coordinator.node import Node
 from coordinator.recovery import Fault, note_rolled_back, refuse_rolled_back, restart
 from device_client.core import cose, light, verdicts
 
-from .network import QUOTA, Network, recovered
+from .network import LIMITS, Network, recovered
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_what_proves_it_and_what_recover_makes_of_it(network: Network) -> None:
     refuse_rolled_back(network.home)
     network.home.rolled_back.write_bytes(evidence)  # as after a crash in the middle
     assert restart(network.home) == made and not network.home.rolled_back.exists()
-    network.node = node = Node(network.home, *recovered(network.home), QUOTA)
+    network.node = node = Node(network.home, recovered(network.home), LIMITS)
     assert not node.is_rolled_back(evidence) and not node.is_rolled_back(changed(network, newest + 99, 3))
     network.run(6)
     assert beacon_of(node.beacons.envelopes[-1], network.genesis.hash).incarnation == 4

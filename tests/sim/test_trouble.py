@@ -11,7 +11,7 @@ from coordinator.node import Node
 from coordinator.store import folders
 
 from .device import SimDevice
-from .network import QUOTA, Network, recovered
+from .network import LIMITS, Network, recovered
 from .properties import check
 
 
@@ -34,7 +34,7 @@ def test_while_the_disk_is_full_nothing_is_promised_and_later_all_is_counted_onc
         refused.append(network.now_ms)
         raise OSError("no space left")
 
-    open_before = dict(network.node.intake.open)
+    open_before = network.node.logs.slots()
     with monkeypatch.context() as patched:
         # Beacons and batches find room: only the intake's log has none.
         patched.setattr(IntakeLog, "append", full)
@@ -43,7 +43,7 @@ def test_while_the_disk_is_full_nothing_is_promised_and_later_all_is_counted_onc
         network.run(5)
     assert len(refused) > 5
     assert promised == [len(device.promised) for device in network.devices]
-    assert not any(network.node.intake.open.values()) and open_before.keys() != network.node.intake.open.keys()
+    assert not network.node.logs.slots() and open_before
     network.run(20)
     network.settle()
     report = check(network)
@@ -105,7 +105,7 @@ def test_a_crash_in_the_middle_of_a_seal(
             network.node.seal_next()
     sealed_already = (network.home.batches / str(before)).exists()
     assert sealed_already == (done and step in ("write_batch", "rename"))
-    network.node = Node(network.home, *recovered(network.home), QUOTA)
+    network.node = Node(network.home, recovered(network.home), LIMITS)
     assert network.node.next_batch == before + sealed_already
     network._seal()
     network.run(10)

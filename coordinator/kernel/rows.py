@@ -1,0 +1,219 @@
+"""Rows of a state table as the rules read them: by key, by range and in bulk, wherever they are kept.
+
+    rows[key]  rows.get(key)  key in rows      one row
+    rows.each(keys)                            many, in the order of the keys, a bounded number at a time
+    rows.prefetch(keys)                        soon needed: a store reads them in bulk, memory does nothing
+    rows.under(prefix)                         those whose key begins so, in the order of their keys
+    rows.having(column, value)                 those with a value in one column of their key, in the order of their keys
+    rows.items()                               all of them, in the order of their keys
+
+A rule must not ask for all rows, nor for each of many by itself: a million devices are registered, a few speak.
+
+    MemoryRows             a dictionary: audit, simulation, tests
+    Overlaid               rows with changes laid over them, nothing copied
+    store.state_rows       read from a module's store when asked for
+"""
+
+from abc import abstractmethod
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from heapq import merge
+from itertools import islice
+
+from .tables import Delta, Key, Row, TableState, Value
+
+EACH_ROWS = 500
+Found = tuple[Key, Row]
+
+
+class Rows(Mapping[Key, Row]):
+    """A mapping of keys to rows with ranges. What is read does not change until a whole batch is applied."""
+
+    @abstractmethod
+    def under(self, prefix: Key) -> Iterator[Found]:
+        """Rows whose key begins with `prefix`, in the order of their keys."""
+
+    @abstractmethod
+    def having(self, column: int, value: Value) -> Iterator[Found]:
+        """Rows whose key has `value` in its column of that number, in the order of their keys."""
+
+    def each(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Row | None]]:
+        """Each key with its row, None where there is none."""
+        for key in keys:
+            yield key, self.get(key)
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        """Whole keys or beginnings of keys whose rows are read next; only a hint."""
+
+    def __iter__(self) -> Iterator[Key]:
+        return (key for key, _ in self.under(()))
+
+    def items(self) -> ItemsView[Key, Row]:
+        return _Items(self)
+
+    def values(self) -> ValuesView[Row]:
+        return _Values(self)
+
+
+class _Items(ItemsView[Key, Row]):
+    """One pass, not a query a row."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Found]:
+        return self._rows.under(())
+
+
+class _Values(ValuesView[Row]):
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Row]:
+        return (row for _, row in self._rows.under(()))
+
+
+class MemoryRows(Rows):
+    """Rows in a dictionary, which is not copied."""
+
+    def __init__(self, rows: Mapping[Key, Row]) -> None:
+        self._held = rows
+        self._firsts: _Firsts | None = None
+
+    def __getitem__(self, key: Key) -> Row:
+        return self._held[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def under(self, prefix: Key) -> Iterator[Found]:
+        if not prefix:
+            return iter(sorted(self._held.items()))
+        if self._firsts is None:
+            self._firsts = _Firsts(self._held)
+        return iter([(key, self._held[key]) for key in self._firsts.under(prefix)])
+
+    def having(self, column: int, value: Value) -> Iterator[Found]:
+        return iter(sorted((key, row) for key, row in self._held.items() if key[column] == value))
+
+    def change(self, changes: Mapping[Key, Row | None]) -> None:
+        """Take over changes, in place: for whoever owns the dictionary."""
+        assert isinstance(self._held, dict), "rows of somebody else"
+        for key, row in changes.items():
+            if row is None:
+                self._held.pop(key, None)
+            else:
+                self._held[key] = row
+        if self._firsts is not None:
+            self._firsts.change(changes)
+
+
+class Overlaid(Rows):
+    """Rows after changes; None deletes. Neither is copied, and neither may change while this is read."""
+
+    def __init__(self, before: Rows, changes: Mapping[Key, Row | None]) -> None:
+        self.before = before
+        self.changes = changes
+        self._firsts: _Firsts | None = None
+
+    def __getitem__(self, key: Key) -> Row:
+        if key not in self.changes:
+            return self.before[key]
+        row = self.changes[key]
+        if row is None:
+            raise KeyError(key)
+        return row
+
+    def get(self, key: Key, default: Row | None = None) -> Row | None:  # type: ignore[override]
+        if key not in self.changes:
+            return self.before.get(key, default)
+        row = self.changes[key]
+        return default if row is None else row
+
+    def __contains__(self, key: object) -> bool:
+        if key in self.changes:
+            return self.changes[key] is not None  # type: ignore[index]
+        return key in self.before
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.under(()))
+
+    def each(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Row | None]]:
+        left = iter(keys)
+        while part := list(islice(left, EACH_ROWS)):
+            below = dict(self.before.each([key for key in part if key not in self.changes]))
+            for key in part:
+                yield key, self.changes[key] if key in self.changes else below[key]
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        self.before.prefetch(key for key in keys if key not in self.changes)
+
+    def under(self, prefix: Key) -> Iterator[Found]:
+        if self._firsts is None:
+            self._firsts = _Firsts(self.changes)
+        return self._laid_over(self.before.under(prefix), self._firsts.under(prefix))
+
+    def having(self, column: int, value: Value) -> Iterator[Found]:
+        changed = sorted(key for key in self.changes if key[column] == value)
+        return self._laid_over(self.before.having(column, value), changed)
+
+    def _laid_over(self, below: Iterator[Found], changed: Iterable[Key]) -> Iterator[Found]:
+        """Both ordered by key; what was changed covers what lies below."""
+        uncovered = (found for found in below if found[0] not in self.changes)
+        return merge(uncovered, ((key, row) for key in changed if (row := self.changes[key]) is not None))
+
+
+class _Firsts:
+    """Keys by their first column, so that a device's own are found among those of all."""
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self._keys: dict[Value, set[Key]] = {}
+        for key in keys:
+            self._keys.setdefault(key[0], set()).add(key)
+
+    def change(self, changes: Mapping[Key, Row | None]) -> None:
+        for key, row in changes.items():
+            if row is not None:
+                self._keys.setdefault(key[0], set()).add(key)
+            elif key[0] in self._keys:
+                self._keys[key[0]].discard(key)
+                if not self._keys[key[0]]:
+                    del self._keys[key[0]]
+
+    def under(self, prefix: Key) -> list[Key]:
+        if not prefix:
+            return sorted(key for keys in self._keys.values() for key in keys)
+        return sorted(key for key in self._keys.get(prefix[0], ()) if key[: len(prefix)] == prefix)
+
+
+def rows_of(state: TableState, name: str) -> Rows:
+    """The rows of a table, none where the state does not know it yet."""
+    held = state.get(name, {})
+    return held if isinstance(held, Rows) else MemoryRows(held)
+
+
+def closing(rows: Rows, devices: Rows, epochs: Iterable[int]) -> Iterator[tuple[Key, Row, Row]]:
+    """The rows of (device, epoch) in these epochs, in the order of their keys, each with the row of its device."""
+    found = merge(*(rows.having(1, epoch) for epoch in epochs))
+    while part := list(islice(found, EACH_ROWS)):
+        declared = dict(devices.each(dict.fromkeys((key[0],) for key, _ in part)))
+        for key, row in part:
+            device = declared[(key[0],)]
+            assert device is not None, f"{key!r} is of no device"
+            yield key, row, device
+
+
+def applied(state: TableState, delta: Delta) -> dict[str, Rows]:
+    """The state after a delta, which must not change any more; nothing is copied but older changes."""
+    after = {name: rows_of(state, name) for name in state}
+    for name, changes in delta.items():
+        before = rows_of(state, name)
+        if isinstance(before, Overlaid):
+            after[name] = Overlaid(before.before, {**before.changes, **changes})
+        else:
+            after[name] = Overlaid(before, changes)
+    return after
