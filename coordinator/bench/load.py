@@ -105,9 +105,11 @@ class Load:
         sheets = self._sheets.verified
         for device in self._devices:
             device.begin(phase.boot)
-        before, cpu, started = processes.usage(self._job.coordinator_pid), time.process_time(), time.monotonic()
+        before, busy = processes.usage(self._job.coordinator_pid), processes.busy_s()
+        cpu, started = time.process_time(), time.monotonic()
         ended = self._open(phase, started) if phase.rate else self._closed(phase, started)
-        load_s, after = time.process_time() - cpu, processes.usage(self._job.coordinator_pid)
+        load_s, busy = time.process_time() - cpu, processes.busy_s() - busy
+        after = processes.usage(self._job.coordinator_pid)
         receipts, sheets = len(self._tally.latencies_s), self._sheets.verified - sheets
         if drains:
             self._drain()
@@ -126,6 +128,7 @@ class Load:
             "coordinator_s": spent.coordinator_s,
             "broker_s": spent.broker_s,
             "load_s": load_s,
+            "foreign_s": max(0.0, busy - load_s - spent.coordinator_s - spent.broker_s),
             "coordinator_bytes": after.coordinator_bytes,
             "broker_bytes": after.broker_bytes,
             "p50_ms": _quantile_ms(latencies, 0.50),

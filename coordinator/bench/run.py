@@ -185,6 +185,7 @@ def figures(
         "two_process": two_process,
         "batches": result["batches"],
         "load_us_per_report": highest["load_s"] * reports_us,
+        "foreign_cores": highest["foreign_s"] / highest["seconds"],
         "bare_us": {"verify": alone.verify_us, "sign": alone.sign_us},
         "broker_rss_mb": highest["broker_bytes"] / 1e6,
         "rows_per_sheet": highest["receipts"] / max(1, highest["sheets"]),
