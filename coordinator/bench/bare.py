@@ -7,7 +7,7 @@ from typing import NamedTuple
 import nacl.signing
 from nacl.bindings import crypto_sign_open
 
-SECONDS_MAX = 0.6
+SECONDS_MAX = 1.0
 SHEET_BYTES = 800  # under the signature of a full receipt sheet
 
 

@@ -34,7 +34,7 @@ class Device:
             Chain([mqtt.publish(f"{base}/up", message) for message in one.messages], one.ids) for one in signed.chains
         ]
         self.pending: dict[int, float] = {}
-        self._rest = self._unsent = b""
+        self._rest = self.unsent = b""
         self.boot = 0
         self.begin(1)
 
@@ -65,32 +65,31 @@ class Device:
         self.socket.setblocking(False)
         self.fd = self.socket.fileno()
 
-    def send(self, data: bytes) -> bool:
-        """Whether all of it is on its way; if not, `flush` when the socket is writable."""
-        if self._unsent:
-            self._unsent += data
-            return False
+    def send(self, data: bytes) -> None:
+        """What does not go out is `unsent`; call `flush` when the socket is writable."""
+        if self.unsent:
+            self.unsent += data
+            return
         try:
             sent = self.socket.send(data)
         except BlockingIOError:
             sent = 0
-        self._unsent = data[sent:] if sent < len(data) else b""
-        return not self._unsent
+        self.unsent = data[sent:]
 
-    def flush(self) -> bool:
-        data, self._unsent = self._unsent, b""
-        return self.send(data)
+    def flush(self) -> None:
+        data, self.unsent = self.unsent, b""
+        self.send(data)
 
-    def send_more(self, in_flight: int, now: float) -> bool:
-        """Fill the window; False when something had to wait."""
+    def send_more(self, in_flight: int, now: float) -> None:
+        """Fill the window."""
         packets, pending, first = self._packets, self.pending, self.next
         last = min(first + in_flight - len(pending), len(packets))
         if last <= first:
-            return True
+            return
         self.next = last
         for seq in range(first + 1, last + 1):
             pending[seq] = now
-        return self.send(packets[first] if last == first + 1 else b"".join(packets[first:last]))
+        self.send(packets[first] if last == first + 1 else b"".join(packets[first:last]))
 
     def receive(self, sheets: Sheets, now: float, tally: Tally) -> None:
         """Take what has come in. Raises BenchFailed, OSError."""

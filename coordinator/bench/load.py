@@ -24,9 +24,8 @@ from .options import NETWORK, BenchFailed
 from .reports import load
 from .sheets import Sheets
 
-READY_S = 60.0
+READY_S = 120.0
 DRAIN_S = 60.0
-WARM_S_MAX = 60.0
 TOLD_EVERY_S = 0.25
 LOOK_EVERY_S = 0.25
 
@@ -67,7 +66,7 @@ class Load:
         self._by_fd: dict[int, Device] = {}
         self._poll = select.epoll()
         self._tally = Tally([], Counter())
-        self._repeats = 0
+        self._repeats = self._skipped = 0
         self._told = self._looked = 0.0
         self.receipts = 0  # of all phases
 
@@ -99,18 +98,23 @@ class Load:
 
     # PHASES
 
-    def run(self, phase: Phase) -> dict[str, Any]:
-        """Measure one phase; then wait until nothing is pending."""
+    def run(self, phase: Phase, drains: bool = True) -> dict[str, Any]:
+        """Measure one phase; then wait until nothing is pending, or go on with full windows."""
         self._tally = Tally([], Counter())
-        self._repeats, sheets = 0, self._sheets.verified
+        self._repeats = self._skipped = 0
+        sheets = self._sheets.verified
         for device in self._devices:
             device.begin(phase.boot)
-        before, cpu, started = processes.usage(self._job.coordinator_pid), time.process_time(), time.monotonic()
+        before, busy = processes.usage(self._job.coordinator_pid), processes.busy_s()
+        cpu, started = time.process_time(), time.monotonic()
         ended = self._open(phase, started) if phase.rate else self._closed(phase, started)
-        load_s, after = time.process_time() - cpu, processes.usage(self._job.coordinator_pid)
+        load_s, busy = time.process_time() - cpu, processes.busy_s() - busy
+        after = processes.usage(self._job.coordinator_pid)
         receipts, sheets = len(self._tally.latencies_s), self._sheets.verified - sheets
-        latencies = list(self._tally.latencies_s)
-        self._drain()
+        if drains:
+            self._drain()
+        self.receipts += len(self._tally.latencies_s)
+        latencies = sorted(self._tally.latencies_s)  # with those that came last: they took longest
         spent = processes.spent(before, after)
         return {
             "name": phase.name,
@@ -119,31 +123,21 @@ class Load:
             "refused": {verdicts.name(code): count for code, count in self._tally.refused.items()},
             "sheets": sheets,
             "repeats": self._repeats,
+            "skipped": self._skipped,
             "exhausted": any(device.is_exhausted for device in self._devices),
             "coordinator_s": spent.coordinator_s,
             "broker_s": spent.broker_s,
             "load_s": load_s,
+            "foreign_s": max(0.0, busy - load_s - spent.coordinator_s - spent.broker_s),
             "coordinator_bytes": after.coordinator_bytes,
             "broker_bytes": after.broker_bytes,
             "p50_ms": _quantile_ms(latencies, 0.50),
             "p99_ms": _quantile_ms(latencies, 0.99),
         }
 
-    def warm(self) -> None:
-        """Until every device had a receipt, and for as long as wanted."""
-        phase = Phase("warming up", 1, self._job.warm_seconds, self._job.in_flight)
-        started = time.monotonic()
-        while True:
-            self.run(phase)
-            waiting = [device for device in self._devices if not device.next]
-            if not waiting and time.monotonic() - started >= phase.seconds:
-                return
-            if time.monotonic() - started > WARM_S_MAX:
-                raise BenchFailed(f"no receipts for {len(waiting)} devices in {WARM_S_MAX:g} s")
-
     def _closed(self, phase: Phase, started: float) -> float:
         for device in self._devices:
-            self._sent(device, device.send_more(phase.in_flight, started))
+            self._send_more(device, phase.in_flight, started)
         by_fd, sheets, tally, in_flight = self._by_fd, self._sheets, self._tally, phase.in_flight
         until, now = started + phase.seconds, started
         while now < until:
@@ -155,8 +149,9 @@ class Load:
                     device.receive(sheets, now, tally)
                 else:
                     self._take(fd, event, now)
-                if not device.send_more(in_flight, now):
-                    self._sent(device, False)
+                device.send_more(in_flight, now)
+                if device.unsent:
+                    self._wait_writable(device)
                 if not device.pending:  # it has said all it had
                     return now
             self._look(phase, now, now - started)
@@ -170,7 +165,9 @@ class Load:
             while count < wanted:
                 device = devices[count % len(devices)]
                 if len(device.pending) < phase.in_flight:
-                    self._sent(device, device.send_more(len(device.pending) + 1, started + count / rate))
+                    self._send_more(device, len(device.pending) + 1, started + count / rate)
+                else:
+                    self._skipped += 1
                 count += 1
             events = self._poll.poll(max(0.0, min(0.05, started + (count + 1) / rate - now)))
             now = time.monotonic()
@@ -189,21 +186,26 @@ class Load:
                 self._take(fd, event, time.monotonic())
             now = time.monotonic()
             self._look(phase, now, now - started)
-        self.receipts += len(self._tally.latencies_s)
 
     # INSIDE
 
     def _take(self, fd: int, event: int, now: float) -> Device:
         device = self._by_fd[fd]
-        if event & select.EPOLLOUT and device.flush():
-            self._poll.modify(fd, select.EPOLLIN)
+        if event & select.EPOLLOUT:
+            device.flush()
+            if not device.unsent:
+                self._poll.modify(fd, select.EPOLLIN)
         if event & ~select.EPOLLOUT:
             device.receive(self._sheets, now, self._tally)
         return device
 
-    def _sent(self, device: Device, whole: bool) -> None:
-        if not whole:
-            self._poll.modify(device.fd, select.EPOLLIN | select.EPOLLOUT)
+    def _send_more(self, device: Device, in_flight: int, due: float) -> None:
+        device.send_more(in_flight, due)
+        if device.unsent:
+            self._wait_writable(device)
+
+    def _wait_writable(self, device: Device) -> None:
+        self._poll.modify(device.fd, select.EPOLLIN | select.EPOLLOUT)
 
     def _look(self, phase: Phase, now: float, elapsed: float) -> None:
         """Now and then: repeat what was lost, and tell how far we are."""
@@ -213,7 +215,10 @@ class Load:
         tell(phase=phase.name, done=round(min(elapsed, phase.seconds), 2), of=phase.seconds)
         if now - self._told >= self._job.repeat_seconds:
             self._told = now
-            self._repeats += sum(device.repeat(now - self._job.repeat_seconds) for device in self._devices)
+            for device in self._devices:
+                self._repeats += device.repeat(now - self._job.repeat_seconds)
+                if device.unsent:
+                    self._wait_writable(device)
 
 
 def measured(job: Job) -> dict[str, Any]:
@@ -222,7 +227,7 @@ def measured(job: Job) -> dict[str, Any]:
     gc.collect()
     gc.freeze()
     gc.disable()
-    load.warm()
+    load.run(Phase("warming up", 1, job.warm_seconds, job.in_flight), drains=False)
     phases = [load.run(Phase("highest rate", 1, job.seconds, job.in_flight))]
     if job.latency_seconds:
         rate = phases[0]["receipts"] / phases[0]["seconds"] / 2
@@ -233,8 +238,8 @@ def measured(job: Job) -> dict[str, Any]:
 
 
 def _quantile_ms(latencies_s: list[float], part: float) -> float:
-    ordered = sorted(latencies_s)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1000 if ordered else 0.0
+    """Of sorted ones."""
+    return latencies_s[min(len(latencies_s) - 1, int(part * len(latencies_s)))] * 1000 if latencies_s else 0.0
 
 
 def _raise_file_limit() -> None:

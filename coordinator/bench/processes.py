@@ -57,6 +57,12 @@ def spent(before: Usage, after: Usage) -> Spent:
     )
 
 
+def busy_s() -> float:
+    """CPU seconds that the whole machine has worked so far, or was not given by its host."""
+    user, nice, system, _, _, irq, softirq, steal = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    return sum(map(int, (user, nice, system, irq, softirq, steal))) / _TICKS_PER_S
+
+
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 

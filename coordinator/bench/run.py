@@ -1,6 +1,7 @@
 """A whole measurement: prepare once, then run it a few times on a fresh copy, and take the medians."""
 
 import json
+import resource
 import socket
 import tempfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ Told = Callable[[str, float, float], None]  # what, done, of
 COORDINATOR = "coordinator.cli"
 NAIVE = "coordinator.bench.naive"  # not imported: it speaks SQL
 SIGNERS = 2
+FILES_SPARE = 200
 SHARE_MAX = 0.65  # of bare verification on two threads: nobody needs more reports than that
 WARM_S = 1.0
 NAIVE_S_MAX = 5.0
@@ -42,6 +44,9 @@ class Bench:
         options = self._options
         if options.broker == "mosquitto":
             binary()
+        files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if options.connections + FILES_SPARE > files_max:
+            raise BenchFailed(f"{options.connections} connections, but a process may have {files_max} files open")
         self._told("registering devices", 0, 1)
         self._ground = ground.make(self._folder / "ground", options)
         self._samples = reports.samples(self._ground, min(64, options.connections))
@@ -180,10 +185,12 @@ def figures(
         "two_process": two_process,
         "batches": result["batches"],
         "load_us_per_report": highest["load_s"] * reports_us,
+        "foreign_cores": highest["foreign_s"] / highest["seconds"],
         "bare_us": {"verify": alone.verify_us, "sign": alone.sign_us},
         "broker_rss_mb": highest["broker_bytes"] / 1e6,
         "rows_per_sheet": highest["receipts"] / max(1, highest["sheets"]),
         "repeats": sum(phase["repeats"] for phase in result["phases"].values()),
+        "skipped": half["skipped"] if half else None,
         "refused": sum(sum(phase["refused"].values()) for phase in result["phases"].values()),
         "exhausted": highest["exhausted"],
         "seconds": highest["seconds"],

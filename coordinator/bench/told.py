@@ -2,6 +2,8 @@
 
 from typing import Any
 
+FOREIGN_CORES_MAX = 0.2
+
 
 def lines(found: dict[str, Any]) -> list[str]:
     bare, cpu = found["bare_verify_per_s"], found["cpu_us_per_report"]
@@ -22,6 +24,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     if two := found["two_process"]:
         what = f"reports, {found['ingest_workers']} processes over one"
         rows.append((what, f"{two['ratio']:.2f}", f"one takes in {_count(two['one'])} a second"))
+    if found["foreign_cores"] > FOREIGN_CORES_MAX:
+        rows.append(
+            ("busy with other work", f"{found['foreign_cores']:.1f}", "cores: measure again on an idle machine")
+        )
     title = f"{parts}; {found['runs']} runs of {found['seconds']:.1f} s, medians"
     return [title, *(f"  {name:<34}{value:>9}  {unit}" for name, value, unit in rows)]
 

@@ -35,7 +35,9 @@ def ingest(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     seconds: Annotated[float, typer.Option(min=0.2, max=3600, help="Length of the main phase.")] = 10.0,
     connections: Annotated[int, typer.Option(min=1, max=100_000, help="Devices that connect and report.")] = 1000,
-    devices: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Registered devices.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Registered devices; those that connect, at least 1000.")
+    ] = None,
     sets: Annotated[int, typer.Option(min=1, max=48, help="Reading sets under one signature, for sets_per_s.")] = 12,
     in_flight: Annotated[
         int, typer.Option(min=1, max=IN_FLIGHT_MAX, help="Reports that a device sends ahead of their receipts.")
@@ -50,12 +52,12 @@ def ingest(
     repeat_seconds: Annotated[
         float, typer.Option(min=0.5, max=600, help="A report without a receipt is published again after so long.")
     ] = 5.0,
-    skip: Annotated[str, typer.Option(help=f"Leave out, comma between: {', '.join(PARTS)}.")] = "",
+    skip: Annotated[str | None, typer.Option(help=f"Leave out, with commas between: {', '.join(PARTS)}.")] = None,
 ) -> None:
     """Measure a real coordinator from the broker to the receipt, beside bare signature checks on the same cores."""
     if broker not in BROKERS:
         raise fail(f"--broker: {broker!r} is not accepted; it must be one of {', '.join(BROKERS)}")
-    left_out = frozenset(part for part in skip.split(",") if part)
+    left_out = frozenset(part for part in (skip or "").split(",") if part)
     if unknown := sorted(left_out - set(PARTS)):
         raise fail(f"--skip: no such part {unknown[0]!r}; it may hold {', '.join(PARTS)}")
     registered = max(connections, 1000) if devices is None else devices
