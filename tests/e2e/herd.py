@@ -21,7 +21,6 @@ from device_client.provisioning import Provisioning
 from device_client.sensors.simulated import SimulatedRoom
 from tests.faults.child import BEACON, SHEET, Child
 from tests.history import History, watch
-from tests.parts import require_mosquitto
 from tests.sim.storage import PowerStorage
 
 from .running import Net
@@ -101,6 +100,7 @@ class Member(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._attempt = 0
         self.is_up = False
+        self._sent_s: dict[Pending, float] = {}
         self._waiting: Pending | None = None
         self.receipted_s = 0.0  # when the report that waited was receipted
 
@@ -137,6 +137,8 @@ class Member(asyncio.Protocol):
                 self.transport.write(packet(PUBACK, body[end : end + 2]))
             end += 2
         self.client.received(topic, body[end:], runner.now_ms())
+        for pending in [one for one in self._sent_s if one not in self.client.outbox.pending]:
+            self._herd.waited_s.append(time.monotonic() - self._sent_s.pop(pending))
         if self._waiting and self._waiting not in self.client.outbox.pending:
             self._waiting, self.receipted_s = None, time.monotonic()
         self.advance()
@@ -152,6 +154,8 @@ class Member(asyncio.Protocol):
         for topic, message in self.client.tick(now):
             if self.transport:
                 self.transport.write(packet(PUBLISH << 4, field(topic.encode()) + message))
+        for pending in self.client.outbox.pending:
+            self._sent_s.setdefault(pending, time.monotonic())
 
     def sign_unsent(self) -> None:
         """A report that waits for a link."""
@@ -185,10 +189,10 @@ class Herd:
     """`history` is written by all. `at_once`: nobody waits when the link is lost. `asleep`: nobody signs or sends."""
 
     def __init__(self, net: Net, count: int, interval_s: int = 1, at_once: bool = False) -> None:
-        require_mosquitto()
         self.net = net
         self.at_once = at_once
         self.history = History()
+        self.waited_s: list[float] = []  # from signing to receipt, of each statement
         self.asleep = False
         self.over = False
         self._tasks: set[asyncio.Task[None]] = set()

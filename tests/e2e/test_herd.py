@@ -11,6 +11,7 @@ import pytest
 from device_client.core import verdicts
 from tests.faults.test_deaths import SOAK
 from tests.history import check
+from tests.parts import require_mosquitto
 
 from .herd import Herd, mosquitto_pid, soon
 from .running import Net, coordinator, until
@@ -26,6 +27,7 @@ CALM = {"beacon_interval_s": 5}
 )
 def test_a_herd_comes_back(tmp_path: Path, devices: int, at_once: bool) -> None:
     """At once is the worst case: every device connects in the moment in which the broker listens again."""
+    require_mosquitto()
     net = Net(tmp_path / "net", CALM, kind="mosquitto")
     herd = Herd(net, devices, interval_s=5, at_once=at_once)
 
