@@ -30,7 +30,7 @@ FLOOD = 8_000
 FLOODS = 20 if SOAK else 1
 SHUT = 20_000 if SOAK else 4_000
 IN_TIME_S = 5.0  # a device says again after five seconds what was not receipted: so nothing of it was lost
-GROWTH_BYTES_MAX = 16 << 20
+GROWTH_BYTES_MAX = {"coordinator": 16 << 20, "mosquitto": 1 << 20}
 
 Scene = Callable[[Net, Herd, Process], Coroutine[None, None, None]]
 
@@ -79,7 +79,9 @@ async def connected(net: Net, hand: Hand) -> AsyncIterator[asyncio.StreamWriter]
     async with asyncio.timeout(30):
         while True:
             made = socket.socket()
+            # The kernel holds little for it: what it does not read, the broker feels at once.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
             made.connect(("127.0.0.1", net.mqtt_port))
             # No more than this is ever read: asyncio would take all that comes.
             made.sendall(hello)
@@ -108,7 +110,8 @@ def view(net: Net, hand: Hand) -> dict[str, Any]:
     try:
         return net.get(f"devices/{hand.id.hex()}")
     except urllib.error.HTTPError as error:
-        assert error.code == 404
+        if error.code != 404:
+            raise
         return {}
 
 
@@ -175,7 +178,7 @@ def test_poison(tmp_path: Path) -> None:
         good.extend(reports)
         before = sum(net.refusals().values())
         async with connected(net, hand) as writer:
-            for one, make in zip(reports, itertools.cycle(POISON)):  # noqa: B905 - one of them never ends
+            for one, make in zip(reports, itertools.cycle(POISON)):
                 writer.write(said(hand, make(one)) + said(hand, one))
             await writer.drain()
             await asyncio.to_thread(until, lambda: view(net, hand).get("statements") == len(good), "the good reports")
@@ -188,7 +191,7 @@ def test_poison(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["mosquitto", "embedded"])
 def test_an_ear_that_is_shut(tmp_path: Path, kind: str) -> None:
-    """A device asks for thousands of receipts and reads none: the broker holds no more than a bound, and no other waits."""
+    """A device asks for thousands of receipts and reads none: what is held for it has a bound, and no other waits."""
     if kind == "mosquitto":
         require_mosquitto()
     net = Net(tmp_path / "net", quota=100_000, kind=kind)
@@ -206,17 +209,21 @@ def test_an_ear_that_is_shut(tmp_path: Path, kind: str) -> None:
                 writer.write(said(hand, good[1]))
             before = {name: resident_bytes(pid) for name, pid in processes.items()}
             for _ in range(SHUT):  # one by one, for a sheet each: a sheet may have 32 rows
+                if writer.transport.is_closing():
+                    break
                 writer.write(said(hand, good[1]))
                 await asyncio.sleep(0.002)
-            await asyncio.to_thread(
-                until, lambda: net.refusals().get("duplicate", 0) >= SHUT + 49, "all to be answered"
-            )
-            assert unread_bytes(net) > 0, "it reads after all"
+            if kind == "mosquitto":  # it drops what is too much
+                wanted = SHUT + 49
+                await asyncio.to_thread(until, lambda: net.refusals().get("duplicate", 0) >= wanted, "all the answers")
+                assert unread_bytes(net) > 0, "it reads after all"
+            else:  # it ends the connection
+                assert writer.transport.is_closing()
             grown.update({name: resident_bytes(pid) - before[name] for name, pid in processes.items()})
 
     together(tmp_path, net, shut, lambda: good)
-    print({name: f"{size / 2**20:.1f} MiB" for name, size in grown.items()})
-    assert max(grown.values()) < GROWTH_BYTES_MAX
+    print({name: f"+{size / 2**20:.1f} MiB" for name, size in grown.items()})
+    assert all(size < GROWTH_BYTES_MAX[name] for name, size in grown.items())
 
 
 def resident_bytes(pid: int) -> int:
