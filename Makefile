@@ -25,8 +25,10 @@ demo: $(STAMP) ## a whole network on this machine: coordinator, page, devices an
 test: $(STAMP) ## every test; ARGS are passed to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-soak: $(STAMP) ## the fault tests at length: hundreds of kills, some minutes
-	@EDGETALLY_SOAK=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_crash.py tests/sim $(ARGS)
+SOAK := tests/faults tests/sim $(addprefix tests/e2e/test_,$(addsuffix .py,crash broker_kills herd noise small_disk))
+
+soak: $(STAMP) ## the fault tests at length: hundreds of kills, many minutes
+	@EDGETALLY_SOAK=1 $(BIN)/python -m pytest $(SOAK) $(ARGS)
 
 lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/ruff check .

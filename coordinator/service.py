@@ -233,7 +233,10 @@ async def _started(
                     async with ingest.held():  # no commit is cut in half
                         for worker in workers:
                             worker.cancel()
-            await service._count()
+            try:
+                await service._count()
+            except OSError as error:  # these counts are for people: what was counted since the last batch is gone
+                log.error("storage_failed", what="counts", error=str(error))
 
 
 def _here(

@@ -73,6 +73,11 @@ def make_client(
     return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, now_ms())
 
 
+def pause_s(attempt: int) -> float:
+    """Before the connection after `attempt` failures: full jitter, so that a fleet does not come back as a herd."""
+    return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt, 10)))  # noqa: S311
+
+
 def _is_refusal(error: BaseException) -> bool:
     """Whether the broker answered, and does not know these credentials."""
     code = error.rc if isinstance(error, MqttConnectError) else None
@@ -105,7 +110,7 @@ class Runner:
         pump: asyncio.Task[None] = asyncio.create_task(self._measure_offline(), name="offline")
         try:
             while True:
-                is_refused, pause_s = False, 0.0
+                is_refused, settle_s = False, 0.0
                 try:
                     await self._session()
                 except* aiomqtt.MqttError as errors:
@@ -114,11 +119,9 @@ class Runner:
                 self._offline()
                 _end_if_cancelled()
                 if is_refused:
-                    pause_s = await self._first_contact()
+                    settle_s = await self._first_contact()
                 _end_if_cancelled()
-                # Full jitter, so that a fleet does not come back as a herd.
-                ceiling_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(self._attempt, 10))
-                await asyncio.sleep(pause_s + random.uniform(0, ceiling_s))  # noqa: S311
+                await asyncio.sleep(settle_s + pause_s(self._attempt))
         finally:
             self._offline()
             pump.cancel()
@@ -155,7 +158,7 @@ class Runner:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError
-            client.connected(now_ms())
+            client.linked(now_ms())
             self.online = True
             self._attempt = 0
             async with asyncio.TaskGroup() as tasks:

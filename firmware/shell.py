@@ -48,7 +48,7 @@ class Shell:
         link.received = self._received
 
     def _connected(self):
-        self._client.connected(self._now_ms())
+        self._client.linked(self._now_ms())
         self._wake.set()
 
     def _received(self, topic, payload):

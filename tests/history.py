@@ -201,6 +201,7 @@ def watch(history: History, client: Client, repeats: bool = False) -> None:
     """Write down what one life of a client signs, hands over and is told; `repeats`: the network may copy messages."""
     outbox, device, genesis = client.outbox, client.device_id, client.config.genesis
     add, settle, tick, take_sheet = outbox.add, outbox.settle, client.tick, client._take_sheet
+    first_contact = client.first_contact
     slot = -1
 
     def added(seq: int, statement_id: bytes, kind: int, message: bytes) -> Pending:
@@ -215,6 +216,12 @@ def watch(history: History, client: Client, repeats: bool = False) -> None:
                 history.sent[name_of(message, genesis)] += 2 if repeats else 1
         return messages
 
+    def handed_over_at_first(now_ms: int) -> bytes:
+        message = first_contact(now_ms)
+        if message:  # the shell decides whether it goes out once more
+            history.sent[name_of(message, genesis)] += 1
+        return message
+
     def taken(data: bytes) -> None:
         nonlocal slot
         slot = light.parse_sheet(cose.unwrap(data).payload).slot
@@ -228,6 +235,7 @@ def watch(history: History, client: Client, repeats: bool = False) -> None:
 
     outbox.add, outbox.settle = added, settled  # type: ignore[method-assign]
     client.tick, client._take_sheet = handed_over, taken  # type: ignore[method-assign]
+    client.first_contact = handed_over_at_first  # type: ignore[method-assign]
 
 
 def name_of(message: bytes, genesis: bytes) -> Name:

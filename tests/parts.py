@@ -5,6 +5,7 @@ import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,7 +16,11 @@ def _require(name: str, hint: str, *extra: Path) -> str:
     for candidate in (*map(str, extra), shutil.which(name), shutil.which(name, path="/usr/sbin:/usr/local/sbin")):
         if candidate and os.access(candidate, os.X_OK):
             return candidate
-    reason = f"{name} is not on this machine: {hint}"
+    return unavailable(f"{name} is not on this machine: {hint}")
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip with a reason; CI has everything."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -28,6 +28,7 @@ from .access import OURS, Access
 PACKET_BYTES_MAX = 8192
 CONNECTIONS_MAX = 10_000
 CONNECT_TIMEOUT_S = 10.0
+UNREAD_BYTES_MAX = 1 << 17  # beyond what the kernel holds
 
 
 class EmbeddedBroker:
@@ -83,12 +84,23 @@ class _BoundedReader(StreamReaderAdapter):
         return data
 
 
-class _Writer(StreamWriterAdapter):
-    """uvloop raises a RuntimeError where asyncio forgives: at a connection that the other side has closed meanwhile."""
+class _BoundedWriter(StreamWriterAdapter):
+    """Who does not read what it asked for loses its connection. amqtt would wait for it, with a task for each message,
+    and behind the first of these keep the finished ones of all the others. And where the other side has closed
+    meanwhile, uvloop raises a RuntimeError while asyncio forgives."""
+
+    is_bounded = True
 
     def write(self, data: bytes) -> None:
-        if not self._writer.is_closing():
+        transport = self._writer.transport
+        if self.is_bounded and transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
+            transport.abort()
+        elif not self._writer.is_closing():
             super().write(data)
+
+    async def drain(self) -> None:
+        if not self.is_bounded:
+            await super().drain()
 
 
 class _Subscriptions(dict[str, list[tuple[Session, int]]]):
@@ -120,7 +132,7 @@ class _BoundedBroker(Broker):
     ) -> None:
         bounded = _BoundedReader(reader, self._access)
         with contextlib.suppress(OSError):
-            await self._client_connected(listener_name, bounded, _Writer(writer))
+            await self._client_connected(listener_name, bounded, _BoundedWriter(writer))
 
     async def _initialize_client_session(
         self, reader: Any, writer: Any, remote_address: str, remote_port: int
@@ -141,6 +153,7 @@ class _BoundedBroker(Broker):
             await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
             await writer.close()
             raise AMQTTError("not authorized")
+        writer.is_bounded = session.username not in OURS
         session.clean_session, session.will_flag, session.parent = True, False, 0
         if held := self._sessions.get(client_id):
             await held[1].handle_connection_closed()

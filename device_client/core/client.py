@@ -106,6 +106,8 @@ class Client:
         self.counters: "dict[str, int]" = {}
         self.enroll_refused = 0
         self.online = False
+        self._linked = False
+        self._heard = False
         self.sign = sign
         self._random = random
         self._started_ms = now_ms
@@ -138,6 +140,9 @@ class Client:
                 self.trust.accept_certificates(payload)
             elif topic == self.beacon_topic:
                 self._take_beacon(payload, now_ms)
+                self._heard = True
+                if self._linked and not self.online:
+                    self.connected(now_ms)
             elif topic == self.down_topic:
                 self._take_sheet(payload)
             else:
@@ -206,15 +211,22 @@ class Client:
         else:
             self.enroll_refused = code
 
+    def linked(self, now_ms: int) -> None:
+        """The link is new. A broker that has a beacon, retained, has the coordinator too, which subscribes first: what
+        is said before reaches nobody, and would be said again only when its time is over."""
+        self._linked = True
+        if self._heard:
+            self.connected(now_ms)
+
     def connected(self, now_ms: int) -> None:
-        """The link is new: what was sent may be lost, so send it again without waiting for its time."""
+        """The coordinator can hear us: what was sent may be lost, so send it again without waiting for its time."""
         self.online = True
         for pending in self.outbox.pending:
             pending.due_ms = now_ms
 
     def disconnected(self) -> None:
         """Go on measuring and signing, but hand nothing out until the link is back."""
-        self.online = False
+        self.online = self._linked = self._heard = False
 
     # TICK
 

@@ -99,6 +99,24 @@ def test_after_a_new_connection_everything_is_sent_at_once() -> None:
     assert len(at.tick()) == 3
 
 
+def test_nothing_is_said_to_a_broker_without_a_beacon() -> None:
+    """Its coordinator is not there yet: what is said now is lost, and would wait for `retry_ms`."""
+    at = Sitting()
+    at.report()
+    at.client.disconnected()
+    at.client.linked(at.now_ms)
+    assert at.tick() == [] and not at.client.online
+    at.client.received(at.client.beacon_topic, at.client.beacon_bytes[:-1] + b"?", at.now_ms)
+    assert at.tick() == [], "not a beacon of the coordinator's"
+    at.client.received(at.client.beacon_topic, at.client.beacon_bytes, at.now_ms)
+    assert len(at.tick()) == 1
+    at.client.disconnected()
+    at.client.received(at.client.beacon_topic, at.client.beacon_bytes, at.now_ms)  # before the SUBACK
+    assert at.tick() == [] and not at.client.online
+    at.client.linked(at.now_ms)
+    assert len(at.tick()) == 1
+
+
 def test_never_more_than_63_in_flight_and_the_backlog_ascends() -> None:
     at = Sitting(config=make_config(retry_ms=60_000))
     at.client.disconnected()

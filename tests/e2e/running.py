@@ -172,9 +172,9 @@ class Process:
         return json.loads(lines[-1]) if lines else {}
 
 
-def coordinator(net: Net, preexec: Callable[[], None] | None = None) -> Process:
+def coordinator(net: Net, preexec: Callable[[], None] | None = None, program: tuple[str, ...] = CLI) -> Process:
     """`edgetally up`, answering."""
-    process = Process(["up", "--config", net.config], net.folder / "up", preexec)
+    process = Process(["up", "--config", net.config], net.folder / "up", preexec, program=program)
 
     def answers() -> bool:
         assert process.process.poll() is None, process.errors

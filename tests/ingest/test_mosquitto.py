@@ -120,6 +120,30 @@ def test_a_fleet_lives_on_it_and_survives_its_death(net: Net, tmp_path: Path) ->
     net.audit()
 
 
+def test_one_that_hangs_at_its_start_is_replaced(net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = tmp_path / "mosquitto"
+    hanging.write_text("#!/bin/sh\nexec sleep 1000\n")
+    hanging.chmod(0o700)
+    searched = mosquitto.SEARCHED
+
+    async def scenario() -> int:
+        async with running(net.settings, net.folder) as service:
+            child = managed(service).mosquitto
+            await service.link.connected.wait()
+            monkeypatch.setattr(mosquitto, "SEARCHED", f"{tmp_path}:/bin:/usr/bin")
+            monkeypatch.setattr(mosquitto, "START_S", 0.3)
+            first = child.pid
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: child.restarts == 2, "the one that hangs to be given up")
+            monkeypatch.setattr(mosquitto, "SEARCHED", searched)
+            monkeypatch.setattr(mosquitto, "START_S", 10.0)
+            await until(service.link.connected.is_set, "another one")
+            return child.pid
+
+    pid = asyncio.run(scenario())
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def test_what_a_device_may_not_do(net: Net) -> None:
     """Wrong credentials, foreign topics, wildcards, beacons, a token's login for anything but enrolling, size."""
 
