@@ -93,9 +93,11 @@ class _BoundedWriter(StreamWriterAdapter):
 
     def write(self, data: bytes) -> None:
         transport = self._writer.transport
+        if transport.is_closing():
+            return
         if self.is_bounded and transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
             transport.abort()
-        elif not self._writer.is_closing():
+        else:
             super().write(data)
 
     async def drain(self) -> None:

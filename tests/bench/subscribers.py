@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from coordinator.ingest.link import TRANSPORTS, BrokerLink
+from coordinator.ingest.link import TRANSPORTS, BrokerLink, filters_of
 from coordinator.ingest.receipts import SignedSheet
 from coordinator.ingest.transport import Login, Received
 from device_client.core.client import base_topic
@@ -142,7 +142,7 @@ async def one_round(name: str, port: int, messages: int) -> dict[str, float]:
 
     first: Any = _Nobody()
     login = Login("127.0.0.1", port, "", versions=(CLIENTS[name],))
-    link = BrokerLink(login, NETWORK, take, first, lambda: None)
+    link = BrokerLink(login, NETWORK, take, first, lambda: None, filters_of(NETWORK))
     running = asyncio.create_task(link.run())
     await link.connected.wait()
 

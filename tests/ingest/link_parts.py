@@ -13,7 +13,7 @@ import mqtt5
 import pytest
 import uvloop
 
-from coordinator.ingest.link import BrokerLink
+from coordinator.ingest.link import BrokerLink, filters_of
 from coordinator.ingest.transport import Login
 from device_client.core.client import base_topic
 from tests.parts import free_port, require_mosquitto
@@ -59,6 +59,7 @@ class Consumer:
         self.devices: set[bytes] = set()
         self.first, self.foreign, self.room = First(), 0, room
         first: Any = self.first
+        options.setdefault("filters", filters_of(NETWORK))
         self.link = BrokerLink(login, NETWORK, self.take, first, self._count, **options)
         self._came = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
