@@ -5,7 +5,7 @@ import contextlib
 
 import uvloop
 
-from coordinator.ingest.broker import _Subscriptions, _BoundedWriter
+from coordinator.ingest.broker import _BoundedWriter, _Subscriptions
 
 
 def test_a_change_in_the_middle_of_a_loop() -> None:
