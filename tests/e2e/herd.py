@@ -7,9 +7,12 @@ own work would else be most of what is measured.
 
 import asyncio
 import functools
+import os
+import signal
 import struct
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 
 import nacl.signing
 
@@ -38,6 +41,17 @@ def mosquitto_pid(net: Net) -> int:
         return int((net.home.mosquitto / "pid").read_text())
     except (OSError, ValueError):
         return 0
+
+
+@contextmanager
+def no_orphan(net: Net) -> Iterator[None]:
+    """`with no_orphan(net), coordinator(net)`: of a test that fails, no mosquitto stays behind either."""
+    try:
+        yield
+    finally:
+        if pid := mosquitto_pid(net):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def field(data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from tests.faults.test_deaths import SOAK
 from tests.history import History, check, watch
 from tests.parts import require_mosquitto
 
-from .herd import mosquitto_pid, soon
+from .herd import mosquitto_pid, no_orphan, soon
 from .published import records
 from .running import Net, coordinator, until
 
@@ -51,7 +51,7 @@ def test_the_broker_dies_again_and_again(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         up = await asyncio.to_thread(coordinator, net)
-        with up:
+        with no_orphan(net), up:
             tasks = [asyncio.create_task(device.run()) for device in devices]
             try:
                 await all_receipted(3, "enrolments and reports")

@@ -13,7 +13,7 @@ from tests.faults.test_deaths import SOAK
 from tests.history import check
 from tests.parts import require_mosquitto
 
-from .herd import Herd, mosquitto_pid, soon
+from .herd import Herd, mosquitto_pid, no_orphan, soon
 from .running import Net, coordinator, until
 
 DEVICES = 2_000
@@ -33,7 +33,7 @@ def test_a_herd_comes_back(tmp_path: Path, devices: int, at_once: bool) -> None:
 
     async def scenario() -> list[float]:
         up = await asyncio.to_thread(coordinator, net)
-        with up:
+        with no_orphan(net), up:
             async with herd:
                 await soon(herd.all_up, "the herd to connect")
                 herd.asleep = True

@@ -20,7 +20,7 @@ from tests.history import check, name_of
 from tests.ingest.hand import Hand
 from tests.parts import require_mosquitto
 
-from .herd import PUBLISH, Herd, field, mosquitto_pid, opening, packet, soon
+from .herd import PUBLISH, Herd, field, mosquitto_pid, no_orphan, opening, packet, soon
 from .published import times_counted
 from .running import Net, Process, coordinator, until
 
@@ -40,7 +40,7 @@ def together(folder: Path, net: Net, scene: Scene, sent: Callable[[], list[bytes
     herd = Herd(net, HONEST)
 
     async def scenario() -> None:
-        with await asyncio.to_thread(coordinator, net) as up:
+        with no_orphan(net), await asyncio.to_thread(coordinator, net) as up:
             async with herd:
                 await soon(herd.all_up, "the honest to connect")
                 await soon(lambda: len(herd.waited_s) > 2 * HONEST, "reports")
