@@ -36,7 +36,7 @@ from coordinator.ingest.registry import Changes, Known
 from coordinator.ingest.waiting_tokens import WaitingTokens
 from coordinator.logins import login_of
 from coordinator.logs import LOG_PROCESSORS
-from coordinator.loops import loop_factory
+from coordinator.loops import collect_rarely, loop_factory
 from coordinator.settings import Settings
 from coordinator.store.folders import read_beacons
 from coordinator.store.home import Home
@@ -210,6 +210,7 @@ def main() -> None:
     given = parser.parse_args()
     crash.arm(os.environ.get(crash.VARIABLE, ""))
     structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
+    collect_rarely()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_main(given.settings, given.base, given.worker))
 

@@ -23,7 +23,7 @@ from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
 from coordinator.logs import LOG_PROCESSORS
-from coordinator.loops import loop_factory
+from coordinator.loops import collect_rarely, loop_factory
 from coordinator.recovery import Fault, restart
 from coordinator.service import Service, running
 from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
@@ -199,6 +199,7 @@ def stop_on_signals(service: Service) -> None:
 
 def run_guarded(work: Coroutine[object, object, None]) -> None:
     """Run a coordinator and turn what can be expected to go wrong into one line and an exit code."""
+    collect_rarely()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(work)

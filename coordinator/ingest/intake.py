@@ -118,10 +118,17 @@ class Intake:
     def place(self, candidates: Sequence[Candidate], holds: Iterable[bool]) -> "Group":
         """Decide on every candidate, in order. Chains and registry are marked; nothing is durable yet."""
         crash.reached("after_receive")
-        group = Group(self.slot, candidates)
+        group = Group(self.slot)
         for candidate, signature_holds in zip(candidates, holds, strict=True):
             code = self._decided(candidate, group) if signature_holds else verdicts.BAD_SIGNATURE
-            group.outcomes.append(self._outcome(candidate, code, group))
+            outcome = self._outcome(candidate, code, group)
+            group.outcomes.append(outcome)
+            if outcome.row is not None:
+                group.rows.append(outcome.row)
+            if code != verdicts.OK:
+                # Without a good signature nothing is known of the sender but what the broker vouches for.
+                signed_well = code != verdicts.BAD_SIGNATURE
+                group.refused.append((code, candidate.device if signed_well else candidate.topic_device))
         return group
 
     def write(self, group: "Group") -> None:
@@ -132,16 +139,11 @@ class Intake:
 
     def settle(self, group: "Group") -> None:
         """Count what became durable and what was refused."""
-        ok = 0
-        for candidate, outcome in zip(group.candidates, group.outcomes, strict=True):
-            if outcome.code == verdicts.OK:
-                ok += 1
-                continue
-            # Without a good signature nothing is known of the sender but what the broker vouches for.
-            signed_well = outcome.code != verdicts.BAD_SIGNATURE
-            self.refuse(outcome.code, candidate.device if signed_well else candidate.topic_device)
-        if ok:
-            self._counts.add(verdicts.OK, times=ok)
+        for code, device in group.refused:
+            self.refuse(code, device)
+        accepted = len(group.outcomes) - len(group.refused)
+        if accepted:
+            self._counts.add(verdicts.OK, times=accepted)
 
     def undo(self, group: "Group") -> None:
         """The log failed: nothing of the group has happened."""
@@ -261,12 +263,14 @@ class Intake:
 
 
 class Group:
-    """Candidates that become durable together, what became of each, and what to undo when they do not."""
+    """Candidates that become durable together: what became of each, the rows to send, what is refused for which device,
+    and what to undo when the log fails."""
 
-    def __init__(self, slot: int, candidates: Sequence[Candidate]) -> None:
+    def __init__(self, slot: int) -> None:
         self.slot = slot
-        self.candidates = candidates
         self.outcomes: list[Outcome] = []
+        self.rows: list[ReceiptRow] = []
+        self.refused: list[tuple[int, bytes | None]] = []
         self.records: list[bytes] = []
         self.before: dict[HeldChain, Mark] = {}
         self.enrolled: list[bytes] = []

@@ -15,14 +15,14 @@ from coordinator.engine.wire import Refused
 from device_client.core import verdicts
 from device_client.core.statement import KIND_ENROLL
 
-from .intake import Group, Intake
+from .intake import Group, Intake, Outcome
 from .receipts import SignedSheet, Signer, sheets
 from .registry import Changes
 from .screen import Candidate
 
-GROUP_MAX = 512
+GROUP_MAX = 256
 GROUPS_MAX = 4  # taken apart, and waiting for their turn to be committed
-CHUNK = 64
+CHUNK = 128
 ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
 BEACON_TAG = b"\xd2"  # a tagged envelope, not the array that a statement travels in: a device shows a beacon
 Send = Callable[[list[SignedSheet]], Awaitable[None]]
@@ -187,7 +187,7 @@ class Pipeline:
                 self._waiting[:0] = screened.queued
                 raise
             if group is not None:
-                self._admit(group)
+                self._admit(screened.candidates, group.outcomes)
                 await self._answer(screened.queued, group, slot)
 
     async def _verified(self, screened: _Screened) -> list[bool]:
@@ -216,28 +216,27 @@ class Pipeline:
             self._intake.settle(group)
         return group, slot
 
-    def _admit(self, group: Group) -> None:
+    def _admit(self, candidates: list[Candidate], outcomes: list[Outcome]) -> None:
         """Tell the broker of (device, token key) pairs before their receipts go out: also of a device that enrols
         again, because a broker that lost its credentials makes it do so."""
-        pairs: list[tuple[bytes, bytes]] = [
-            (candidate.device, candidate.body[1])  # type: ignore[misc]
-            for candidate, outcome in zip(group.candidates, group.outcomes, strict=True)
-            if candidate.kind == KIND_ENROLL and outcome.row is not None and outcome.row.code in ADMITTED
-        ]
+        pairs: list[tuple[bytes, bytes]] = []
+        for index, candidate in enumerate(candidates):
+            if candidate.kind == KIND_ENROLL:
+                row = outcomes[index].row
+                if row is not None and row.code in ADMITTED:
+                    pairs.append((candidate.device, candidate.body[1]))  # type: ignore[arg-type]
         if pairs:
             self._enrolled(pairs)
 
     async def _answer(self, queued: list[_Queued], group: Group, slot: int) -> None:
-        rows = [outcome.row for outcome in group.outcomes if outcome.row is not None]
-        made = sheets(rows, self._incarnation, slot, self._signer)
+        made = sheets(group.rows, self._incarnation, slot, self._signer)
         if made:
             await self._send(made)
-        receipts: dict[tuple[bytes, int, int], bytes] = {}
-        for one, outcome in zip(queued, group.outcomes, strict=True):
-            if one.answer is None:
-                continue
-            if not receipts:
-                receipts = {row[:3]: sheet.data for sheet in made for row in sheet.rows}
+        asked = [(one, outcome) for one, outcome in zip(queued, group.outcomes, strict=True) if one.answer is not None]
+        if not asked:
+            return
+        receipts = {row[:3]: sheet.data for sheet in made for row in sheet.rows}
+        for one, outcome in asked:
             receipt = receipts[outcome.row[:3]] if outcome.row else b""
             _tell(one, Answer(outcome.code, outcome.id, slot if outcome.row else -1, receipt))
 
