@@ -211,7 +211,7 @@ def run_guarded(work: Coroutine[object, object, None]) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: it halves what a message costs."""
+    """uvloop where there is one."""
     try:
         import uvloop
     except ImportError:
