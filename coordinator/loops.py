@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: it halves what a message costs."""
+    """uvloop where there is one."""
     try:
         import uvloop
     except ImportError:

@@ -8,9 +8,9 @@ import pytest
 from mqtt5 import ConnAckReasonCode, DisconnectPacket, PubAckReasonCode, PublishPacket, QoS, SubAckReasonCode
 
 from coordinator.ingest import link as link_module
-from coordinator.ingest.mqtt5_frames import packet_bytes
+from coordinator.ingest.mqtt5_frames import is_partial, packet_bytes
 from coordinator.ingest.receipts import SignedSheet
-from coordinator.ingest.transport import PACKET_BYTES_MAX
+from coordinator.ingest.transport import PACKET_BYTES_MAX, LinkLost
 
 from .link_parts import DEVICE, DOWN, LOOPS, UP, Consumer, ObedientBroker, Peer, runs_on, until
 
@@ -120,6 +120,11 @@ def test_the_largest_packet() -> None:
         assert packet_bytes(packet, 0) == len(packet)
         assert packet_bytes(b"x" + packet, 1) == len(packet)
         assert packet_bytes(packet[:1], 0) == 0
+        if len(packet) <= PACKET_BYTES_MAX:
+            assert not is_partial(packet, 0) and is_partial(packet[:-1], 0) and is_partial(packet[:1], 0)
+        else:
+            with pytest.raises(LinkLost):
+                is_partial(packet[:10], 0)
 
 
 def test_what_comes_with_the_welcome_waits_its_turn(loop: str) -> None:
