@@ -80,9 +80,11 @@ class Device:
         data, self.unsent = self.unsent, b""
         self.send(data)
 
-    def send_more(self, in_flight: int, now: float) -> None:
-        """Fill the window."""
+    def send_more(self, in_flight: int, now: float, bursts: bool = False) -> None:
+        """Fill the window, in `bursts` only when it is empty."""
         packets, pending, first = self._packets, self.pending, self.next
+        if bursts and pending:
+            return
         last = min(first + in_flight - len(pending), len(packets))
         if last <= first:
             return

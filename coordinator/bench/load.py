@@ -38,6 +38,7 @@ class Phase(NamedTuple):
     seconds: float
     in_flight: int
     rate: float = 0.0
+    bursts: bool = False
 
 
 class Job(NamedTuple):
@@ -52,6 +53,7 @@ class Job(NamedTuple):
     seconds: float
     warm_seconds: float
     in_flight: int
+    bursts: bool
     repeat_seconds: float
     latency_seconds: float
     sets_seconds: float
@@ -138,7 +140,13 @@ class Load:
     def _closed(self, phase: Phase, started: float) -> float:
         for device in self._devices:
             self._send_more(device, phase.in_flight, started)
-        by_fd, sheets, tally, in_flight = self._by_fd, self._sheets, self._tally, phase.in_flight
+        by_fd, sheets, tally, in_flight, bursts = (
+            self._by_fd,
+            self._sheets,
+            self._tally,
+            phase.in_flight,
+            phase.bursts,
+        )
         until, now = started + phase.seconds, started
         while now < until:
             events = self._poll.poll(0.05)
@@ -149,7 +157,7 @@ class Load:
                     device.receive(sheets, now, tally)
                 else:
                     self._take(fd, event, now)
-                device.send_more(in_flight, now)
+                device.send_more(in_flight, now, bursts)
                 if device.unsent:
                     self._wait_writable(device)
                 if not device.pending:  # it has said all it had
@@ -227,13 +235,14 @@ def measured(job: Job) -> dict[str, Any]:
     gc.collect()
     gc.freeze()
     gc.disable()
-    load.run(Phase("warming up", 1, job.warm_seconds, job.in_flight), drains=False)
-    phases = [load.run(Phase("highest rate", 1, job.seconds, job.in_flight))]
+    closed = {"in_flight": job.in_flight, "bursts": job.bursts}
+    load.run(Phase("warming up", 1, job.warm_seconds, **closed), drains=False)
+    phases = [load.run(Phase("highest rate", 1, job.seconds, **closed))]
     if job.latency_seconds:
         rate = phases[0]["receipts"] / phases[0]["seconds"] / 2
         phases.append(load.run(Phase("half of it", 1, job.latency_seconds, 63, max(1.0, rate))))
     if job.sets_seconds:
-        phases.append(load.run(Phase("many sets", 2, job.sets_seconds, job.in_flight)))
+        phases.append(load.run(Phase("many sets", 2, job.sets_seconds, **closed)))
     return {"receipts": load.receipts, "phases": {phase["name"]: phase for phase in phases}}
 
 

@@ -15,7 +15,8 @@ class Options(NamedTuple):
     connections: int = 1000
     devices: int = 1000
     sets: int = 12
-    in_flight: int = 1
+    in_flight: int = 4
+    bursts: bool = False
     broker: str = "mosquitto"
     ingest_workers: int = 0
     verify_threads: int | None = None

@@ -41,7 +41,10 @@ def ingest(
     sets: Annotated[int, typer.Option(min=1, max=48, help="Reading sets under one signature, for sets_per_s.")] = 12,
     in_flight: Annotated[
         int, typer.Option(min=1, max=IN_FLIGHT_MAX, help="Reports that a device sends ahead of their receipts.")
-    ] = 1,
+    ] = 4,
+    bursts: Annotated[
+        bool, typer.Option("--bursts", help="All of them at once, the next when all are receipted: catching up.")
+    ] = False,
     broker: Annotated[str, typer.Option(help="mosquitto or embedded.")] = "mosquitto",
     ingest_workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Passed on to `edgetally up`; from 2 on, one is measured too.")
@@ -69,6 +72,7 @@ def ingest(
         registered,
         sets,
         in_flight,
+        bursts,
         broker,
         ingest_workers or 0,
         verify_threads,
