@@ -25,8 +25,11 @@ log = structlog.get_logger("edgetally")
 BINARY = "mosquitto"
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 START_S = 10.0
+READING_S_PER_BYTE = 1e-7  # ten times what was measured: it listens when it has read the credentials
 STOP_S = 5.0
 RELOAD_S = 1.0
+RELOAD_SHARE = 0.05  # of mosquitto's time: it serves nobody while it reads credentials
+RELOAD_MAX_S = 60.0
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 10.0
 STEADY_S = 2.0  # who listened for this long started well: its death is not one of a row
@@ -92,17 +95,21 @@ class Mosquitto:
         network: str,
         dead: Callable[[], None] = lambda: None,
         services: Sequence[str] = (COORDINATOR,),
+        known: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
+        """`known()` gives whoever may connect from the start on; it is read in a thread, one after the other."""
         self._listener = listener
         self._folder = folder.absolute()
         self._network = network
         self._dead = dead
         self._services = services
+        self._known = known
         self._process: asyncio.subprocess.Process | None = None
         self._logging: asyncio.Task[None] | None = None
         self._passwords = PasswordFile(self._folder / "passwords")
         self._waiting: dict[str, str] = {}
         self._wake = asyncio.Event()
+        self._reading_s_per_byte = 0.0
         self._lines = Lines()
         self.restarts = 0
         self.reloads = 0
@@ -119,6 +126,12 @@ class Mosquitto:
         if self._waiting:
             self._wake.set()
 
+    @property
+    def reload_pause_s(self) -> float:
+        """Between two reloads. What one takes is what reading the file took at the start."""
+        reading_s = self._reading_s_per_byte * self._passwords.size_bytes
+        return min(RELOAD_MAX_S, max(RELOAD_S, reading_s / RELOAD_SHARE))
+
     async def _reload(self) -> None:
         waiting, self._waiting = self._waiting, {}
         try:
@@ -131,14 +144,18 @@ class Mosquitto:
             self._process.send_signal(signal.SIGHUP)
             self.reloads += 1
 
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._passwords.write(self._known())
+        self._passwords.add(waiting.items())
+
     # THE PROCESS
 
     async def __aenter__(self) -> "Mosquitto":
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._folder.chmod(0o700)
         await end_orphan(self._folder / "pid", self._folder / "mosquitto.conf", STOP_S)
-        waiting, self._waiting = self._waiting, {}
-        await asyncio.to_thread(self._passwords.write, waiting.items())
+        await asyncio.to_thread(self._write)
         for name, text in (
             ("rules", access_rules(self._network, self._services)),
             ("mosquitto.conf", configuration(self._listener, self._folder)),
@@ -157,7 +174,7 @@ class Mosquitto:
         await self._stop()
 
     async def run(self) -> None:
-        """Until cancelled: restart what dies, with back-off; reload at most once a second."""
+        """Until cancelled: restart what dies, with back-off; reload now and then."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_alive(), name="mosquitto")
             tasks.create_task(self._keep_current(), name="credentials")
@@ -167,7 +184,7 @@ class Mosquitto:
             await self._wake.wait()
             self._wake.clear()
             await self._reload()
-            await asyncio.sleep(RELOAD_S)
+            await asyncio.sleep(self.reload_pause_s)
             if self._waiting:
                 self._wake.set()
 
@@ -191,6 +208,8 @@ class Mosquitto:
     async def _start(self) -> None:
         """Raises BrokerFailed when it does not listen in time."""
         self._lines.last = ""
+        size = max(1, self._passwords.size_bytes)
+        started = time.monotonic()
         self._process = process = await asyncio.create_subprocess_exec(
             binary(),
             "-c",
@@ -203,7 +222,7 @@ class Mosquitto:
         raise_file_limit(process.pid)
         assert process.stderr is not None
         self._logging = asyncio.create_task(self._lines.forward(process.stderr), name="mosquitto's log")
-        deadline = time.monotonic() + START_S
+        deadline = started + START_S + READING_S_PER_BYTE * size
         while not await listens(self._listener.host, self._listener.port):
             if process.returncode is not None:
                 await self._logging
@@ -212,6 +231,7 @@ class Mosquitto:
                 process.kill()  # else nobody would ever start another
                 raise BrokerFailed(f"mosquitto does not listen on {self._listener.host}:{self._listener.port}")
             await asyncio.sleep(0.02)
+        self._reading_s_per_byte = (time.monotonic() - started) / size
         # Somebody else may listen there: then ours cannot, and ends.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), 0.05)
