@@ -99,7 +99,12 @@ class Managed:
         workers = [worker_name(worker) for worker in range(settings.ingest_workers)]
         self._services = (COORDINATOR, *workers)
         self.mosquitto = Mosquitto(
-            listener, home.mosquitto, node.genesis.name, services=self._services, known=self._known
+            listener,
+            home.mosquitto,
+            node.genesis.name,
+            services=self._services,
+            known=self._known,
+            basis=self._basis,
         )
         self._tokens = TokenSeeds(home)
         self._seeds: dict[bytes, bytes] = {}  # token key -> seed
@@ -118,6 +123,11 @@ class Managed:
             yield from token_logins(key, seed)
         devices = self._node.state.get("identity", {}).get("devices", {})
         yield from self._logins((key[0], row[_TOKEN_KEY]) for key, row in devices.items())  # type: ignore[misc]
+
+    def _basis(self) -> bytes:
+        """Of all passwords: another one where a token or a process of ours is gone, or the secret is another."""
+        parts = [self._secret, " ".join(self._services).encode(), *sorted(self._seeds.copy())]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -4,12 +4,15 @@ All passwords here are 256 bits from HMAC-SHA-256: nobody finds them by trying, 
 PBKDF2 with one iteration; mosquitto's usual 101 make every reload check every connected device at 60 us instead of 3.
 """
 
+import contextlib
 import hmac
 import os
 from binascii import Error, a2b_base64, b2a_base64
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
+
+from device_client.durable import write_secret
 
 from .access import COORDINATOR, DOCTOR
 
@@ -54,34 +57,58 @@ pattern read {root}/keys
 class PasswordFile:
     """Holds whom the broker knows, so that we need not: nothing of a device stays in memory.
 
-    Written as a whole at the start, where what a crash left disappears; then it grows at its end.
+    Written as a whole once a start, where what a crash left disappears; then it grows at its end. Beside it lies the
+    `basis` of its passwords, for whoever wants to use it before it is written: nobody in it is there by other seeds.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._basis_path = path.with_name(path.name + ".basis")
+        self._basis = b""
         self.size_bytes = 0
 
-    def write(self, credentials: Iterable[tuple[str, str]]) -> None:
-        """Forget what was there. No name twice. Raises OSError, and then all is as before."""
+    def keep(self, basis: bytes) -> bool:
+        """Whether what is there has this basis and a whole end."""
+        try:
+            if self._basis_path.read_bytes() != basis:
+                return False
+            with self._path.open("rb") as file:
+                self.size_bytes = file.seek(0, os.SEEK_END)
+                file.seek(max(0, self.size_bytes - 1))
+                return file.read() == b"\n"
+        except OSError:
+            return False
+
+    def write(self, credentials: Iterable[tuple[str, str]], basis: bytes) -> None:
+        """Forget what was there. No name twice. Raises OSError."""
         with _Replacement(self._path) as file:
             file.writelines(hashed(*one).encode() for one in credentials)
             self.size_bytes = file.tell()
+            self._unmark()
+        self._mark(basis)
 
-    def add(self, credentials: Iterable[tuple[str, str]]) -> bool:
+    def add(self, credentials: Iterable[tuple[str, str]], basis: bytes) -> bool:
         """Make these known, beside all others; whether anything changed. Raises OSError, and then nothing did."""
         fresh = {name.encode(): password for name, password in credentials}
         if not fresh:
             return False
-        outdated, whole = self._drop_known(fresh)
-        if not fresh:
+        outdated, is_whole = self._drop_known(fresh)
+        if not fresh and is_whole:
             return False
+        if basis != self._basis:
+            self._unmark()
         data = b"".join(hashed(name.decode(), password).encode() for name, password in fresh.items())
-        if outdated or not whole:
+        if outdated or not is_whole:
             with _Replacement(self._path) as file, self._path.open("rb") as old:
                 file.writelines(line for line in old if line.endswith(b"\n") and _name(line) not in outdated)
                 file.write(data)
                 self.size_bytes = file.tell()
-            return True
+        else:
+            self._append(data)
+        self._mark(basis)
+        return True
+
+    def _append(self, data: bytes) -> None:
         size = self._path.stat().st_size
         try:
             with self._path.open("ab") as file:
@@ -90,7 +117,17 @@ class PasswordFile:
             os.truncate(self._path, size)
             raise
         self.size_bytes = size + len(data)
-        return True
+
+    def _unmark(self) -> None:
+        self._basis = b""
+        self._basis_path.unlink(missing_ok=True)
+
+    def _mark(self, basis: bytes) -> None:
+        """Where this fails, the next start writes anew."""
+        if basis != self._basis:
+            with contextlib.suppress(OSError):
+                write_secret(self._basis_path, basis)
+                self._basis = basis
 
     def _drop_known(self, fresh: dict[bytes, str]) -> tuple[set[bytes], bool]:
         """Out of `fresh`, what the file holds. Names that it holds with another password, and whether its last line is
@@ -121,7 +158,12 @@ class _Replacement:
         return self._file
 
     def __exit__(self, failed: object, *_: object) -> None:
-        self._file.close()
+        try:
+            if not failed:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
         if failed:
             self._temporary.unlink()
         else:

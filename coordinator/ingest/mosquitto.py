@@ -2,6 +2,9 @@
 
 Nothing is persisted by it: a PUBACK is not durable in mosquitto either, so what must not be lost
 waits in the devices' outboxes for a receipt. What is retained is published again by the link when it reconnects.
+
+It starts with the credentials of the last time where these still hold, so that a million devices need not wait until
+they are written anew; that happens at once afterwards, beside everything else.
 """
 
 import asyncio
@@ -10,7 +13,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +88,16 @@ log_type warning
 """
 
 
+def _unhurried(credentials: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """All of them, with as long a pause after each few as they took: others want to run too."""
+    began = time.monotonic()
+    for index, one in enumerate(credentials):
+        yield one
+        if index % 256 == 255:
+            time.sleep(min(0.1, time.monotonic() - began))
+            began = time.monotonic()
+
+
 class Mosquitto:
     """`async with`: listening on entry, ended on exit. Between them `run` keeps it alive and reloads credentials."""
 
@@ -96,14 +109,20 @@ class Mosquitto:
         dead: Callable[[], None] = lambda: None,
         services: Sequence[str] = (COORDINATOR,),
         known: Callable[[], Iterable[tuple[str, str]]] = tuple,
+        basis: Callable[[], bytes] = bytes,
     ) -> None:
-        """`known()` gives whoever may connect from the start on; it is read in a thread, one after the other."""
+        """`known()` gives whoever may connect from the start on; it is read in a thread, one after the other. `basis()`
+        is a digest of what their passwords are derived from."""
         self._listener = listener
         self._folder = folder.absolute()
         self._network = network
         self._dead = dead
         self._services = services
         self._known = known
+        self._basis = basis
+        self.is_written = False
+        self._is_unread = False
+        self._is_listening = False
         self._process: asyncio.subprocess.Process | None = None
         self._logging: asyncio.Task[None] | None = None
         self._passwords = PasswordFile(self._folder / "passwords")
@@ -135,19 +154,27 @@ class Mosquitto:
     async def _reload(self) -> None:
         waiting, self._waiting = self._waiting, {}
         try:
-            changed = await asyncio.to_thread(self._passwords.add, waiting.items())
+            await asyncio.to_thread(self._add, waiting, True)
         except OSError as error:
             log.error("storage_failed", what="credentials", error=str(error))
             self._waiting = {**waiting, **self._waiting}
-            return
-        if changed and self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGHUP)
-            self.reloads += 1
+        self._have_read()
 
-    def _write(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        self._passwords.write(self._known())
-        self._passwords.add(waiting.items())
+    def _add(self, waiting: dict[str, str], is_serving: bool) -> None:
+        """Raises OSError."""
+        if not self.is_written:
+            self._passwords.write(_unhurried(self._known()) if is_serving else self._known(), self._basis())
+            self.is_written = self._is_unread = True
+        if self._passwords.add(waiting.items(), self._basis()):
+            self._is_unread = True
+
+    def _have_read(self) -> None:
+        """Have mosquitto read what it did not; later if it does not listen yet, the signal would end it."""
+        process = self._process
+        if self._is_unread and self._is_listening and process is not None and process.returncode is None:
+            process.send_signal(signal.SIGHUP)
+            self._is_unread = False
+            self.reloads += 1
 
     # THE PROCESS
 
@@ -155,7 +182,10 @@ class Mosquitto:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._folder.chmod(0o700)
         await end_orphan(self._folder / "pid", self._folder / "mosquitto.conf", STOP_S)
-        await asyncio.to_thread(self._write)
+        self.is_written = False
+        if not self._passwords.keep(self._basis()):
+            waiting, self._waiting = self._waiting, {}
+            await asyncio.to_thread(self._add, waiting, False)
         for name, text in (
             ("rules", access_rules(self._network, self._services)),
             ("mosquitto.conf", configuration(self._listener, self._folder)),
@@ -180,12 +210,14 @@ class Mosquitto:
             tasks.create_task(self._keep_current(), name="credentials")
 
     async def _keep_current(self) -> None:
+        if not self.is_written:
+            self._wake.set()
         while True:
             await self._wake.wait()
             self._wake.clear()
             await self._reload()
             await asyncio.sleep(self.reload_pause_s)
-            if self._waiting:
+            if self._waiting or not self.is_written:
                 self._wake.set()
 
     async def _keep_alive(self) -> None:
@@ -208,6 +240,7 @@ class Mosquitto:
     async def _start(self) -> None:
         """Raises BrokerFailed when it does not listen in time."""
         self._lines.last = ""
+        self._is_listening = self._is_unread = False
         size = max(1, self._passwords.size_bytes)
         started = time.monotonic()
         self._process = process = await asyncio.create_subprocess_exec(
@@ -237,6 +270,8 @@ class Mosquitto:
             await asyncio.wait_for(process.wait(), 0.05)
             await self._logging
             raise BrokerFailed(f"mosquitto ended at once: {self._lines.last or 'the port is taken'}")
+        self._is_listening = True
+        self._have_read()
 
     async def _stop(self) -> None:
         process = self._process

@@ -3,6 +3,7 @@
 python -m tests.bench.credentials FOLDER DEVICES [CONNECTED]
 
 makes the folder if it is not there, all devices of one token, and prints one JSON object: start, memory, file, reload.
+The first run writes all credentials before mosquitto starts, later ones while it serves; the first reload comes after.
 `gap_ms` is the longest that a connected client waits for the answer to a ping while mosquitto reads credentials anew.
 """
 
@@ -83,7 +84,8 @@ async def costs(folder: Path, devices: int, connected: int) -> dict[str, float]:
         before, since = resident(), time.perf_counter()
         async with managed.listening(), asyncio.TaskGroup() as tasks:
             found: dict[str, float] = {"devices": devices, "start_ms": milliseconds(since)}
-            found["started_bytes"], found["peak_bytes"] = resident() - before, max(0, peak() - before)
+            found["is_written_first"] = mosquitto.is_written
+            found["started_bytes"] = resident() - before
             found["mosquitto_bytes"] = memory_of(mosquitto.pid)
             found["file_bytes"] = (home.mosquitto / "passwords").stat().st_size
             found["reload_pause_s"] = mosquitto.reload_pause_s
@@ -108,7 +110,8 @@ async def costs(folder: Path, devices: int, connected: int) -> dict[str, float]:
                     waits.append(await ours.ping_ms())
                     await asyncio.sleep(GAP_S)
                 found[f"{name}_gap_ms"] = max(waits)
-            found["reloaded_bytes"], found["mosquitto_reloaded_bytes"] = resident() - before, memory_of(mosquitto.pid)
+            found["reloaded_bytes"], found["peak_bytes"] = resident() - before, max(0, peak() - before)
+            found["mosquitto_reloaded_bytes"] = memory_of(mosquitto.pid)
             running.cancel()
         return found
     finally:
