@@ -28,6 +28,7 @@ from coordinator.modules.identity import Device
 from coordinator.node import Node
 from coordinator.settings import BrokerSettings, Settings
 from coordinator.store.home import Home
+from device_client.core import verdicts
 from device_client.core.secret import token_login
 
 log = structlog.get_logger("edgetally")
@@ -105,6 +106,7 @@ class Managed:
             services=self._services,
             known=self._known,
             basis=self._basis,
+            refused=self._refused,
         )
         self._tokens = TokenSeeds(home)
         self._seeds: dict[bytes, bytes] = {}  # token key -> seed
@@ -123,6 +125,10 @@ class Managed:
             yield from token_logins(key, seed)
         devices = self._node.state.get("identity", {}).get("devices", {})
         yield from self._logins((key[0], row[_TOKEN_KEY]) for key, row in devices.items())  # type: ignore[misc]
+
+    def _refused(self, count: int) -> None:
+        for _ in range(count):
+            self._node.refuse(verdicts.BAD_CREDENTIALS, None)
 
     def _basis(self) -> bytes:
         """Of all passwords: another one where a token or a process of ours is gone, or the secret is another."""

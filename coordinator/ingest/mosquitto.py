@@ -21,7 +21,7 @@ import structlog
 
 from .access import COORDINATOR
 from .broker import PACKET_BYTES_MAX
-from .child import Lines, end_orphan, listens, raise_file_limit
+from .child import Lines, end_orphan, listens, log_pipe, raise_file_limit
 from .credentials import PasswordFile, access_rules
 
 log = structlog.get_logger("edgetally")
@@ -81,10 +81,11 @@ max_inflight_messages 100
 max_keepalive 3600
 retain_available true
 sys_interval 60
-connection_messages false
+connection_messages true
 log_dest stderr
 log_type error
 log_type warning
+log_type notice
 """
 
 
@@ -110,9 +111,10 @@ class Mosquitto:
         services: Sequence[str] = (COORDINATOR,),
         known: Callable[[], Iterable[tuple[str, str]]] = tuple,
         basis: Callable[[], bytes] = bytes,
+        refused: Callable[[int], None] = lambda count: None,
     ) -> None:
         """`known()` gives whoever may connect from the start on; it is read in a thread, one after the other. `basis()`
-        is a digest of what their passwords are derived from."""
+        is a digest of what their passwords are derived from. `refused(n)` is told of refused connections."""
         self._listener = listener
         self._folder = folder.absolute()
         self._network = network
@@ -129,7 +131,7 @@ class Mosquitto:
         self._waiting: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._reading_s_per_byte = 0.0
-        self._lines = Lines()
+        self._lines = Lines(refused)
         self.restarts = 0
         self.reloads = 0
 
@@ -243,18 +245,18 @@ class Mosquitto:
         self._is_listening = self._is_unread = False
         size = max(1, self._passwords.size_bytes)
         started = time.monotonic()
-        self._process = process = await asyncio.create_subprocess_exec(
-            binary(),
-            "-c",
-            str(self._folder / "mosquitto.conf"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the coordinator, which ends it when the last receipt is out
-        )
+        async with log_pipe() as (stderr, said):
+            self._process = process = await asyncio.create_subprocess_exec(
+                binary(),
+                "-c",
+                str(self._folder / "mosquitto.conf"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,  # Ctrl-C is for the coordinator, which ends it when the last receipt is out
+            )
         raise_file_limit(process.pid)
-        assert process.stderr is not None
-        self._logging = asyncio.create_task(self._lines.forward(process.stderr), name="mosquitto's log")
+        self._logging = asyncio.create_task(self._lines.forward(said), name="mosquitto's log")
         deadline = started + START_S + READING_S_PER_BYTE * size
         while not await listens(self._listener.host, self._listener.port):
             if process.returncode is not None:

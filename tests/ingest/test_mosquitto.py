@@ -174,6 +174,8 @@ def test_what_a_device_may_not_do(net: Net) -> None:
                 with pytest.raises(aiomqtt.MqttError):
                     async with honest.connected(**wrong):
                         raise AssertionError(f"let in with {wrong}")
+            await until(lambda: refuse[verdicts.BAD_CREDENTIALS] >= 5, "the count of the refused")
+            assert refuse[verdicts.BAD_CREDENTIALS] == 5
 
             async with connected_soon(honest) as one, connected_soon(thief, identifier=honest.id.hex()) as other:
                 # The client id is the user name, whatever is asked for: nobody ends another's connection.
