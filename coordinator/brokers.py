@@ -13,18 +13,28 @@ from typing import Protocol
 import structlog
 
 from coordinator.found import Token, load_tokens
-from coordinator.ingest.access import COORDINATOR, DOCTOR, Access, load_secret, service_password, worker_name
+from coordinator.ingest.access import (
+    COORDINATOR,
+    DOCTOR,
+    Access,
+    device_password,
+    load_secret,
+    service_password,
+    worker_name,
+)
 from coordinator.ingest.broker import EmbeddedBroker
 from coordinator.ingest.mosquitto import Listener, Mosquitto
 from coordinator.modules.identity import Device
 from coordinator.node import Node
 from coordinator.settings import BrokerSettings, Settings
 from coordinator.store.home import Home
-from device_client.core.secret import broker_password, token_login
+from device_client.core import verdicts
+from device_client.core.secret import token_login
 
 log = structlog.get_logger("edgetally")
 PROBE = hashlib.sha256(b"edgetally doctor").digest()[:16]  # a device that the doctor plays
 TOKENS_S = 0.5
+_TOKEN_KEY = Device._fields.index("token_key")
 
 
 class Broker(Protocol):
@@ -54,8 +64,8 @@ class TokenSeeds:
         changed = self._home.tokens.stat().st_mtime_ns
         if changed == self._seen:
             return []
-        self._seen = changed
         self._tokens = load_tokens(self._home)
+        self._seen = changed  # not before: who could not read them tries again
         return self._tokens
 
 
@@ -89,20 +99,41 @@ class Managed:
         listener = Listener(broker.host, broker.port, broker.connections_max, *files)
         workers = [worker_name(worker) for worker in range(settings.ingest_workers)]
         self._services = (COORDINATOR, *workers)
-        self.mosquitto = Mosquitto(listener, home.mosquitto, node.genesis.name, services=self._services)
+        self.mosquitto = Mosquitto(
+            listener,
+            home.mosquitto,
+            node.genesis.name,
+            services=self._services,
+            known=self._known,
+            basis=self._basis,
+            refused=self._refused,
+        )
         self._tokens = TokenSeeds(home)
         self._seeds: dict[bytes, bytes] = {}  # token key -> seed
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[object]:
-        self.mosquitto.admit(ours(self._secret, self._services))
-        self._take_tokens()
-        devices = self._node.state.get("identity", {}).get("devices", {})
-        rows = ((key[0], Device(*row).token_key) for key, row in devices.items())  # type: ignore[arg-type]
-        self.mosquitto.admit(self._logins(rows))  # type: ignore[arg-type]
+        self._learn_tokens()
         self.mosquitto.admit(self._logins(self._node.enrolling()))
         async with self.mosquitto:
             yield self
+
+    def _known(self) -> Iterator[tuple[str, str]]:
+        """Everybody, out of tokens and registry; of a million devices only one at a time."""
+        yield from ours(self._secret, self._services)
+        for key, seed in self._seeds.copy().items():
+            yield from token_logins(key, seed)
+        devices = self._node.state.get("identity", {}).get("devices", {})
+        yield from self._logins((key[0], row[_TOKEN_KEY]) for key, row in devices.items())  # type: ignore[misc]
+
+    def _refused(self, count: int) -> None:
+        for _ in range(count):
+            self._node.refuse(verdicts.BAD_CREDENTIALS, None)
+
+    def _basis(self) -> bytes:
+        """Of all passwords: another one where a token or a process of ours is gone, or the secret is another."""
+        parts = [self._secret, " ".join(self._services).encode(), *sorted(self._seeds.copy())]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -118,10 +149,15 @@ class Managed:
                 log.error("tokens_unreadable", error=str(error))
 
     def _take_tokens(self) -> None:
-        for token in self._tokens.changed():
-            if token.public_key not in self._seeds:
-                self._seeds[token.public_key] = token.seed
-                self.mosquitto.admit(token_logins(token))
+        for key, seed in self._learn_tokens():
+            self.mosquitto.admit(token_logins(key, seed))
+
+    def _learn_tokens(self) -> list[tuple[bytes, bytes]]:
+        """(key, seed) of those that are new."""
+        found = [(token.public_key, token.seed) for token in self._tokens.changed()]
+        fresh = [(key, seed) for key, seed in found if key not in self._seeds]
+        self._seeds.update(fresh)
+        return fresh
 
     def enrolled(self, pairs: list[tuple[bytes, bytes]]) -> None:
         with contextlib.suppress(OSError, ValueError):  # the watch says so
@@ -132,7 +168,7 @@ class Managed:
         for device, token_key in pairs:
             seed = self._seeds.get(token_key)
             if seed is not None:
-                yield device.hex(), broker_password(seed, device)
+                yield device.hex(), device_password(seed, device)
 
 
 class External:
@@ -157,14 +193,14 @@ def make_broker(settings: Settings, base: Path, home: Home, node: Node) -> Broke
     return Embedded(settings.broker, home, node)
 
 
-def token_logins(token: Token) -> list[tuple[str, str]]:
+def token_logins(key: bytes, seed: bytes) -> list[tuple[str, str]]:
     """The sixteen credentials of a token for first contacts."""
-    return [token_login(token.seed, token.public_key, bytes([last])) for last in range(16)]
+    return [token_login(seed, key, bytes([last])) for last in range(16)]
 
 
 def ours(secret: bytes, services: Iterable[str]) -> list[tuple[str, str]]:
     """Those of the coordinator's processes and of the doctor, and of the device that the doctor plays."""
     return [
         *((name, service_password(secret, name)) for name in (*services, DOCTOR)),
-        (PROBE.hex(), broker_password(secret, PROBE)),
+        (PROBE.hex(), device_password(secret, PROBE)),
     ]

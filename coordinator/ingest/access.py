@@ -12,7 +12,6 @@ from pathlib import Path
 
 from device_client.core import verdicts
 from device_client.core.client import base_topic
-from device_client.core.secret import broker_password
 from device_client.durable import write_secret
 
 COORDINATOR = "coordinator"
@@ -59,7 +58,7 @@ class Access:
     def _knows(self, device: bytes, password: str) -> bool:
         cached = self._seed_of.get(device)
         for seed in [cached] if cached else [*self._token_seeds(), self._secret]:
-            if hmac.compare_digest(broker_password(seed, device).encode(), password.encode()):
+            if hmac.compare_digest(device_password(seed, device).encode(), password.encode()):
                 if len(self._seed_of) < DEVICES_CACHED_MAX:
                     self._seed_of[device] = seed
                 return True
@@ -91,6 +90,11 @@ class Access:
 def service_password(secret: bytes, username: str) -> str:
     """What the coordinator and the doctor show the broker."""
     return hmac.new(secret, username.encode(), "sha256").hexdigest()
+
+
+def device_password(seed: bytes, device: bytes) -> str:
+    """`broker_password` of the device client, faster."""
+    return hmac.digest(seed, device, "sha256").hex()
 
 
 def load_secret(path: Path) -> bytes:

@@ -6,44 +6,81 @@ import os
 import resource
 import signal
 import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import structlog
 
 log = structlog.get_logger("edgetally")
 LINES_MAX = 100  # in a minute
+LINE_BYTES_MAX = 4096
+READ_BYTES = 1 << 16
+# How lines begin that are about one connection, and how one ends that was refused.
+_OF_ONE = (b"New connection from ", b"New client connected from ", b"Client ", b"Socket error on client ")
+_REFUSED = b" disconnected, not authorised."
 # Said at every start and reload, of what is meant to be so.
 _EXPECTED = ("does not contain '%c' or '%u'", "should not be run as root")
 
 
 class Lines:
-    """Its log, line by line, as ours; `last` is for telling why it ended."""
+    """Its log, line by line, as ours; `last` is for telling why it ended. `refused(n)` is told of refused connections.
 
-    def __init__(self) -> None:
+    What it says of single connections is only counted: strangers make as much of it as they like.
+    """
+
+    def __init__(self, refused: Callable[[int], None] = lambda count: None) -> None:
         self.last = ""
+        self._refused = refused
+        self._minute = time.monotonic()
+        self._told = 0
 
     async def forward(self, stream: asyncio.StreamReader) -> None:
         """Until the child closes it."""
-        minute, told = time.monotonic(), 0
-        while line := await _line(stream):
-            if any(expected in line for expected in _EXPECTED):
-                continue
-            self.last = line.partition(": ")[2] or line
-            if time.monotonic() - minute >= 60:
-                minute, told = time.monotonic(), 0
-            told += 1
-            if told <= LINES_MAX:
-                log.warning("mosquitto", line=self.last)
-            elif told == LINES_MAX + 1:
-                log.warning("mosquitto", line="more in this minute than is shown")
+        rest = b""
+        while data := await stream.read(READ_BYTES):
+            *lines, rest = (rest + data).split(b"\n")
+            if len(rest) > LINE_BYTES_MAX:
+                lines, rest = [*lines, b"a line that is too long"], b""
+            self._take(lines)
+        self._take([rest] if rest else [])
+
+    def _take(self, lines: list[bytes]) -> None:
+        refused = 0
+        for line in lines:
+            said = line.partition(b": ")[2] or line
+            if said.startswith(_OF_ONE):
+                refused += said.endswith(_REFUSED)
+            elif said:
+                self._tell(said.decode(errors="replace").strip())
+        if refused:
+            self._refused(refused)
+
+    def _tell(self, said: str) -> None:
+        if any(expected in said for expected in _EXPECTED):
+            return
+        self.last = said
+        if time.monotonic() - self._minute >= 60:
+            self._minute, self._told = time.monotonic(), 0
+        self._told += 1
+        if self._told <= LINES_MAX:
+            log.warning("mosquitto", line=said)
+        elif self._told == LINES_MAX + 1:
+            log.warning("mosquitto", line="more in this minute than is shown")
 
 
-async def _line(stream: asyncio.StreamReader) -> str:
-    """Empty at the end. Lines that are absurdly long are cut."""
+@contextlib.asynccontextmanager
+async def log_pipe() -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
+    """What a child is given for its log, while it is started, and where that is read. A child that says more than is
+    read loses lines: it never waits for us."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    stream = asyncio.StreamReader()
     try:
-        return (await stream.readline()).decode(errors="replace").strip() or ("" if stream.at_eof() else "-")
-    except ValueError:
-        return "a line that is too long"
+        protocol = asyncio.StreamReaderProtocol(stream)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(read_end, "rb", 0))
+        yield write_end, stream
+    finally:
+        os.close(write_end)
 
 
 async def listens(host: str, port: int) -> bool:

@@ -2,6 +2,9 @@
 
 Nothing is persisted by it: a PUBACK is not durable in mosquitto either, so what must not be lost
 waits in the devices' outboxes for a receipt. What is retained is published again by the link when it reconnects.
+
+It starts with the credentials of the last time where these still hold, so that a million devices need not wait until
+they are written anew; that happens at once afterwards, beside everything else.
 """
 
 import asyncio
@@ -10,7 +13,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,15 +21,18 @@ import structlog
 
 from .access import COORDINATOR
 from .broker import PACKET_BYTES_MAX
-from .child import Lines, end_orphan, listens, raise_file_limit
+from .child import Lines, end_orphan, listens, log_pipe, raise_file_limit
 from .credentials import PasswordFile, access_rules
 
 log = structlog.get_logger("edgetally")
 BINARY = "mosquitto"
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 START_S = 10.0
+READING_S_PER_BYTE = 1e-7  # ten times what was measured: it listens when it has read the credentials
 STOP_S = 5.0
 RELOAD_S = 1.0
+RELOAD_SHARE = 0.05  # of mosquitto's time: it serves nobody while it reads credentials
+RELOAD_MAX_S = 60.0
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 10.0
 STEADY_S = 2.0  # who listened for this long started well: its death is not one of a row
@@ -75,11 +81,22 @@ max_inflight_messages 100
 max_keepalive 3600
 retain_available true
 sys_interval 60
-connection_messages false
+connection_messages true
 log_dest stderr
 log_type error
 log_type warning
+log_type notice
 """
+
+
+def _unhurried(credentials: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """All of them, with as long a pause after each few as they took: others want to run too."""
+    began = time.monotonic()
+    for index, one in enumerate(credentials):
+        yield one
+        if index % 256 == 255:
+            time.sleep(min(0.1, time.monotonic() - began))
+            began = time.monotonic()
 
 
 class Mosquitto:
@@ -92,18 +109,29 @@ class Mosquitto:
         network: str,
         dead: Callable[[], None] = lambda: None,
         services: Sequence[str] = (COORDINATOR,),
+        known: Callable[[], Iterable[tuple[str, str]]] = tuple,
+        basis: Callable[[], bytes] = bytes,
+        refused: Callable[[int], None] = lambda count: None,
     ) -> None:
+        """`known()` gives whoever may connect from the start on; it is read in a thread, one after the other. `basis()`
+        is a digest of what their passwords are derived from. `refused(n)` is told of refused connections."""
         self._listener = listener
         self._folder = folder.absolute()
         self._network = network
         self._dead = dead
         self._services = services
+        self._known = known
+        self._basis = basis
+        self.is_written = False
+        self._is_unread = False
+        self._is_listening = False
         self._process: asyncio.subprocess.Process | None = None
         self._logging: asyncio.Task[None] | None = None
         self._passwords = PasswordFile(self._folder / "passwords")
         self._waiting: dict[str, str] = {}
         self._wake = asyncio.Event()
-        self._lines = Lines()
+        self._reading_s_per_byte = 0.0
+        self._lines = Lines(refused)
         self.restarts = 0
         self.reloads = 0
 
@@ -119,16 +147,35 @@ class Mosquitto:
         if self._waiting:
             self._wake.set()
 
+    @property
+    def reload_pause_s(self) -> float:
+        """Between two reloads. What one takes is what reading the file took at the start."""
+        reading_s = self._reading_s_per_byte * self._passwords.size_bytes
+        return min(RELOAD_MAX_S, max(RELOAD_S, reading_s / RELOAD_SHARE))
+
     async def _reload(self) -> None:
         waiting, self._waiting = self._waiting, {}
         try:
-            changed = await asyncio.to_thread(self._passwords.add, waiting.items())
+            await asyncio.to_thread(self._add, waiting, True)
         except OSError as error:
             log.error("storage_failed", what="credentials", error=str(error))
             self._waiting = {**waiting, **self._waiting}
-            return
-        if changed and self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGHUP)
+        self._have_read()
+
+    def _add(self, waiting: dict[str, str], is_serving: bool) -> None:
+        """Raises OSError."""
+        if not self.is_written:
+            self._passwords.write(_unhurried(self._known()) if is_serving else self._known(), self._basis())
+            self.is_written = self._is_unread = True
+        if self._passwords.add(waiting.items(), self._basis()):
+            self._is_unread = True
+
+    def _have_read(self) -> None:
+        """Have mosquitto read what it did not; later if it does not listen yet, the signal would end it."""
+        process = self._process
+        if self._is_unread and self._is_listening and process is not None and process.returncode is None:
+            process.send_signal(signal.SIGHUP)
+            self._is_unread = False
             self.reloads += 1
 
     # THE PROCESS
@@ -137,8 +184,10 @@ class Mosquitto:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._folder.chmod(0o700)
         await end_orphan(self._folder / "pid", self._folder / "mosquitto.conf", STOP_S)
-        waiting, self._waiting = self._waiting, {}
-        await asyncio.to_thread(self._passwords.write, waiting.items())
+        self.is_written = False
+        if not self._passwords.keep(self._basis()):
+            waiting, self._waiting = self._waiting, {}
+            await asyncio.to_thread(self._add, waiting, False)
         for name, text in (
             ("rules", access_rules(self._network, self._services)),
             ("mosquitto.conf", configuration(self._listener, self._folder)),
@@ -157,18 +206,20 @@ class Mosquitto:
         await self._stop()
 
     async def run(self) -> None:
-        """Until cancelled: restart what dies, with back-off; reload at most once a second."""
+        """Until cancelled: restart what dies, with back-off; reload now and then."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_alive(), name="mosquitto")
             tasks.create_task(self._keep_current(), name="credentials")
 
     async def _keep_current(self) -> None:
+        if not self.is_written:
+            self._wake.set()
         while True:
             await self._wake.wait()
             self._wake.clear()
             await self._reload()
-            await asyncio.sleep(RELOAD_S)
-            if self._waiting:
+            await asyncio.sleep(self.reload_pause_s)
+            if self._waiting or not self.is_written:
                 self._wake.set()
 
     async def _keep_alive(self) -> None:
@@ -191,19 +242,22 @@ class Mosquitto:
     async def _start(self) -> None:
         """Raises BrokerFailed when it does not listen in time."""
         self._lines.last = ""
-        self._process = process = await asyncio.create_subprocess_exec(
-            binary(),
-            "-c",
-            str(self._folder / "mosquitto.conf"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the coordinator, which ends it when the last receipt is out
-        )
+        self._is_listening = self._is_unread = False
+        size = max(1, self._passwords.size_bytes)
+        started = time.monotonic()
+        async with log_pipe() as (stderr, said):
+            self._process = process = await asyncio.create_subprocess_exec(
+                binary(),
+                "-c",
+                str(self._folder / "mosquitto.conf"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,  # Ctrl-C is for the coordinator, which ends it when the last receipt is out
+            )
         raise_file_limit(process.pid)
-        assert process.stderr is not None
-        self._logging = asyncio.create_task(self._lines.forward(process.stderr), name="mosquitto's log")
-        deadline = time.monotonic() + START_S
+        self._logging = asyncio.create_task(self._lines.forward(said), name="mosquitto's log")
+        deadline = started + START_S + READING_S_PER_BYTE * size
         while not await listens(self._listener.host, self._listener.port):
             if process.returncode is not None:
                 await self._logging
@@ -212,11 +266,14 @@ class Mosquitto:
                 process.kill()  # else nobody would ever start another
                 raise BrokerFailed(f"mosquitto does not listen on {self._listener.host}:{self._listener.port}")
             await asyncio.sleep(0.02)
+        self._reading_s_per_byte = (time.monotonic() - started) / size
         # Somebody else may listen there: then ours cannot, and ends.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), 0.05)
             await self._logging
             raise BrokerFailed(f"mosquitto ended at once: {self._lines.last or 'the port is taken'}")
+        self._is_listening = True
+        self._have_read()
 
     async def _stop(self) -> None:
         process = self._process

@@ -122,7 +122,8 @@ def test_a_fleet_lives_on_it_and_survives_its_death(net: Net, tmp_path: Path) ->
 
 def test_one_that_hangs_at_its_start_is_replaced(net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = tmp_path / "mosquitto"
-    hanging.write_text("#!/bin/sh\nexec sleep 1000\n")
+    told = tmp_path / "told"
+    hanging.write_text(f"#!/bin/sh\ntrap 'echo >{told}' HUP\nwhile :; do sleep 0.05; done\n")
     hanging.chmod(0o700)
     searched = mosquitto.SEARCHED
 
@@ -134,7 +135,10 @@ def test_one_that_hangs_at_its_start_is_replaced(net: Net, tmp_path: Path, monke
             monkeypatch.setattr(mosquitto, "START_S", 0.3)
             first = child.pid
             os.kill(first, signal.SIGKILL)
+            await until(lambda: child.pid != first, "the one that hangs")
+            child.admit([("somebody", "new")])
             await until(lambda: child.restarts == 2, "the one that hangs to be given up")
+            assert not told.exists(), "a signal before it listens would end it"
             monkeypatch.setattr(mosquitto, "SEARCHED", searched)
             monkeypatch.setattr(mosquitto, "START_S", 10.0)
             await until(service.link.connected.is_set, "another one")
@@ -170,6 +174,8 @@ def test_what_a_device_may_not_do(net: Net) -> None:
                 with pytest.raises(aiomqtt.MqttError):
                     async with honest.connected(**wrong):
                         raise AssertionError(f"let in with {wrong}")
+            await until(lambda: refuse[verdicts.BAD_CREDENTIALS] >= 5, "the count of the refused")
+            assert refuse[verdicts.BAD_CREDENTIALS] == 5
 
             async with connected_soon(honest) as one, connected_soon(thief, identifier=honest.id.hex()) as other:
                 # The client id is the user name, whatever is asked for: nobody ends another's connection.
@@ -255,6 +261,57 @@ def test_a_mosquitto_that_was_left_behind_is_ended(net: Net) -> None:
     assert orphan.wait(PATIENCE_S) is not None
     (net.home.mosquitto / "pid").write_text(str(os.getpid()))
     asyncio.run(left_behind())
+
+
+def test_it_starts_with_whom_it_knew_and_then_learns_the_rest(net: Net) -> None:
+    """What the file has lost is written again while it serves; but nobody of a token that is gone gets in."""
+    kept, gone = net.token(1), net.token(1)
+    hands = [Hand(net.given(token)) for token in (kept, gone)]
+    passwords = net.home.mosquitto / "passwords"
+
+    def known() -> list[bool]:
+        return [hand.id.hex() in passwords.read_text() for hand in hands]
+
+    async def enrol() -> None:
+        async with running(net.settings, net.folder) as service:
+            await until(lambda: service.node.beacons.envelopes, "a beacon")
+            for hand in hands:
+                answer = await service.ingest.submit(hand.enrol(service.node.beacons.envelopes[-1]))
+                assert answer.code == verdicts.OK
+            await until(lambda: known() == [True, True], "both")
+        passwords.write_text("".join(line for line in passwords.open() if not line.startswith(hands[0].id.hex())))
+
+    async def lost() -> None:
+        async with running(net.settings, net.folder) as service, asyncio.timeout(PATIENCE_S):
+            assert known() == [False, True], "the file of the last time"
+            async with connected_soon(hands[0]), connected_soon(hands[1]):
+                assert managed(service).mosquitto.reloads == 1
+
+    async def removed() -> None:
+        (net.home.tokens / f"{gone.public_key.hex()}.json").unlink()
+        async with running(net.settings, net.folder):
+            assert known() == [True, False]
+            async with hands[0].connected():
+                pass
+            with pytest.raises(aiomqtt.MqttError):
+                async with hands[1].connected():
+                    raise AssertionError("let in without a token")
+
+    for scenario in (enrol, lost, removed):
+        asyncio.run(scenario())
+
+
+def test_reloads_take_a_bounded_share_of_its_time(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with running(net.settings, net.folder) as service:
+            child = managed(service).mosquitto
+            assert child.reload_pause_s == mosquitto.RELOAD_S
+            child._reading_s_per_byte = 0.5 / child._passwords.size_bytes
+            assert child.reload_pause_s == pytest.approx(10)
+            child._reading_s_per_byte *= 100
+            assert child.reload_pause_s == mosquitto.RELOAD_MAX_S
+
+    asyncio.run(scenario())
 
 
 def test_it_says_why_it_cannot_start(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
