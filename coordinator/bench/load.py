@@ -235,14 +235,17 @@ def measured(job: Job) -> dict[str, Any]:
     gc.collect()
     gc.freeze()
     gc.disable()
-    closed = {"in_flight": job.in_flight, "bursts": job.bursts}
-    load.run(Phase("warming up", 1, job.warm_seconds, **closed), drains=False)
-    phases = [load.run(Phase("highest rate", 1, job.seconds, **closed))]
+
+    def closed(name: str, boot: int, seconds: float) -> Phase:
+        return Phase(name, boot, seconds, job.in_flight, bursts=job.bursts)
+
+    load.run(closed("warming up", 1, job.warm_seconds), drains=False)
+    phases = [load.run(closed("highest rate", 1, job.seconds))]
     if job.latency_seconds:
         rate = phases[0]["receipts"] / phases[0]["seconds"] / 2
         phases.append(load.run(Phase("half of it", 1, job.latency_seconds, 63, max(1.0, rate))))
     if job.sets_seconds:
-        phases.append(load.run(Phase("many sets", 2, job.sets_seconds, **closed)))
+        phases.append(load.run(closed("many sets", 2, job.sets_seconds)))
     return {"receipts": load.receipts, "phases": {phase["name"]: phase for phase in phases}}
 
 
