@@ -49,13 +49,18 @@ class Frames:
         return _message(data)
 
     def write(self, *message: object) -> None:
-        """Never waits: what is said is little, and bounded by the commands and the enrolments."""
+        """Never waits: what is said is little, and bounded by the commands and the enrolments. Who is gone hears nothing,
+        and the reader finds out."""
+        if self._writer.transport.is_closing():
+            return
         data = cbor2.dumps(list(message))
         assert len(data) <= FRAME_BYTES_MAX, f"a frame of {len(data)} bytes"
         self._writer.write(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
 
     async def close(self) -> None:
         """When all that was written is with the other end, or that one is gone."""
+        if self._writer.transport.is_closing():
+            return
         self._writer.transport.set_write_buffer_limits(0)
         try:
             await self._writer.drain()

@@ -16,10 +16,12 @@ messages = st.lists(st.tuples(st.text(min_size=1, max_size=8), st.lists(plain, m
 
 
 class Written:
-    """A writer that keeps what it is given."""
+    """A writer that keeps what it is given, and its own transport."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_closing: bool = False) -> None:
         self.data = b""
+        self.transport = self
+        self.is_closing = lambda: is_closing
 
     def write(self, data: bytes) -> None:
         self.data += data
@@ -101,3 +103,11 @@ def test_absurd_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
         read((21).to_bytes(4, "big") + bytes(21))
     with pytest.raises(AssertionError, match="21 bytes"):
         framed("held", bytes(14))
+
+
+def test_who_is_gone_hears_nothing() -> None:
+    gone = Written(is_closing=True)
+    connection = Frames(cast(Any, None), cast(Any, gone))
+    connection.write("held")
+    asyncio.run(connection.close())
+    assert gone.data == b""
