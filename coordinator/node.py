@@ -189,6 +189,7 @@ class Node:
             return merkle.empty_root()
         if slot >= self.next_slot:
             if slot not in self._roots:
+                self.logs.sync(slot)
                 self._roots[slot] = intake_root(self.logs.ids(slot))
             return self._roots[slot]
         folder = self.home.batches / str(self._batch_of(slot))

@@ -17,6 +17,7 @@ from coordinator.brokers import Broker, make_broker
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.ingest.access import COORDINATOR
+from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
 from coordinator.ingest.link import BrokerLink, filters_of
 from coordinator.ingest.pipeline import Answer, Pipeline, verifier
@@ -139,8 +140,7 @@ class Service:
             await self._apply(batch)
             crash.reached("after_apply_before_adopt")
             async with self.ingest.held():
-                changes = self.node.adopt(batch)
-            await self.ingest.refreshed(batch.sealed.header.number, changes)
+                await self.ingest.refreshed(batch.sealed.header.number, self.node.adopt(batch))
             crash.reached("after_adopt_before_beacon")
             self._unapplied = None
             await self._count()
@@ -186,6 +186,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
     home.lock()
     try:
         refuse_rolled_back(home)
+        await alone(home.intake)
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
@@ -277,8 +278,10 @@ def _elsewhere(
 ) -> tuple[WorkerPool, BrokerLink]:
     """Ingest in processes of its own; our link subscribes to nothing."""
     first = FirstContacts(node.genesis.name, node.genesis.hash, lambda message, device: None, node.refuse)
-    link = BrokerLink(login, node.genesis.name, lambda message, device: None, first, lambda: None, ())
-    return WorkerPool(settings, base, node, broker.enrolled, shown), link
+    pool = WorkerPool(settings, base, node, broker.enrolled, shown)
+    name = node.genesis.name
+    link = BrokerLink(login, name, lambda message, device: None, first, lambda: None, (), heard=pool.heard)
+    return pool, link
 
 
 def live(node: Node) -> Live:

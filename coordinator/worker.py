@@ -10,9 +10,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import nacl.signing
 import structlog
@@ -99,7 +99,9 @@ class Worker:
             lambda: self._intake.refuse(verdicts.WRONG_TOPIC, None),
             filters_of(genesis.name, shards),
             f"{worker_name(worker)}-{genesis.name}",
+            told=lambda is_linked: self._frames.write(frames.LINKED, is_linked),
         )
+        self._is_held = False
         self._pipeline: Pipeline
         self._frames: Frames
 
@@ -121,14 +123,14 @@ class Worker:
                 lambda pairs: connection.write(frames.ENROLLED, pairs),
                 lambda beacon: connection.write(frames.SHOWN, beacon),
             )
-            await self._pipeline.commit_lock.acquire()  # until the coordinator says which slot is open
+            await self._hold()  # until the coordinator says which slot is open
             connection.write(frames.ENROLLED, self._intake.enrolling())
-            connection.write(frames.READY, self._beacons.newest, self._state.applied)
+            newest = self._beacons.envelopes[-1] if self._beacons.envelopes else b""
+            connection.write(frames.READY, self._beacons.newest, newest, self._state.applied)
             async with self._working():
                 while (command := await connection.read()) and command[0] != frames.STOP:
                     await self._obey(*command)
-                if not self._pipeline.commit_lock.locked():
-                    await self._pipeline.commit_lock.acquire()  # no commit is cut in half
+                await self._hold()  # no commit is cut in half
             self._tell_counts()
 
     @contextlib.asynccontextmanager
@@ -144,17 +146,19 @@ class Worker:
 
     async def _obey(self, command: str, *arguments: Any) -> None:
         if command == frames.HOLD:
-            await self._pipeline.commit_lock.acquire()
+            await self._hold()
             self._tell_counts()
             self._frames.write(frames.HELD)
         elif command == frames.GO:
             for beacon in arguments[0]:
                 self._beacons.append(beacon)
                 self._intake.open_slot()
+            assert self._is_held, "nobody said hold"
+            self._is_held = False
             self._pipeline.commit_lock.release()
             self._frames.write(frames.GONE)
         elif command == frames.REFRESH:
-            await self._refresh(*arguments)
+            self._refresh(*arguments)
             self._frames.write(frames.REFRESHED)
         elif command == frames.RENEW:
             self._state.renew()
@@ -165,13 +169,18 @@ class Worker:
             task = asyncio.create_task(self._submit(reference, message))
             task.add_done_callback(lambda done: done.cancelled() or done.result())
 
-    async def _refresh(self, number: int, last_slot: int, devices: list[Any], dropped: list[Any]) -> None:
+    async def _hold(self) -> None:
+        if not self._is_held:
+            await self._pipeline.commit_lock.acquire()
+            self._is_held = True
+
+    def _refresh(self, number: int, last_slot: int, devices: list[Any], dropped: list[Any]) -> None:
         changes = Changes(
             last_slot, {row[0]: Known(*row[1:]) for row in devices}, [(row[0], row[1]) for row in dropped]
         )
-        async with self._pipeline.commit_lock:
-            self._state.advance(number, {}, {})
-            self._intake.refresh(self._state[IDENTITY], changes)
+        assert self._is_held, "a batch is adopted while nobody commits"
+        self._state.advance(number, {}, {})
+        self._intake.refresh(self._state[IDENTITY], changes)
 
     async def _submit(self, reference: int, message: bytes) -> None:
         self._frames.write(frames.ANSWER, reference, list(await self._pipeline.submit(message)))
@@ -188,18 +197,18 @@ class Worker:
             self._frames.write(frames.COUNTED, [list(one) for one in found.reasons.items()], by_device)
 
 
-async def _main(settings: Settings, base: Path, worker: int) -> None:
+async def _main(settings: Settings, base: Path, worker: int, output: BinaryIO) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: None)  # for the coordinator, which says when to end
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sys.stdout)
+    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, output)
     connection = Frames(reader, asyncio.StreamWriter(transport, protocol, None, loop))
     try:
         await Worker(settings, base, worker).run(connection)
     finally:
-        connection.close()
+        await connection.close()
 
 
 def main() -> None:
@@ -209,10 +218,19 @@ def main() -> None:
     parser.add_argument("worker", type=int)
     given = parser.parse_args()
     crash.arm(os.environ.get(crash.VARIABLE, ""))
-    structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
+    # Frames have the pipe for themselves: whatever else is printed goes where the log goes.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def named(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**event, "worker": given.worker}
+
+    structlog.configure(
+        processors=[named, *LOG_PROCESSORS], logger_factory=structlog.PrintLoggerFactory(file=sys.stderr)
+    )
     collect_rarely()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_main(given.settings, given.base, given.worker))
+        runner.run(_main(given.settings, given.base, given.worker, output))
 
 
 if __name__ == "__main__":

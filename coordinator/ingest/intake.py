@@ -249,16 +249,16 @@ class Intake:
         return count
 
     def _replay(self, message: bytes, slot: int, takes: Callable[[bytes], bool]) -> bool:
-        candidate = self._screen.candidate(message, None)
-        device = candidate.device
+        said = self._screen.replayed(message)
+        device = said.device
         if not takes(device):
             return False
-        held = self._chains.of(device, candidate.boot, slot)
+        held = self._chains.of(device, said.boot, slot)
         held.last_slot = slot
-        if held.chain.add(candidate.seq, candidate.id[:ID8], candidate.prev[:ID8]) is Place.FORK:
+        if held.chain.add(said.seq, said.id[:ID8], said.prev[:ID8]) is Place.FORK:
             self._registry.suspect(device, slot)
-        if candidate.kind == KIND_ENROLL and not self._registry.is_enrolled(device):
-            self._registry.enrol(device, candidate.key, candidate.body[1], slot)  # type: ignore[arg-type]
+        if said.kind == KIND_ENROLL and not self._registry.is_enrolled(device):
+            self._registry.enrol(device, said.body[0], said.body[1], slot)  # type: ignore[arg-type]
         return True
 
 

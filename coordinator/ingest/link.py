@@ -1,7 +1,7 @@
 """The coordinator's own connection to the broker: subscribes to every `up`, publishes beacons, keys and receipts."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import structlog
 
@@ -32,7 +32,9 @@ class BrokerLink:
     on a token's topic goes to `first`, whatever else comes is only counted by `foreign()`. `connected` is set while
     there is a link and what is retained is published.
 
-    `filters` are what it subscribes to. Two links at one broker need two `identifier`s.
+    `filters` are what it subscribes to. Two links at one broker need two `identifier`s. A device takes what is retained
+    for the sign that it is heard: where others listen, `heard()` waits for them. `told` is called when `connected`
+    changes.
 
     A consumer without room calls `pause()`, also from within `take`, whose message is then the last one; and `resume()`
     when there is room again. Meanwhile the broker is not read."""
@@ -46,6 +48,8 @@ class BrokerLink:
         foreign: Callable[[], None],
         filters: Sequence[str],
         identifier: str = "",
+        heard: Callable[[], Awaitable[None]] | None = None,
+        told: Callable[[bool], None] = lambda is_linked: None,
     ) -> None:
         self._login = login
         self._network = network
@@ -54,6 +58,8 @@ class BrokerLink:
         self._foreign = foreign
         self._filters = filters
         self._identifier = identifier or f"{COORDINATOR}-{network}"
+        self._heard = heard
+        self._told = told
         self._versions = list(login.versions)
         self._version = 0
         self._session: Session | None = None
@@ -74,7 +80,9 @@ class BrokerLink:
                     pause_s = 0.0
             finally:
                 self._session = None
-                self.connected.clear()
+                if self.connected.is_set():
+                    self.connected.clear()
+                    self._told(False)
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # aiomqtt may have swallowed it
                 raise asyncio.CancelledError
@@ -85,6 +93,8 @@ class BrokerLink:
         async with transport.session(self._login, self._identifier, self._received) as session:
             if self._filters:
                 await session.subscribe(self._filters)
+            if self._heard is not None:
+                await self._heard()
             self._session = session
             if self._is_paused:
                 session.pause()
@@ -92,6 +102,7 @@ class BrokerLink:
             for topic in list(self._retained):
                 await session.publish(topic, self._retained[topic], retain=True)
             self.connected.set()
+            self._told(True)
             self._said = ""
             await session.serve()
 

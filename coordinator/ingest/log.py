@@ -4,6 +4,7 @@ A record is crc32 (4) | length (4) | kind (1) | body. A torn tail was never rece
 ingest worker has a folder of its own; the sealer reads a closed slot from all of them.
 """
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ class IntakeLog:
         self._file: FileIO | None = None
         folder.mkdir(parents=True, exist_ok=True)
         for slot in slots_of(folder):
-            data = self._path(slot).read_bytes()
+            data = _read(self._path(slot))
             _, end = unpacked(data)
             if end != len(data):
                 os.truncate(self._path(slot), end)
@@ -86,9 +87,14 @@ class SlotLogs:
     def read(self, slot: int) -> Iterator[Record]:
         """The records of a slot, worker by worker."""
         for folder in self._folders():
-            path = folder / f"{slot}.log"
-            if path.exists():
-                yield from unpacked(path.read_bytes())[0]
+            yield from unpacked(_read(folder / f"{slot}.log"))[0]
+
+    def sync(self, slot: int) -> None:
+        """Whoever was killed may have left whole records that it did not sync: now they are. Raises OSError."""
+        for folder in self._folders():
+            with contextlib.suppress(FileNotFoundError), (folder / f"{slot}.log").open("rb") as file:
+                os.fsync(file.fileno())
+                sync_folder(folder)
 
     def ids(self, slot: int) -> list[bytes]:
         """The ids of the slot's statements."""
@@ -103,6 +109,14 @@ class SlotLogs:
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self._root.iterdir() if path.is_dir())
+
+
+def _read(path: Path) -> bytes:
+    """Empty when there is no such file, or none any more: its slot is in a sealed batch."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def slots_of(folder: Path) -> list[int]:

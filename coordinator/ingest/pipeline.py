@@ -112,7 +112,7 @@ class Pipeline:
         """While held: a slot is open. The node has told the intake."""
 
     async def refreshed(self, _number: int, _changes: Changes) -> None:
-        """A batch is applied and adopted. The node has told the intake."""
+        """While held: a batch is applied and adopted. The node has told the intake."""
 
     async def renewed(self) -> None:
         """The stores' logs are short again."""

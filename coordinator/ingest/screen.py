@@ -36,6 +36,18 @@ class Candidate(NamedTuple):
     topic_device: bytes | None
 
 
+class Replayed(NamedTuple):
+    """What the intake has to know of a statement that it let in before. `body` is that of an enrolment."""
+
+    device: bytes
+    boot: int
+    seq: int
+    prev: bytes
+    kind: int
+    body: list[object]
+    id: bytes
+
+
 class Screen:
     """Takes messages apart. What fails here gets no row, because anyone could have sent it."""
 
@@ -71,6 +83,17 @@ class Screen:
             key,
             topic_device,
         )
+
+    def replayed(self, message: bytes) -> Replayed:
+        """A message that was durable. Nobody's key is looked up: whose it is may be known to another worker only, and
+        its enrolment may stand in a log that is read later."""
+        report = self._taken_apart(message)
+        if report is not None:
+            return Replayed(report.device, report.boot, report.seq, report.prev, KIND_REPORT, _NO_BODY, report.id)
+        envelope, _, _ = wire.message_parts(message)
+        signed = wire.envelope(envelope, cose.TYPE_STATEMENT, self._genesis)
+        claims = wire.claims(signed.payload)
+        return Replayed(signed.kid, claims.boot, claims.seq, claims.prev, claims.kind, claims.body, signed.id)
 
     def _other(self, message: bytes, topic_device: bytes | None) -> Candidate:
         """What is not a report, or not a good one."""

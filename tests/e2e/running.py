@@ -172,9 +172,14 @@ class Process:
         return json.loads(lines[-1]) if lines else {}
 
 
-def coordinator(net: Net, preexec: Callable[[], None] | None = None, program: tuple[str, ...] = CLI) -> Process:
+def coordinator(
+    net: Net,
+    preexec: Callable[[], None] | None = None,
+    program: tuple[str, ...] = CLI,
+    options: tuple[object, ...] = (),
+) -> Process:
     """`edgetally up`, answering."""
-    process = Process(["up", "--config", net.config], net.folder / "up", preexec, program=program)
+    process = Process(["up", "--config", net.config, *options], net.folder / "up", preexec, program=program)
 
     def answers() -> bool:
         assert process.process.poll() is None, process.errors

@@ -37,7 +37,7 @@ def leave_a_mess(home: Home, chance: Random) -> None:
     torn = home.batches / f"{newest + 1}.tmp"
     torn.mkdir(exist_ok=True)
     (torn / "statements.bin").write_bytes(chance.randbytes(50))
-    for log in (*home.intake.glob("*.log"), home.beacons):
+    for log in (*home.intake.glob("*/*.log"), home.beacons):
         with log.open("ab") as file:
             # Of a beacon only its length and a part: a whole absurd length would be damage, not a torn write.
             file.write(b"\x00\x00\x01" if log == home.beacons else chance.randbytes(chance.randint(1, 60)))

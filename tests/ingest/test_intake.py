@@ -7,7 +7,9 @@ import pytest
 from coordinator.engine.audit import Auditor
 from coordinator.engine.inputs import Held
 from coordinator.found import Token
-from coordinator.ingest.intake import Outcome
+from coordinator.ingest.counts import Counts
+from coordinator.ingest.intake import Intake, Outcome
+from coordinator.ingest.log import IntakeLog, packed
 from coordinator.modules.identity import BOOTS_MAX
 from coordinator.node import Node
 from coordinator.store.folders import FolderArchive
@@ -283,6 +285,46 @@ def test_a_restart_knows_all_that_was_receipted(enrolled: Desk) -> None:
     assert (enrolled.held, enrolled.refused) == (held, refused)
     assert enrolled.take(*reports, other.report()) == ["duplicate", "duplicate", "ok", "ok"]
     assert enrolled.verified() == sealed_before + 6
+
+
+@pytest.mark.parametrize(("enrolment", "report"), [("0", "1"), ("1", "0"), ("7", "7")])
+def test_a_restart_finds_what_other_workers_wrote(desk: Desk, enrolment: str, report: str) -> None:
+    """With another number of workers an enrolment and what followed may stand in logs of two others, torn at the end."""
+    device, home = desk.device, desk.network.home
+    messages = [device.enroll(), device.report()]
+    assert [desk.take(message) for message in messages] == [["ok"], ["ok"]]
+    slot = f"{desk.node.intake.slot}.log"
+    records = list(desk.node.logs.read(desk.node.intake.slot))
+    (home.intake / "0" / slot).unlink()
+    for folder, record in zip((enrolment, report), records, strict=True):
+        (home.intake / folder).mkdir(exist_ok=True)
+        with (home.intake / folder / slot).open("ab") as file:
+            file.write(packed(record))
+    (home.intake / "8").mkdir()
+    for folder in home.intake.iterdir():
+        with (folder / slot).open("ab") as file:
+            file.write(packed(records[1])[:-1])
+    desk.network.node = Node(home, recovered(home), LIMITS)
+    assert desk.take(*messages, device.report()) == ["duplicate", "duplicate", "ok"]
+    assert desk.verified() == 3
+
+
+def test_a_restart_passes_over_what_others_take(desk: Desk) -> None:
+    """Also over the report of a device that only another worker knows."""
+    device = desk.device
+    assert [desk.take(message) for message in (device.enroll(), device.report())] == [["ok"], ["ok"]]
+    for takes, count in ((lambda one: one != device.id, 0), (lambda one: one == device.id, 2)):
+        intake = Intake(
+            desk.network.genesis.hash,
+            desk.network.genesis.parameters.calendar,
+            desk.node.beacons,
+            IntakeLog(desk.network.home.intake / "5"),
+            desk.node.state.get("identity", {}),
+            LIMITS,
+            Counts(),
+        )
+        assert intake.restore(desk.node.logs, takes) == count
+        assert [enrolling for enrolling, _ in intake.enrolling()] == [device.id] * (count > 0)
 
 
 def test_a_copy_stays_suspect_over_a_restart(enrolled: Desk) -> None:

@@ -140,3 +140,24 @@ def test_a_failed_fsync_leaves_nothing_of_the_group(tmp_path: Path, monkeypatch:
     assert of_slot(tmp_path, 1) == [ONE]
     log.append(1, packed(TWO))
     assert of_slot(tmp_path, 1) == [ONE, TWO]
+
+
+def test_what_a_killed_worker_left_is_synced_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole record that was written and not synced: a power cut must not take it away once a beacon speaks of it."""
+    logs, synced = SlotLogs(tmp_path), set[str]()
+    for folder in ("0", "1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "3.log").write_bytes(packed(ONE))
+    (tmp_path / "2").mkdir()
+    monkeypatch.setattr("os.fsync", lambda number: synced.add(os.readlink(f"/proc/self/fd/{number}")))
+    logs.sync(3)
+    assert synced == {str(tmp_path / name) for name in ("0", "1", "0/3.log", "1/3.log")}
+
+
+def test_a_slot_that_is_sealed_meanwhile_has_no_records(tmp_path: Path) -> None:
+    log, logs = IntakeLog(tmp_path / "0"), SlotLogs(tmp_path)
+    for slot in (1, 2):
+        log.append(slot, packed(ONE))
+    reading = [logs.read(slot) for slot in logs.slots()]
+    log.drop(1)
+    assert [list(one) for one in reading] == [[], [ONE]]

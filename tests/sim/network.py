@@ -154,7 +154,7 @@ class Network:
 
     def _start_again(self) -> None:
         """A new process on the same folder, behind writes that were cut short."""
-        for log in (*self.home.intake.glob("*.log"), self.home.beacons):
+        for log in (*self.home.intake.glob("*/*.log"), self.home.beacons):
             with log.open("ab") as file:
                 file.write(self._luck.randbytes(self._luck.randint(0, 3)))
         (self.home.batches / f"{self.node.next_batch}.tmp").mkdir(exist_ok=True)
