@@ -15,6 +15,7 @@ import pytest
 
 from coordinator import crash, workers
 from coordinator.ingest import alone
+from coordinator.ingest.log import ID_BYTES, unpacked
 from coordinator.service import Service, running
 from coordinator.settings import load_settings
 from coordinator.workers import WorkerPool
@@ -252,12 +253,23 @@ def test_on_the_embedded_broker(tmp_path: Path) -> None:
             rivals = [Hand(net.given(token))]
             while rivals[-1].id[0] % 2 == rivals[0].id[0] % 2:
                 rivals.append(Hand(net.given(token)))
-            beacon = service.node.beacons.envelopes[-1]
+            beacon, said = service.node.beacons.envelopes[-1], b""
             for rival in (rivals[0], rivals[-1]):
                 enrolment, report = rival.enrol(beacon), rival.report(beacon)
+                said = said or report
                 for message in (enrolment, report):
                     history.sent[name_of(message, net.genesis.hash)] += 1
                     assert (await service.ingest.submit(message)).code == verdicts.OK
+            worker, slot = rivals[0].id[0] % 2, service.node.beacons.newest
+            for index in range(2):
+                found, _ = unpacked((net.home.intake / str(index) / f"{slot}.log").read_bytes())
+                names = [name_of(record.body[ID_BYTES:], net.genesis.hash) for record in found]
+                assert {name[0][0] % 2 for name in names} == {index}
+            pid = pool(service).pids[worker]
+            os.kill(pid, signal.SIGKILL)
+            await soon(lambda: pool(service).pids[worker] != pid and pool(service).are_live, "another one")
+            again = await service.ingest.submit(said)
+            assert again.code == verdicts.DUPLICATE and again.receipt, "it has read the log"
             await sealed(service)
             told = [await service.ingest.submit(rival.enrol(beacon)) for rival in (rivals[0], rivals[-1])]
             assert sorted(answer.code for answer in told) == [verdicts.OK, verdicts.TOKEN_EXHAUSTED]
