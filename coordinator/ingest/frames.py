@@ -49,8 +49,8 @@ class Frames:
         return _message(data)
 
     def write(self, *message: object) -> None:
-        """Never waits: what is said is little, and bounded by the commands and the enrolments. Who is gone hears nothing,
-        and the reader finds out."""
+        """Never waits: what is said is little, and bounded by the commands and the enrolments. Who is gone hears
+        nothing, and the reader finds out."""
         if self._writer.transport.is_closing():
             return
         data = cbor2.dumps(list(message))

@@ -6,6 +6,7 @@ import base64
 import os
 import random
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,17 +14,22 @@ from pathlib import Path
 import pytest
 
 from coordinator import crash, workers
+from coordinator.ingest import alone
+from coordinator.ingest.log import ID_BYTES, unpacked
 from coordinator.service import Service, running
+from coordinator.settings import load_settings
 from coordinator.workers import WorkerPool
 from device_client import runner
 from device_client.core import cose, light, verdicts
 from device_client.fleet import fleet_device
 from device_client.runner import Runner
 from device_client.sensors.simulated import SimulatedRoom
+from tests.cli import inside
 from tests.faults.rig import leave_a_mess
 from tests.faults.test_deaths import SOAK
 from tests.history import History, Receipt, check, name_of, watch
 from tests.ingest.hand import Hand
+from tests.ingest.test_alone import heir
 from tests.ingest.test_mosquitto import managed
 from tests.parts import require_mosquitto
 
@@ -33,8 +39,8 @@ from .running import Net, Process, coordinator, edgetally, until
 
 DEVICES_EACH = 2  # of each worker, when there are two
 POINTS = [f"{point}:{count}" for count in ((1, 2, 3) if SOAK else (2,)) for point in crash.POINTS[:2]]
-RANDOM_DEATHS = 40 if SOAK else 2
-NUMBERS = [2, 1, 3, 0, 2] * (6 if SOAK else 1)
+RANDOM_DEATHS = 40 if SOAK else 1
+NUMBERS = [2, 3, 0, 1] * (8 if SOAK else 1)
 
 
 @pytest.fixture(autouse=True)
@@ -230,8 +236,8 @@ def test_the_coordinator_dies_and_comes_back_with_another_number_of_workers(tmp_
 
 
 def test_on_the_embedded_broker(tmp_path: Path) -> None:
-    """Set in the file; one token with a single place, and a device of each worker that wants it: both are believed until
-    the batch, which takes one of them."""
+    """One token with a single place, and a device of each worker that wants it: both are believed until the batch,
+    which takes one of them."""
     net, history = Net(tmp_path / "net", {"beacon_interval_s": 3}), History()
     settings = net.settings.model_copy(update={"ingest_workers": 2})
     devices = of_each(net, tmp_path / "devices", history)
@@ -247,12 +253,23 @@ def test_on_the_embedded_broker(tmp_path: Path) -> None:
             rivals = [Hand(net.given(token))]
             while rivals[-1].id[0] % 2 == rivals[0].id[0] % 2:
                 rivals.append(Hand(net.given(token)))
-            beacon = service.node.beacons.envelopes[-1]
+            beacon, said = service.node.beacons.envelopes[-1], b""
             for rival in (rivals[0], rivals[-1]):
                 enrolment, report = rival.enrol(beacon), rival.report(beacon)
+                said = said or report
                 for message in (enrolment, report):
                     history.sent[name_of(message, net.genesis.hash)] += 1
                     assert (await service.ingest.submit(message)).code == verdicts.OK
+            worker, slot = rivals[0].id[0] % 2, service.node.beacons.newest
+            for index in range(2):
+                found, _ = unpacked((net.home.intake / str(index) / f"{slot}.log").read_bytes())
+                names = [name_of(record.body[ID_BYTES:], net.genesis.hash) for record in found]
+                assert {name[0][0] % 2 for name in names} == {index}
+            pid = pool(service).pids[worker]
+            os.kill(pid, signal.SIGKILL)
+            await soon(lambda: pool(service).pids[worker] != pid and pool(service).are_live, "another one")
+            again = await service.ingest.submit(said)
+            assert again.code == verdicts.DUPLICATE and again.receipt, "it has read the log"
             await sealed(service)
             told = [await service.ingest.submit(rival.enrol(beacon)) for rival in (rivals[0], rivals[-1])]
             assert sorted(answer.code for answer in told) == [verdicts.OK, verdicts.TOKEN_EXHAUSTED]
@@ -265,14 +282,34 @@ def test_on_the_embedded_broker(tmp_path: Path) -> None:
     check(history, net.home, net.genesis.hash)
 
 
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_worker_that_was_left_behind_is_ended_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As kill -9 of the coordinator leaves one that hangs: nobody reads its log before it is gone."""
+    net = Net(tmp_path / "net")
+    monkeypatch.setattr(alone, "ORPHAN_S", 0.2)
+
+    async def scenario(orphan: "subprocess.Popen[bytes]") -> None:
+        async with running(net.settings.model_copy(update={"ingest_workers": number}), net.folder):
+            assert orphan.poll() == -signal.SIGKILL
+
+    net.home.make()
+    with heir(net.home.intake / "1") as orphan:
+        asyncio.run(scenario(orphan))
+
+
 def test_how_many(tmp_path: Path) -> None:
     net = Net(tmp_path / "net")
     text = net.config.read_text()
     for wrong in ("-1", "65", '"2"', "true", "1.5"):
         net.config.write_text(f"ingest_workers = {wrong}\n{text}")
-        done = edgetally("up", "--config", net.config)
+        done = inside.edgetally("up", "--config", net.config)
         assert done.returncode == 2, done.stderr
         assert "ingest_workers" in done.stderr and "an integer from 0 to 64" in done.stderr
+    for right in (0, 1, 64):
+        net.config.write_text(f"ingest_workers = {right}\n{text}")
+        assert load_settings(net.config).ingest_workers == right
     for wrong in ("-1", "65", "two"):
-        done = edgetally("up", "--config", net.config, "--ingest-workers", wrong)
+        done = inside.edgetally("up", "--config", net.config, "--ingest-workers", wrong)
         assert done.returncode == 2 and "--ingest-workers" in done.stderr

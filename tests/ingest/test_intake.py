@@ -289,7 +289,7 @@ def test_a_restart_knows_all_that_was_receipted(enrolled: Desk) -> None:
 
 @pytest.mark.parametrize(("enrolment", "report"), [("0", "1"), ("1", "0"), ("7", "7")])
 def test_a_restart_finds_what_other_workers_wrote(desk: Desk, enrolment: str, report: str) -> None:
-    """With another number of workers an enrolment and what followed may stand in logs of two others, torn at the end."""
+    """With another number of workers an enrolment and what followed may stand in logs of two others, which are torn."""
     device, home = desk.device, desk.network.home
     messages = [device.enroll(), device.report()]
     assert [desk.take(message) for message in messages] == [["ok"], ["ok"]]

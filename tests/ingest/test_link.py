@@ -242,3 +242,35 @@ def test_a_broker_that_is_silent_at_version_5(loop: str, monkeypatch: pytest.Mon
             await all_ways(login._replace(versions=(5, 4)))
 
     runs_on(loop)(scenario)
+
+
+def test_what_is_retained_waits_for_those_who_listen(broker: OpenMosquitto, loop: str) -> None:
+    """At every connection, also after the broker's death: what devices take for a sign comes when it is one."""
+
+    async def scenario() -> None:
+        listening, asked, told = asyncio.Event(), 0, list[bool]()
+
+        async def heard() -> None:
+            nonlocal asked
+            asked += 1
+            await listening.wait()
+
+        async with Consumer(broker.login, heard=heard, told=told.append) as consumer:
+            for lives in range(1, 3):
+                await consumer.link.retain("beacon", b"beacon")
+                await until(lambda lives=lives: asked == lives, "the question")
+                async with other(broker.login, f"edgetally/{NETWORK}/beacon", "own") as client:
+                    await consumer.link.retain("beacon", b"newer")
+                    await client.publish("own", b"own")
+                    assert (await anext(aiter(client.messages))).payload == b"own"
+                    assert not consumer.link.connected.is_set()
+                    listening.set()
+                    assert (await anext(aiter(client.messages))).payload == b"newer"
+                await consumer.connected()
+                assert told == [True, False][: 2 * lives - 1] + [True] * (lives - 1)
+                listening.clear()
+                broker.kill()
+                await until(lambda: not consumer.link.connected.is_set(), "the loss")
+                broker.start()
+
+    runs_on(loop)(scenario)

@@ -101,9 +101,9 @@ def test_while_they_are_held_none_commits(play: Any, behaviour: str) -> None:
     """One that hangs, or closes its pipe and lives on, or says nonsense, is dead before the slot closes."""
 
     async def scenario(scene: Scene) -> None:
-        (first,) = scene.lives()
+        (first,), process = scene.lives(), scene.pool._workers[0]
         async with scene.pool.held():
-            assert is_alive(first) is (not behaviour)
+            assert is_alive(first) is (not behaviour) and process._ended.is_set() is bool(behaviour)
             await scene.none_commits()
             scene.beacon()
         await scene.live()
@@ -115,6 +115,7 @@ def test_while_they_are_held_none_commits(play: Any, behaviour: str) -> None:
         async with scene.pool.held():
             await scene.none_commits()
         assert len(scene.lives()) == 1 + bool(behaviour) and len(scene.lives(1)) == 1
+        assert scene.told(1) == scene.told(0) == ["", "beacon 1", ""]
 
     play(behaviour, scenario)
 
