@@ -241,10 +241,9 @@ class Node:
             {index: one for index, one in readings.items() if index in public},
             {index: one for index, one in readings.items() if index not in public},
         )
-        deltas = {name: effects.delta for name, effects in batch.executed.effects.items()}
         found = reading_rows(inputs.rows, readings, declarations)
         crash.reached("before_redo")
-        write_redo(self.home, position.number, deltas, memories, found)
+        write_redo(self.home, position.number, batch.deltas, memories, found)
         folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
         crash.reached("after_rename_before_apply")
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id

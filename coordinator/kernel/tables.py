@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from device_client.core import cbor
+import cbor2
 
 Value = int | bytes
 Key = tuple[Value, ...]
@@ -49,7 +49,21 @@ def encode_delta(delta: Delta) -> bytes:
     """The one encoding of a state change: tables by name, rows by key, a deleted row as its key alone."""
     tables = []
     for name in sorted(delta):
-        rows = [[list(key), [] if row is None else list(row)] for key, row in sorted(delta[name].items())]
+        rows = [(key, () if row is None else row) for key, row in sorted(delta[name].items())]
+        for key, row in rows:
+            assert _is_plain(key) and _is_plain(row), f"{name} of {key!r} has no encoding"
         if rows:
             tables.append([name, rows])
-    return cbor.encode(tables)
+    # For plain values as deterministic as device_client.core.cbor, and in C.
+    return cbor2.dumps(tables)
+
+
+def _is_plain(values: Row) -> bool:
+    """Whether all are byte strings, or integers that CBOR writes without a tag."""
+    for value in values:
+        if type(value) is int:
+            if not -(1 << 64) <= value < 1 << 64:
+                return False
+        elif type(value) is not bytes:
+            return False
+    return True

@@ -4,20 +4,21 @@ It is written before the batch folder appears, so a batch that exists can always
 left behind. The records of the batch are read from its folder.
 """
 
+import cbor2
+
 from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, Row, encode_delta
+from coordinator.kernel.tables import Delta, Row
 from coordinator.modules.sensing import Memory
-from device_client.core import cbor
 from device_client.durable import replace_durably
 
 from .home import Home
 
 
-def write_redo(home: Home, number: int, deltas: dict[str, Delta], memories: Memories, reading_rows: list[Row]) -> None:
-    remembered = [[device, m.boot, m.seq, list(m.values), list(m.runs)] for device, m in sorted(memories.items())]
-    modules = [[name, encode_delta(delta)] for name, delta in deltas.items()]
-    replace_durably(home.redo / f"{number}.cbor", cbor.encode([modules, remembered, reading_rows]))
+def write_redo(home: Home, number: int, deltas: dict[str, bytes], memories: Memories, reading_rows: list[Row]) -> None:
+    """`deltas` as tables.encode_delta gives them."""
+    remembered = [(device, *memory) for device, memory in sorted(memories.items())]
+    replace_durably(home.redo / f"{number}.cbor", cbor2.dumps([list(deltas.items()), remembered, reading_rows]))
 
 
 def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories, list[Row]]:
