@@ -199,13 +199,13 @@ def checked_body(found: Claims) -> list[Any]:
 def readings(data: bytes, channels: int) -> list[list[int]]:
     """Reading sets [dt_ms, one value a channel]. Raises Refused MALFORMED."""
     sets = _loads(data, _DECODERS, _are_sets)
-    if len(sets) > statement.SETS_MAX or any([len(row) != channels + 1 for row in sets]):
+    if len(sets) > statement.SETS_MAX or any(len(row) != channels + 1 for row in sets):
         raise Refused(verdicts.MALFORMED, "reading set")
     return sets  # type: ignore[no-any-return]
 
 
 def _are_sets(value: Any) -> bool:
-    """Whether it is a list of lists of integers, of those that a reading may be: the only plain values it could hold."""
+    """Whether it is a list of lists of integers that a reading may be; so all of it is of the wire's types."""
     if type(value) is not list:
         return False
     for row in value:

@@ -123,12 +123,14 @@ def packed_statement(id: bytes, message: bytes) -> bytes:
 def unpacked(data: bytes) -> tuple[list[Record], int]:
     """Whole records, and the offset behind the last of them."""
     records = []
-    at = 0
-    while at + _HEAD.size <= len(data):
+    at, size = 0, len(data)
+    view = memoryview(data)
+    while at + _HEAD.size <= size:
         checksum, length, kind = _HEAD.unpack_from(data, at)
-        end = at + _HEAD.size + length
-        if length > BODY_BYTES_MAX or end > len(data) or crc32(data[at + 4 : end]) != checksum:
+        body = at + _HEAD.size
+        end = body + length
+        if length > BODY_BYTES_MAX or end > size or crc32(view[at + 4 : end]) != checksum:
             break
-        records.append(Record(kind, data[at + _HEAD.size : end]))
+        records.append(Record(kind, data[body:end]))
         at = end
     return records, at
