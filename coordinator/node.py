@@ -196,8 +196,7 @@ class Node:
         folder = self.home.batches / str(self._batch_of(slot))
         path = folder / STATEMENTS_FILE
         held = unpack_statements(path.read_bytes()) if path.exists() else []
-        genesis = self.genesis.hash
-        ids = [envelope(data, cose.TYPE_STATEMENT, genesis).id for found, data in held if found == slot]
+        ids = [envelope(data, cose.TYPE_STATEMENT, self.genesis.hash).id for found, data in held if found == slot]
         return intake_root(ids)
 
     def _batch_of(self, slot: int) -> int:
@@ -209,10 +208,9 @@ class Node:
         """The statements of a slot that is in no batch yet, and the rows of what was finally refused in it."""
         held: list[Held] = []
         refused: list[Row] = []
-        genesis = self.genesis.hash  # computed
         for kind, body in self.logs.read(slot):
             if kind == STATEMENT:
-                held.append(read_message(slot, body[ID_BYTES:], self._shape, self.beacons, genesis))
+                held.append(read_message(slot, body[ID_BYTES:], self._shape, self.beacons, self.genesis.hash))
             elif kind == REFUSAL:
                 refused += REFUSALS.unpack(body)
         return held, refused
