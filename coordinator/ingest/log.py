@@ -38,7 +38,7 @@ class IntakeLog:
         folder.mkdir(parents=True, exist_ok=True)
         for slot in slots_of(folder):
             data = self._path(slot).read_bytes()
-            _, end = unpacked(data)
+            end = max((end for _, end in unpacked(data)), default=0)
             if end != len(data):
                 os.truncate(self._path(slot), end)
 
@@ -88,7 +88,8 @@ class SlotLogs:
         for folder in self._folders():
             path = folder / f"{slot}.log"
             if path.exists():
-                yield from unpacked(path.read_bytes())[0]
+                for record, _ in unpacked(path.read_bytes()):
+                    yield record
 
     def ids(self, slot: int) -> list[bytes]:
         """The ids of the slot's statements."""
@@ -120,17 +121,14 @@ def packed_statement(id: bytes, message: bytes) -> bytes:
     return _CRC.pack(crc32(message, crc32(checked))) + checked + message
 
 
-def unpacked(data: bytes) -> tuple[list[Record], int]:
-    """Whole records, and the offset behind the last of them."""
-    records = []
+def unpacked(data: bytes) -> Iterator[tuple[Record, int]]:
+    """Whole records, each with the offset behind it."""
     at, size = 0, len(data)
     view = memoryview(data)
     while at + _HEAD.size <= size:
         checksum, length, kind = _HEAD.unpack_from(data, at)
         body = at + _HEAD.size
-        end = body + length
-        if length > BODY_BYTES_MAX or end > size or crc32(view[at + 4 : end]) != checksum:
-            break
-        records.append(Record(kind, data[body:end]))
-        at = end
-    return records, at
+        at = body + length
+        if length > BODY_BYTES_MAX or at > size or crc32(view[body - _CHECKED.size : at]) != checksum:
+            return
+        yield Record(kind, data[body:at]), at
