@@ -123,7 +123,12 @@ def in_order(held: Sequence[Held]) -> list[Held]:
         if again is not None and not one.salt:
             one = one._replace(salt=again.salt, readings=again.readings)
         unique[one.envelope] = one
-    return sorted(unique.values(), key=lambda one: _IN_ORDER(one.row))
+    by_device: dict[bytes, list[Held]] = {}  # many short sorts, between which other threads run
+    for one in unique.values():
+        by_device.setdefault(one.row.device, []).append(one)
+    return [
+        one for device in sorted(by_device) for one in sorted(by_device[device], key=lambda one: _IN_ORDER(one.row))
+    ]
 
 
 def _row(slot: int, signed: wire.Signed, claims: wire.Claims, body: list[object], beacons: BeaconChain) -> StatementRow:

@@ -4,12 +4,11 @@ It is written before the batch folder appears, so a batch that exists can always
 left behind. The records of the batch are read from its folder.
 """
 
-import cbor2
-
 from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, Row
+from coordinator.kernel.tables import Delta, Row, encode_rows
 from coordinator.modules.sensing import Memory
+from device_client.core import cbor
 from device_client.durable import replace_durably
 
 from .home import Home
@@ -18,7 +17,8 @@ from .home import Home
 def write_redo(home: Home, number: int, deltas: dict[str, bytes], memories: Memories, reading_rows: list[Row]) -> None:
     """`deltas` as tables.encode_delta gives them."""
     remembered = [(device, *memory) for device, memory in sorted(memories.items())]
-    replace_durably(home.redo / f"{number}.cbor", cbor2.dumps([list(deltas.items()), remembered, reading_rows]))
+    parts = [encode_rows(list(deltas.items())), encode_rows(remembered), encode_rows(reading_rows)]
+    replace_durably(home.redo / f"{number}.cbor", cbor.head(4, len(parts)) + b"".join(parts))
 
 
 def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories, list[Row]]:

@@ -12,6 +12,7 @@ from coordinator.kernel.tables import (
     HASH32,
     I64,
     ID16,
+    ROWS_A_CALL,
     U8,
     U32,
     U64,
@@ -21,6 +22,7 @@ from coordinator.kernel.tables import (
     Table,
     TableState,
     encode_delta,
+    encode_rows,
 )
 from device_client.core import cbor
 
@@ -103,6 +105,12 @@ def test_one_encoding_whatever_the_order_of_insertion(delta: Delta, random: obje
         for name, changes in wire.decoded(encode_delta(delta))
     }
     assert decoded == {name: changes for name, changes in delta.items() if changes}
+
+
+@pytest.mark.parametrize("count", [0, 1, 23, 24, ROWS_A_CALL - 1, ROWS_A_CALL, ROWS_A_CALL + 1, 3 * ROWS_A_CALL])
+def test_an_array_in_parts_is_the_array(count: int) -> None:
+    rows = [((index.to_bytes(3, "big"), index), (-index, b"")) for index in range(count)]
+    assert encode_rows(rows) == cbor.encode(rows)
 
 
 @pytest.mark.parametrize("value", [2**64, -(2**64) - 1, True, 1.5, None, "text", (1,)])
