@@ -20,15 +20,17 @@ from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
     REFUSALS,
     BadInput,
+    Declared,
     Held,
     Inputs,
+    Measured,
     Memories,
     Readings,
     declared,
+    in_order,
     measured,
+    read_message,
     read_owner_messages,
-    read_statements,
-    reading_rows,
     reports_with,
     sorted_refusals,
     unpack_statements,
@@ -37,7 +39,7 @@ from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.state import State
-from coordinator.engine.wire import envelope, message_parts, opened
+from coordinator.engine.wire import envelope, opened
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
@@ -45,6 +47,7 @@ from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, changes_of
 from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
+from coordinator.kernel.module import StatementRow
 from coordinator.kernel.tables import Row
 from coordinator.store import folders
 from coordinator.store.home import Home
@@ -58,7 +61,6 @@ class SealedBatch(NamedTuple):
     sealed: Sealed
     header_id: bytes
     payload: bytes
-    inputs: Inputs
     reading_rows: list[Row]
     memories: Memories
     inbox: list[Path]
@@ -203,21 +205,16 @@ class Node:
 
     # BATCHES
 
-    def held(self, slot: int) -> list[Held]:
-        """The statements of a slot that is in no batch yet."""
-        records = self.logs.read(slot)
-        messages = [record.body[ID_BYTES:] for record in records if record.kind == STATEMENT]
-        return [Held(slot, *self._parts(message)) for message in messages]
-
-    def _parts(self, message: bytes) -> tuple[bytes, bytes, bytes]:
-        """(envelope, salt, readings) of a message that was taken apart before it became durable."""
-        report = self._shape.taken_apart(message)
-        return (report.envelope, report.salt, report.readings) if report else message_parts(message)
-
-    def refusals(self, slot: int) -> list[Row]:
-        """The rows of what was finally refused in a slot that is in no batch yet."""
-        records = self.logs.read(slot)
-        return [row for record in records if record.kind == REFUSAL for row in REFUSALS.unpack(record.body)]
+    def contents(self, slot: int) -> tuple[list[Held], list[Row]]:
+        """The statements of a slot that is in no batch yet, and the rows of what was finally refused in it."""
+        held: list[Held] = []
+        refused: list[Row] = []
+        for kind, body in self.logs.read(slot):
+            if kind == STATEMENT:
+                held.append(read_message(slot, body[ID_BYTES:], self._shape, self.beacons, self.genesis.hash))
+            elif kind == REFUSAL:
+                refused += REFUSALS.unpack(body)
+        return held, refused
 
     def seal_next(self) -> SealedBatch | None:
         """Seal the next batch if all its slots are closed. An AssertionError is a fault: stop. Raises OSError."""
@@ -226,15 +223,19 @@ class Node:
         if last_slot >= self.beacons.newest:
             return None
         slots = range(first_slot, last_slot + 1)
-        held = [one for slot in slots for one in self.held(slot)]
-        refusals = [row for slot in slots for row in self.refusals(slot)]
+        held: list[Held] = []
+        refusals: list[Row] = []
+        for slot in slots:
+            found, refused = self.contents(slot)
+            held += found
+            refusals += refused
         inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
-        inputs, readings, memories = self._inputs(held, inbox)
+        inputs, readings, declarations, measurements = self._inputs(in_order(held), inbox)
+        del held, found
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
         batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.genesis.parameters, self.beacons)
         payload = batch.header.payload()
         header = self.signer.envelope(cose.TYPE_HEADER, payload)
-        declarations = declared(inputs.rows, self.state.get("identity", {}))
         public = reports_with(inputs.rows, declarations, public=True)
         folders.write_readings(
             self.home,
@@ -242,27 +243,22 @@ class Node:
             {index: one for index, one in readings.items() if index in public},
             {index: one for index, one in readings.items() if index not in public},
         )
-        deltas = {name: effects.delta for name, effects in batch.executed.effects.items()}
-        found = reading_rows(inputs.rows, readings, declarations)
+        memories, rows = measurements.memories, measurements.rows
         crash.reached("before_redo")
-        write_redo(self.home, position.number, deltas, memories, found)
+        write_redo(self.home, position.number, batch.deltas, memories, rows)
         folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
         crash.reached("after_rename_before_apply")
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
-        return SealedBatch(batch, header_id, payload, inputs, found, memories, inbox)
+        return SealedBatch(batch, header_id, payload, rows, memories, inbox)
 
-    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, Memories]:
-        identity = self.state.get("identity", {})
-        beside = {one.envelope: (one.salt, one.readings) for one in held if one.salt}
-        unique = {one.envelope: one.slot for one in reversed(held)}
-        statements = [(slot, data) for data, slot in unique.items()]
-        rows, envelopes = read_statements(statements, identity, self.beacons, self.genesis.hash, verify=False)
-        readings = {index: beside[data] for index, data in enumerate(envelopes) if data in beside}
-        declarations = declared(rows, identity)
+    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, dict[bytes, Declared], Measured]:
+        rows = [one.row for one in held]
+        readings = {index: (one.salt, one.readings) for index, one in enumerate(held) if one.salt}
+        declarations = declared(rows, self.state.get("identity", {}))
         units = self.genesis.parameters.units("sensing_units")
         memories = self.state.remembered({row.device for row in rows})
         found = measured(rows, readings, declarations, memories, units)
-        rows = [row._replace(measured=code) for row, code in zip(rows, found.codes, strict=True)]
+        rows = [StatementRow(*row[:-1], code) for row, code in zip(rows, found.codes, strict=True)]
         messages = []
         for path in inbox:
             data = path.read_bytes()
@@ -273,7 +269,8 @@ class Node:
                 continue
             messages.append(data)
         owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
-        return Inputs(rows, envelopes, owner_rows, owner_envelopes), readings, found.memories
+        inputs = Inputs(rows, [one.envelope for one in held], owner_rows, owner_envelopes)
+        return inputs, readings, declarations, found
 
     def adopt(self, batch: SealedBatch) -> Changes:
         """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.

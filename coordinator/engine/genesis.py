@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from coordinator.kernel.parameters import ParameterError, Parameters
 from coordinator.modules import DECLARED
@@ -15,7 +16,8 @@ SALT_BYTES = 16
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 
 
-class Genesis(NamedTuple):
+@dataclass(frozen=True)
+class Genesis:
     name: str
     root_key: bytes
     parameters: Parameters
@@ -24,7 +26,7 @@ class Genesis(NamedTuple):
     def encoded(self) -> bytes:
         return cbor.encode([self.name, self.root_key, self.parameters.as_list(), self.salt])
 
-    @property
+    @cached_property
     def hash(self) -> bytes:
         return hashlib.sha256(self.encoded()).digest()
 

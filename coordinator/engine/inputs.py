@@ -6,15 +6,18 @@ write one for the sealer.
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
+
+import cbor2
 
 from coordinator.kernel.module import OwnerRow, StatementRow
 from coordinator.kernel.parameters import UnitRule
 from coordinator.kernel.rows import rows_of
-from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState
+from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState, Value
 from coordinator.modules import sensing
 from coordinator.modules.identity import OWNER_TOKEN
-from device_client.core import cbor, cose, verdicts
+from device_client.core import cose, verdicts
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from . import wire
@@ -26,6 +29,7 @@ _STATEMENT_FRAME = struct.Struct(">QI")
 _OWNER_FRAME = struct.Struct(">I")
 _READINGS_FRAME = struct.Struct(">I16sI")
 ENVELOPE_BYTES_MAX = 2048
+_IN_ORDER = attrgetter("device", "boot", "seq", "id", "slot")
 
 REFUSALS = Table(
     "refusals",
@@ -41,9 +45,9 @@ REFUSALS = Table(
 
 
 class Held(NamedTuple):
-    """A statement in the intake: its slot, envelope, and the readings beside it (empty when there are none)."""
+    """A statement in the intake, decoded; with its envelope, and the readings beside it (empty when there are none)."""
 
-    slot: int
+    row: StatementRow
     envelope: bytes
     salt: bytes
     readings: bytes
@@ -77,26 +81,77 @@ def read_statements(
             signed, claims, body = _taken_apart(envelope, shape, genesis)
         except Refused as error:
             raise BadInput(f"a statement of slot {slot} is not one: {error}") from error
-        row = StatementRow(
-            slot,
-            signed.kid,
-            claims.boot,
-            claims.seq,
-            signed.id,
-            claims.prev,
-            claims.kind,
-            beacons.number_of(claims.nonce),
-            claims.uptime_s,
-            body,
-            sensing.NOTHING_MEASURED,
-        )
-        if row.quoted > slot:
-            raise BadInput(f"statement {signed.id.hex()} of slot {slot} quotes the later beacon {row.quoted}")
-        found.append((row, signed, envelope))
-    found.sort(key=lambda item: (item[0].device, item[0].boot, item[0].seq, item[0].id, item[0].slot))
+        found.append((_row(slot, signed, claims, body, beacons), signed, envelope))
+    found.sort(key=lambda item: _IN_ORDER(item[0]))
     if verify:
         _verify(found, state, genesis)
     return [row for row, _, _ in found], [envelope for _, _, envelope in found]
+
+
+def read_message(slot: int, message: bytes, shape: ReportShape, beacons: BeaconChain, genesis: bytes) -> Held:
+    """Decode what the intake has let through. Raises BadInput."""
+    report = shape.taken_apart(message)
+    if report is None:
+        try:
+            envelope, salt, readings = wire.message_parts(message)
+            signed, claims, body = _taken_apart(envelope, shape, genesis)
+        except Refused as error:
+            raise BadInput(f"a statement of slot {slot} is not one: {error}") from error
+        return Held(_row(slot, signed, claims, body, beacons), envelope, salt, readings)
+    row = StatementRow(
+        slot,
+        report.device,
+        report.boot,
+        report.seq,
+        report.id,
+        report.prev,
+        KIND_REPORT,
+        beacons.number_of(report.nonce),
+        report.uptime_s,
+        report.body(),
+        sensing.NOTHING_MEASURED,
+    )
+    _check_quoted(row)
+    return Held(row, report.envelope, report.salt, report.readings)
+
+
+def in_order(held: Sequence[Held]) -> list[Held]:
+    """Each envelope once, in the first slot that it came in, in canonical order."""
+    unique: dict[bytes, Held] = {}
+    for one in reversed(held):
+        again = unique.get(one.envelope)
+        if again is not None and not one.salt:
+            one = one._replace(salt=again.salt, readings=again.readings)
+        unique[one.envelope] = one
+    by_device: dict[bytes, list[Held]] = {}  # many short sorts, between which other threads run
+    for one in unique.values():
+        by_device.setdefault(one.row.device, []).append(one)
+    return [
+        one for device in sorted(by_device) for one in sorted(by_device[device], key=lambda one: _IN_ORDER(one.row))
+    ]
+
+
+def _row(slot: int, signed: wire.Signed, claims: wire.Claims, body: list[object], beacons: BeaconChain) -> StatementRow:
+    row = StatementRow(
+        slot,
+        signed.kid,
+        claims.boot,
+        claims.seq,
+        signed.id,
+        claims.prev,
+        claims.kind,
+        beacons.number_of(claims.nonce),
+        claims.uptime_s,
+        body,
+        sensing.NOTHING_MEASURED,
+    )
+    _check_quoted(row)
+    return row
+
+
+def _check_quoted(row: StatementRow) -> None:
+    if row.quoted > row.slot:
+        raise BadInput(f"statement {row.id.hex()} of slot {row.slot} quotes the later beacon {row.quoted}")
 
 
 def _taken_apart(envelope: bytes, shape: ReportShape, genesis: bytes) -> tuple[wire.Signed, wire.Claims, list[object]]:
@@ -218,11 +273,13 @@ Memories = dict[bytes, sensing.Memory]
 
 
 class Measured(NamedTuple):
-    """Codes by statement, the memories that changed, and the devices some of whose readings were not there."""
+    """Codes by statement, the memories that changed, the devices some of whose readings were not there; and of every
+    public reading set (device, slot, boot, seq, dt_ms, encoded values): what pages and API look up."""
 
     codes: list[int]
     memories: Memories
     unknown: set[bytes]
+    rows: list[Row]
 
 
 class Declared(NamedTuple):
@@ -237,12 +294,15 @@ def declared(rows: Sequence[StatementRow], state: TableState) -> dict[bytes, Dec
     found: dict[bytes, Declared] = {}
     devices = rows_of(state, "devices")
     devices.prefetch((row.device,) for row in rows)
+    channels: dict[Value, list[list[object]]] = {}  # most devices declare what others do
     for row in rows:
         if row.device in found:
             continue
         known = devices.get((row.device,))
         if known:
-            found[row.device] = Declared(wire.decoded(known[7]), bool(known[5]))  # type: ignore[arg-type]
+            if known[7] not in channels:
+                channels[known[7]] = wire.decoded(known[7])  # type: ignore[arg-type]
+            found[row.device] = Declared(channels[known[7]], bool(known[5]))
         elif row.kind == KIND_ENROLL:
             found[row.device] = Declared(row.body[6], bool(row.body[4]))
     return found
@@ -259,7 +319,7 @@ def reports_with(rows: list[StatementRow], declarations: Mapping[bytes, Declared
 
 
 def measured(
-    rows: list[StatementRow],
+    rows: Sequence[StatementRow],
     readings: Readings,
     declarations: Mapping[bytes, Declared],
     memories: Mapping[bytes, sensing.Memory],
@@ -267,41 +327,32 @@ def measured(
 ) -> Measured:
     """What sensing finds in the readings of each report. A report without its readings makes its device unknown."""
     changed: Memories = {}
-    codes: list[int] = []
+    codes = [sensing.NOTHING_MEASURED] * len(rows)
     unknown: set[bytes] = set()
+    public: list[Row] = []
     for index, row in enumerate(rows):
-        if row.kind != KIND_REPORT or row.device not in declarations:
-            codes.append(sensing.NOTHING_MEASURED)
+        device = row.device
+        declaration = declarations.get(device)
+        if row.kind != KIND_REPORT or declaration is None:
             continue
-        if index not in readings:
-            unknown.add(row.device)
-            codes.append(sensing.NOTHING_MEASURED)
+        held = readings.get(index)
+        if held is None:
+            unknown.add(device)
             continue
-        memory = changed.get(row.device) or memories.get(row.device)
+        channels, readings_public = declaration
         try:
-            channels = declarations[row.device].channels
-            sets = wire.readings(readings[index][1], len(channels))
+            sets = wire.readings(held[1], len(channels))
         except Refused:
-            codes.append(sensing.BAD_READINGS)
+            codes[index] = sensing.BAD_READINGS
             continue
-        code, memory = sensing.measure(memory, row, channels, sets, units)
-        codes.append(code)
+        memory = changed.get(device) or memories.get(device)
+        codes[index], memory = sensing.measure(memory, row, channels, sets, units)
         if memory is not None:
-            changed[row.device] = memory
-    return Measured(codes, changed, unknown)
-
-
-def reading_rows(rows: list[StatementRow], readings: Readings, declarations: Mapping[bytes, Declared]) -> list[Row]:
-    """(device, slot, boot, seq, dt_ms, encoded values) of each public reading set: what pages and API look up."""
-    found: list[Row] = []
-    for index in sorted(reports_with(rows, declarations, public=True) & readings.keys()):
-        row = rows[index]
-        try:
-            sets = wire.readings(readings[index][1], len(declarations[row.device].channels))
-        except Refused:
-            continue
-        found += [(row.device, row.slot, row.boot, row.seq, one[0], cbor.encode(one[1:])) for one in sets]
-    return found
+            changed[device] = memory
+        if readings_public:
+            for one in sets:
+                public.append((device, row.slot, row.boot, row.seq, one[0], cbor2.dumps(one[1:])))
+    return Measured(codes, changed, unknown, public)
 
 
 def sorted_refusals(rows: Iterable[Row]) -> list[Row]:

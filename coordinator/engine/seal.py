@@ -28,10 +28,12 @@ _STATEMENTS_LEAF = struct.Struct(">16sIIII32s")
 
 
 class Sealed(NamedTuple):
-    """A batch ready to be signed: its header, its files by name (without the header), and what it did."""
+    """A batch ready to be signed: its header, its files by name (without the header), the encoded change of state by
+    module, and what it did."""
 
     header: Header
     files: dict[str, bytes]
+    deltas: dict[str, bytes]
     executed: Executed
 
 
@@ -74,6 +76,7 @@ def sealed(
         **effect_files(executed),
     }
     files = {name: data for name, data in files.items() if data}
+    deltas = {name: encode_delta(effects.delta) for name, effects in executed.effects.items()}
     header = Header(
         number=position.number,
         previous=position.previous,
@@ -87,11 +90,9 @@ def sealed(
         statements_root=statements_root(inputs.rows),
         payouts_root=merkle.root_of([PAYOUTS.pack([row]) for row in executed.effects["rewards"].records["payouts"]]),
         files=entries_of(files),
-        deltas=[
-            (name, hashlib.sha256(encode_delta(effects.delta)).digest()) for name, effects in executed.effects.items()
-        ],
+        deltas=[(name, hashlib.sha256(delta).digest()) for name, delta in deltas.items()],
     )
-    return Sealed(header, files, executed)
+    return Sealed(header, files, deltas, executed)
 
 
 def effect_files(executed: Executed) -> dict[str, bytes]:

@@ -62,7 +62,10 @@ _DECODERS: dict[int, Callable[..., object]] = dict.fromkeys(_BUILT_IN_TAGS, _ref
 _ENVELOPE_DECODERS = {tag: decoder for tag, decoder in _DECODERS.items() if tag != 18}
 
 
-def _loads(data: bytes, decoders: dict[int, Callable[..., object]]) -> Any:
+def _loads(
+    data: bytes, decoders: dict[int, Callable[..., object]], is_plain: Callable[[Any], bool] | None = None
+) -> Any:
+    """`is_plain` is the one below, unless the caller knows what there must be."""
     try:
         value = cbor2.loads(
             data,
@@ -71,7 +74,7 @@ def _loads(data: bytes, decoders: dict[int, Callable[..., object]]) -> Any:
             allow_duplicate_keys=False,
             semantic_decoders=decoders,
         )
-        same = _is_plain(value) and cbor2.dumps(value) == data
+        same = (is_plain or _is_plain)(value) and cbor2.dumps(value) == data
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Refused(verdicts.MALFORMED, "not CBOR of the wire") from error
     if not same:
@@ -195,18 +198,23 @@ def checked_body(found: Claims) -> list[Any]:
 
 def readings(data: bytes, channels: int) -> list[list[int]]:
     """Reading sets [dt_ms, one value a channel]. Raises Refused MALFORMED."""
-    try:
-        sets = decoded(data)
-        if type(sets) is not list or len(sets) > statement.SETS_MAX:
-            raise Malformed("readings")
-        for row in sets:
-            if type(row) is not list or len(row) != channels + 1:
-                raise Malformed("reading set")
-            if any(type(value) is not int or abs(value) > statement.I64_MAX for value in row):
-                raise Malformed("reading")
-    except Malformed as error:
-        raise Refused(verdicts.MALFORMED, str(error)) from error
-    return sets
+    sets = _loads(data, _DECODERS, _are_sets)
+    if len(sets) > statement.SETS_MAX or any(len(row) != channels + 1 for row in sets):
+        raise Refused(verdicts.MALFORMED, "reading set")
+    return sets  # type: ignore[no-any-return]
+
+
+def _are_sets(value: Any) -> bool:
+    """Whether it is a list of lists of integers that a reading may be; so all of it is of the wire's types."""
+    if type(value) is not list:
+        return False
+    for row in value:
+        if type(row) is not list:
+            return False
+        for item in row:
+            if type(item) is not int or not -statement.I64_MAX <= item <= statement.I64_MAX:
+                return False
+    return True
 
 
 def owner_message(payload: bytes) -> OwnerMessage:

@@ -39,7 +39,7 @@ class IntakeLog:
         folder.mkdir(parents=True, exist_ok=True)
         for slot in slots_of(folder):
             data = _read(self._path(slot))
-            _, end = unpacked(data)
+            end = max((end for _, end in unpacked(data)), default=0)
             if end != len(data):
                 os.truncate(self._path(slot), end)
 
@@ -87,7 +87,8 @@ class SlotLogs:
     def read(self, slot: int) -> Iterator[Record]:
         """The records of a slot, worker by worker."""
         for folder in self._folders():
-            yield from unpacked(_read(folder / f"{slot}.log"))[0]
+            for record, _ in unpacked(_read(folder / f"{slot}.log")):
+                yield record
 
     def sync(self, slot: int) -> None:
         """Whoever was killed may have left whole records that it did not sync: now they are. Raises OSError."""
@@ -134,15 +135,14 @@ def packed_statement(id: bytes, message: bytes) -> bytes:
     return _CRC.pack(crc32(message, crc32(checked))) + checked + message
 
 
-def unpacked(data: bytes) -> tuple[list[Record], int]:
-    """Whole records, and the offset behind the last of them."""
-    records = []
-    at = 0
-    while at + _HEAD.size <= len(data):
+def unpacked(data: bytes) -> Iterator[tuple[Record, int]]:
+    """Whole records, each with the offset behind it."""
+    at, size = 0, len(data)
+    view = memoryview(data)
+    while at + _HEAD.size <= size:
         checksum, length, kind = _HEAD.unpack_from(data, at)
-        end = at + _HEAD.size + length
-        if length > BODY_BYTES_MAX or end > len(data) or crc32(data[at + 4 : end]) != checksum:
-            break
-        records.append(Record(kind, data[at + _HEAD.size : end]))
-        at = end
-    return records, at
+        body = at + _HEAD.size
+        at = body + length
+        if length > BODY_BYTES_MAX or at > size or crc32(view[body - _CHECKED.size : at]) != checksum:
+            return
+        yield Record(kind, data[body:at]), at

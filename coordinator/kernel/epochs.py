@@ -4,6 +4,7 @@ A slot is named by the beacon that opens it. Epoch e covers the slots [e*E, (e+1
 last slot reaches the end of the epoch plus the deadline, so that a statement which was under way still counts.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -41,5 +42,10 @@ class Calendar(NamedTuple):
 
     def window_of(self, slot: int, interval_s: int) -> int:
         """Index of a slot's window in its epoch."""
-        offset = slot % self.epoch_beacons
-        return min(offset // self.window_beacons(interval_s), self.windows(interval_s) - 1)
+        return _window_of(self, slot, interval_s)
+
+
+@lru_cache(maxsize=4096)  # the statements of a batch quote few slots, and most devices declare the same interval
+def _window_of(calendar: Calendar, slot: int, interval_s: int) -> int:
+    offset = slot % calendar.epoch_beacons
+    return min(offset // calendar.window_beacons(interval_s), calendar.windows(interval_s) - 1)

@@ -5,6 +5,7 @@ Settings belong to the operator (files, ports, limits) and are not here. A value
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from device_client.core import cbor
@@ -73,7 +74,7 @@ class Parameters:
     def items(self) -> list[tuple[str, ParameterValue]]:
         return sorted(self._values.items())
 
-    @property
+    @cached_property
     def calendar(self) -> Calendar:
         return Calendar(*(self.integer(parameter.name) for parameter in TIME))
 
@@ -87,7 +88,7 @@ class Parameters:
             for name, value in self.items()
         ]
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         return hashlib.sha256(self.encoded()).digest()
 

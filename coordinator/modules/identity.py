@@ -166,6 +166,7 @@ def follow(
     first_slots = {boot: chain.first_slot for boot, chain in chains.items()}
     for row in rows:
         first_slots[row.boot] = min(first_slots.get(row.boot, row.slot), row.slot)
+    several = len(first_slots) > 1
     coded: list[tuple[StatementRow, int]] = []
     proof, enroll = b"", None
     oldest = min(chains) if len(chains) >= BOOTS_MAX else 0
@@ -179,7 +180,7 @@ def follow(
         chain = chains.setdefault(row.boot, Chain(first_slots[row.boot]))
         place = chain.add(row.seq, row.id[:ID8], row.prev[:ID8])
         # A newer boot was received before the beacon that this older boot quotes: two machines run with one key.
-        newer_boot = any(boot > row.boot and slot < row.quoted for boot, slot in first_slots.items())
+        newer_boot = several and any(boot > row.boot and slot < row.quoted for boot, slot in first_slots.items())
         code = _placed(place, newer_boot) or _aged(row, calendar.deadline_beacons, calendar.late_beacons_max)
         if code == verdicts.FORK and not proof:
             proof = row.id
@@ -190,7 +191,9 @@ def follow(
                 enroll = row
         coded.append((row, code))
     dropped = sorted(chains)[:-BOOTS_MAX]
-    return Followed(device, coded, {b: c for b, c in chains.items() if b not in dropped}, dropped, proof, enroll)
+    for boot in dropped:
+        del chains[boot]
+    return Followed(device, coded, chains, dropped, proof, enroll)
 
 
 def _placed(place: Place, newer_boot: bool) -> int:

@@ -6,7 +6,7 @@ left behind. The records of the batch are read from its folder.
 
 from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, Row, encode_delta
+from coordinator.kernel.tables import Delta, Row, encode_rows
 from coordinator.modules.sensing import Memory
 from device_client.core import cbor
 from device_client.durable import replace_durably
@@ -14,10 +14,11 @@ from device_client.durable import replace_durably
 from .home import Home
 
 
-def write_redo(home: Home, number: int, deltas: dict[str, Delta], memories: Memories, reading_rows: list[Row]) -> None:
-    remembered = [[device, m.boot, m.seq, list(m.values), list(m.runs)] for device, m in sorted(memories.items())]
-    modules = [[name, encode_delta(delta)] for name, delta in deltas.items()]
-    replace_durably(home.redo / f"{number}.cbor", cbor.encode([modules, remembered, reading_rows]))
+def write_redo(home: Home, number: int, deltas: dict[str, bytes], memories: Memories, reading_rows: list[Row]) -> None:
+    """`deltas` as tables.encode_delta gives them."""
+    remembered = [(device, *memory) for device, memory in sorted(memories.items())]
+    parts = [encode_rows(list(deltas.items())), encode_rows(remembered), encode_rows(reading_rows)]
+    replace_durably(home.redo / f"{number}.cbor", cbor.head(4, len(parts)) + b"".join(parts))
 
 
 def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories, list[Row]]:

@@ -4,6 +4,8 @@ Absolute times say little on a shared machine; the ratios beside them are to lib
 """
 
 import argparse
+import asyncio
+import hashlib
 import json
 import platform
 import sys
@@ -11,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from statistics import median
 from typing import Any
 
@@ -20,8 +23,16 @@ from coordinator.demo.children import micropython_path
 from coordinator.engine import wire
 from coordinator.engine.execute import execute
 from coordinator.engine.report_shape import ReportShape
+from coordinator.engine.state import MemoryState
+from coordinator.found import found_network
+from coordinator.ingest.quotas import Limits
 from coordinator.kernel.module import Frame, StatementRow
-from device_client.core import cose, statement
+from coordinator.modules.identity import Device
+from coordinator.node import Node
+from coordinator.store.home import Home
+from coordinator.store.schema import INTAKE
+from coordinator.store.stores import Stores, intake_delta
+from device_client.core import cose, light, statement
 from device_client.core.cbor import encode
 from tests.firmware import curve_parts
 from tests.modules.build import enroll, frame, grant, row
@@ -58,6 +69,7 @@ def measured() -> dict[str, Any]:
         "micropython": _micropython(libsodium),
         "wire": _wire(libsodium),
         "execution": _execution(libsodium),
+        "sealing": _sealing(libsodium),
     }
 
 
@@ -143,6 +155,54 @@ def _execution(libsodium: dict[str, float]) -> dict[str, float]:
     }
 
 
+def _sealing(libsodium: dict[str, float]) -> dict[str, float]:
+    """The same number of reports out of the intake's log into a sealed batch, its folder and all stores, fsyncs too."""
+    with tempfile.TemporaryDirectory() as folder:
+        times = [asyncio.run(_sealed_s(Path(folder) / str(attempt))) for attempt in range(3)]
+    us = median(times) * 1e6 / (DEVICES * REPORTS)
+    return {"us": us, "ratio": us / libsodium["verify"]}
+
+
+async def _sealed_s(folder: Path) -> float:
+    home = Home(folder / "data")
+    genesis = found_network(home, folder / "root.key", "bench", {"batch_beacons": 1}, Random(0).randbytes)
+    home.make()
+    keys = [nacl.signing.SigningKey(hashlib.sha256(b"%d" % index).digest()) for index in range(DEVICES)]
+    devices = {(cose.signer_id(bytes(key.verify_key)),): tuple(_device(bytes(key.verify_key))) for key in keys}
+    node = Node(home, MemoryState({"identity": {"devices": devices}}), Limits(REPORTS, DEVICES * REPORTS))
+    quote = light.quote(node.beacon(0))
+    salt, readings, prevs = bytes(16), encode([[0, 2150, 480]]), [b""] * DEVICES
+    body: list[object] = [0, statement.commitment(salt, readings)]
+    for seq in range(1, REPORTS + 1):
+        said = []
+        for index, key in enumerate(keys):
+            one = statement.Statement(quote, 3600, 1, statement.KIND_REPORT, seq, prevs[index], body)
+            kid = cose.signer_id(bytes(key.verify_key))
+            envelope, id = statement.sealed(
+                one, kid, genesis.hash, lambda message, key=key: key.sign(message).signature
+            )
+            prevs[index] = id[: statement.PREV_BYTES]
+            said.append(node.intake.screen(statement.message(envelope, salt, readings), kid))
+        node.intake.commit(said, [True] * DEVICES)
+    node.beacon(1)
+    stores = await Stores.open(home)
+    try:
+        start = time.perf_counter()
+        batch = node.seal_next()
+        assert batch is not None and batch.sealed.header.statements == DEVICES * REPORTS
+        for name, effects in batch.sealed.executed.effects.items():
+            await stores.apply(name, 0, effects.delta, effects.records)
+        await stores.apply(INTAKE, 0, intake_delta(batch.memories), {"readings": batch.reading_rows})
+        return time.perf_counter() - start
+    finally:
+        await stores.close()
+
+
+def _device(public_key: bytes) -> Device:
+    channels = encode([["temperature", "Cel", -2], ["humidity", "%RH", -1]])
+    return Device(public_key, bytes(16), bytes(32), 0, 60, 1, 0, channels, 0, 0, 0, 0)
+
+
 def _ordered(rows: list[StatementRow]) -> list[StatementRow]:
     return sorted(rows, key=lambda one: (one.device, one.boot, one.seq, one.id))
 
@@ -180,6 +240,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     out.append("")
     out.append(f"Executing {execution['statements']} reports of {execution['devices']} devices, serially")
     out.append(f"  per statement             {execution['us']:>7.1f}{execution['ratio']:>14.2f}  of one verification")
+    sealing = found["sealing"]
+    out.append(f"  sealed, durable, in stores{sealing['us']:>7.1f}{sealing['ratio']:>14.2f}  of one verification")
     out.append(f"  closing an epoch, a device{execution['closing_us_per_device']:>7.1f}")
     return out
 

@@ -62,12 +62,12 @@ class Desk:
 
     @property
     def refused(self) -> list[str]:
-        return [verdicts.name(row[5]) for slot in self.node.logs.slots() for row in self.node.refusals(slot)]  # type: ignore[arg-type]
+        return [verdicts.name(row[5]) for slot in self.node.logs.slots() for row in self.node.contents(slot)[1]]  # type: ignore[arg-type]
 
     @property
     def held(self) -> dict[int, list[Held]]:
         """What is durable and in no batch yet, by slot."""
-        return {slot: found for slot in self.node.logs.slots() if (found := self.node.held(slot))}
+        return {slot: found for slot in self.node.logs.slots() if (found := self.node.contents(slot)[0])}
 
     def verified(self) -> int:
         """Seal everything and audit it; the number of statements."""

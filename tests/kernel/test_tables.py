@@ -12,6 +12,7 @@ from coordinator.kernel.tables import (
     HASH32,
     I64,
     ID16,
+    ROWS_A_CALL,
     U8,
     U32,
     U64,
@@ -21,7 +22,9 @@ from coordinator.kernel.tables import (
     Table,
     TableState,
     encode_delta,
+    encode_rows,
 )
+from device_client.core import cbor
 
 VALUES = {
     U8: st.integers(0, 2**8 - 1),
@@ -65,7 +68,7 @@ def test_rows_are_big_endian_and_nothing_wraps() -> None:
 
 
 keys = st.tuples(st.binary(max_size=3), st.integers(0, 5))
-rows = st.tuples(st.integers(-5, 5), st.binary(max_size=3))
+rows = st.tuples(st.integers(-5, 5) | VALUES[I64] | VALUES[U64], st.binary(max_size=3))
 states = st.dictionaries(st.sampled_from("abc"), st.dictionaries(keys, rows, max_size=5))
 deltas = st.dictionaries(st.sampled_from("abcd"), st.dictionaries(keys, rows | st.none(), max_size=5))
 
@@ -94,9 +97,24 @@ def test_one_encoding_whatever_the_order_of_insertion(delta: Delta, random: obje
         random.shuffle(changes)  # type: ignore[attr-defined]
         shuffled[name] = dict(changes)
     assert encode_delta(shuffled) == encode_delta(delta)
+    ordered = [[name, sorted(changes.items())] for name, changes in sorted(delta.items()) if changes]
+    assert encode_delta(delta) == cbor.encode([[name, [[k, v or []] for k, v in rows]] for name, rows in ordered])
     # It says everything: what is decoded is the same change, without the tables in which nothing happened.
     decoded = {
         name: {tuple(key): tuple(row) if row else None for key, row in changes}
         for name, changes in wire.decoded(encode_delta(delta))
     }
     assert decoded == {name: changes for name, changes in delta.items() if changes}
+
+
+@pytest.mark.parametrize("count", [0, 1, 23, 24, ROWS_A_CALL - 1, ROWS_A_CALL, ROWS_A_CALL + 1, 3 * ROWS_A_CALL])
+def test_an_array_in_parts_is_the_array(count: int) -> None:
+    rows = [((index.to_bytes(3, "big"), index), (-index, b"")) for index in range(count)]
+    assert encode_rows(rows) == cbor.encode(rows)
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**64) - 1, True, 1.5, None, "text", (1,)])
+def test_what_the_wire_cannot_say_has_no_place_in_a_row(value: object) -> None:
+    for changes in ({(b"k",): (value,)}, {(value,): (1,)}):
+        with pytest.raises(AssertionError, match="no encoding"):
+            encode_delta({"t": changes})  # type: ignore[dict-item]
