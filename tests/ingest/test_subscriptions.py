@@ -5,7 +5,8 @@ import contextlib
 
 import uvloop
 
-from coordinator.ingest.broker import _BoundedWriter, _Subscriptions
+from coordinator.ingest.broker import _Subscriptions
+from coordinator.ingest.embedded_handler import BoundedWriter
 
 
 def test_a_change_in_the_middle_of_a_loop() -> None:
@@ -26,7 +27,7 @@ def test_an_answer_to_who_has_gone() -> None:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
             try:
-                done.set_result(_BoundedWriter(writer).write(b"hello"))
+                done.set_result(BoundedWriter(writer).write(b"hello"))
             except RuntimeError as error:
                 done.set_exception(error)
 
