@@ -144,9 +144,12 @@ def is_wild(pattern: str) -> bool:
 
 
 def compiled(patterns: list[str]) -> re.Pattern[str]:
-    """Of topic filters; matches a topic that matches one of them."""
-    parts = [re.escape(one).replace(r"/\#", "(/.*)?").replace(r"\#", ".*").replace(r"\+", "[^/]*") for one in patterns]
-    return re.compile("|".join(f"(?:{one})" for one in parts), re.DOTALL)
+    """Of topic filters; matches a topic that matches one of them. A wildcard in front leaves out what begins with $."""
+    parts = []
+    for one in patterns:
+        part = re.escape(one).replace(r"/\#", "(/.*)?").replace(r"\#", ".*").replace(r"\+", "[^/]*")
+        parts.append(rf"(?!\$)(?:{part})" if one[:1] in ("+", "#") else f"(?:{part})")
+    return re.compile("|".join(parts), re.DOTALL)
 
 
 class _BoundedBroker(Broker):

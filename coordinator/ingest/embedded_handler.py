@@ -149,7 +149,8 @@ class Handler(BrokerProtocolHandler):
         await self.stop()
 
     async def _read(self, session: Session, half_delivered: set[asyncio.Task[None]]) -> None:
-        next_packet, own_topic, in_a_row = self.reader.packet, "", 0
+        next_packet, in_a_row = self.reader.packet, 0
+        own_topic: str | None = None
         while True:
             first, body = await next_packet()
             in_a_row += 1
