@@ -23,6 +23,8 @@ from coordinator.ingest.access import (
     worker_name,
 )
 from coordinator.ingest.broker import EmbeddedBroker
+from coordinator.ingest.embedded_link import EmbeddedTransport
+from coordinator.ingest.link import TRANSPORTS, Transports
 from coordinator.ingest.mosquitto import Listener, Mosquitto
 from coordinator.modules.identity import Device
 from coordinator.node import Node
@@ -38,7 +40,11 @@ _TOKEN_KEY = Device._fields.index("token_key")
 
 
 class Broker(Protocol):
-    """`listening()` holds it open; `run()` is for as long; `enrolled` hears of (device, token key) that may connect."""
+    """`listening()` holds it open; `run()` is for as long; `enrolled` hears of (device, token key) that may connect.
+    `transports` are those of the coordinator's own link."""
+
+    @property
+    def transports(self) -> Transports: ...
 
     def listening(self) -> contextlib.AbstractAsyncContextManager[object]: ...
 
@@ -76,6 +82,7 @@ class Embedded:
         secret = load_secret(home.broker_secret)
         access = Access(node.genesis.name, secret, TokenSeeds(home), node.refuse)
         self._broker = EmbeddedBroker(settings.host, settings.port, access, settings.connections_max)
+        self.transports: Transports = {4: EmbeddedTransport(self._broker)}
 
     def listening(self) -> EmbeddedBroker:
         return self._broker
@@ -89,6 +96,8 @@ class Embedded:
 
 class Managed:
     """mosquitto, and whom it knows."""
+
+    transports: Transports = TRANSPORTS
 
     def __init__(self, settings: Settings, base: Path, home: Home, node: Node) -> None:
         broker = settings.broker
@@ -173,6 +182,8 @@ class Managed:
 
 class External:
     """Somebody else's: we only connect, and who else may is up to its operator."""
+
+    transports: Transports = TRANSPORTS
 
     def listening(self) -> contextlib.AbstractAsyncContextManager[object]:
         return contextlib.nullcontext()

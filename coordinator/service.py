@@ -259,7 +259,15 @@ def _here(
 
     first = FirstContacts(node.genesis.name, node.genesis.hash, offer, node.refuse)
     filters = filters_of(node.genesis.name)
-    link = BrokerLink(login, node.genesis.name, offer, first, lambda: node.refuse(verdicts.WRONG_TOPIC, None), filters)
+    link = BrokerLink(
+        login,
+        node.genesis.name,
+        offer,
+        first,
+        lambda: node.refuse(verdicts.WRONG_TOPIC, None),
+        filters,
+        transports=broker.transports,
+    )
     pipeline = Pipeline(
         node.intake,
         node.signer,
@@ -280,7 +288,16 @@ def _elsewhere(
     first = FirstContacts(node.genesis.name, node.genesis.hash, lambda message, device: None, node.refuse)
     pool = WorkerPool(settings, base, node, broker.enrolled, shown)
     name = node.genesis.name
-    link = BrokerLink(login, name, lambda message, device: None, first, lambda: None, (), heard=pool.heard)
+    link = BrokerLink(
+        login,
+        name,
+        lambda message, device: None,
+        first,
+        lambda: None,
+        (),
+        heard=pool.heard,
+        transports=broker.transports,
+    )
     return pool, link
 
 

@@ -1,7 +1,7 @@
 """The coordinator's own connection to the broker: subscribes to every `up`, publishes beacons, keys and receipts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -17,6 +17,7 @@ from .transport import LinkLost, Login, NoAnswer, Session, Transport, Unsupporte
 log = structlog.get_logger("edgetally")
 RECONNECT_S = 1.0
 TOPICS_CACHED_MAX = 100_000
+Transports = Mapping[int, Transport]  # by version of MQTT
 TRANSPORTS: dict[int, Transport] = {5: Mqtt5Transport(), 4: AiomqttTransport()}
 
 
@@ -50,6 +51,7 @@ class BrokerLink:
         identifier: str = "",
         heard: Callable[[], Awaitable[None]] | None = None,
         told: Callable[[bool], None] = lambda is_linked: None,
+        transports: Transports = TRANSPORTS,
     ) -> None:
         self._login = login
         self._network = network
@@ -60,6 +62,7 @@ class BrokerLink:
         self._identifier = identifier or f"{COORDINATOR}-{network}"
         self._heard = heard
         self._told = told
+        self._transports = transports
         self._versions = list(login.versions)
         self._version = 0
         self._session: Session | None = None
@@ -89,7 +92,7 @@ class BrokerLink:
             await asyncio.sleep(pause_s)
 
     async def _connected_once(self) -> None:
-        transport = TRANSPORTS[self._versions[self._version]]
+        transport = self._transports[self._versions[self._version]]
         async with transport.session(self._login, self._identifier, self._received) as session:
             if self._filters:
                 await session.subscribe(self._filters)

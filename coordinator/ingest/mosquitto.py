@@ -20,9 +20,9 @@ from typing import NamedTuple
 import structlog
 
 from .access import COORDINATOR
-from .broker import PACKET_BYTES_MAX
 from .child import Lines, end_orphan, listens, log_pipe, raise_file_limit
 from .credentials import PasswordFile, access_rules
+from .embedded_handler import PACKET_BYTES_MAX
 
 log = structlog.get_logger("edgetally")
 BINARY = "mosquitto"

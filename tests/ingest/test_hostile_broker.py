@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 import aiomqtt
 import pytest
 
-from coordinator.ingest import broker
+from coordinator.ingest import embedded_handler
 from device_client.core.client import base_topic
 from device_client.core.secret import broker_password
 from tests.e2e.running import until
@@ -262,5 +262,6 @@ def test_who_does_not_acknowledge_breaks_no_task(monkeypatch: pytest.MonkeyPatch
     async def never(*_: object) -> None:
         raise TimeoutError("Timeout waiting for PUBACK")
 
-    monkeypatch.setattr(broker.BrokerProtocolHandler, "_handle_qos1_message_flow", never)
-    asyncio.run(broker._Handler._handle_qos1_message_flow(broker._Handler.__new__(broker._Handler), None))
+    monkeypatch.setattr(embedded_handler.BrokerProtocolHandler, "_handle_qos1_message_flow", never)
+    handler = embedded_handler.Handler
+    asyncio.run(handler._handle_qos1_message_flow(handler.__new__(handler), None))

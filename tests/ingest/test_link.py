@@ -1,4 +1,4 @@
-"""The coordinator's link at real brokers: mosquitto in both versions of MQTT, and the embedded one."""
+"""The coordinator's link at real brokers: mosquitto in both versions of MQTT, and the embedded one; from within too."""
 
 import asyncio
 import contextlib
@@ -6,22 +6,21 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
 
 from coordinator.ingest import link as link_module
 from coordinator.ingest import mqtt5_protocol
-from coordinator.ingest.access import COORDINATOR, Access, service_password
-from coordinator.ingest.broker import EmbeddedBroker
+from coordinator.ingest.link import TRANSPORTS
 from coordinator.ingest.receipts import SignedSheet
 from coordinator.ingest.transport import Login
 from device_client.core.client import base_topic, enroll_topic
-from tests.parts import free_port
 
+from .embedded_parts import embedded
 from .link_parts import DEVICE, DOWN, LOOPS, NETWORK, TOKEN, UP, Consumer, OpenMosquitto, broker, runs_on, until
 
-SECRET = bytes(32)
 MANY = 3000
 KIB = bytes(1024)
 __all__ = ["broker"]
@@ -42,16 +41,12 @@ async def other(login: Login, *topics: str) -> AsyncIterator[aiomqtt.Client]:
         yield client
 
 
-@contextlib.asynccontextmanager
-async def embedded() -> AsyncIterator[Login]:
-    port, access = free_port(), Access(NETWORK, SECRET, list, lambda code, device: None)
-    async with EmbeddedBroker("127.0.0.1", port, access):
-        yield Login("127.0.0.1", port, COORDINATOR, service_password(SECRET, COORDINATOR), versions=(4,))
-
-
-async def all_ways(login: Login) -> None:
+async def all_ways(login: Login, **options: Any) -> None:
     """What is up arrives in order, what goes down reaches each device, what is retained stays."""
-    async with other(login, DOWN, enroll_topic(NETWORK, TOKEN) + "/down") as client, Consumer(login) as consumer:
+    async with (
+        other(login, DOWN, enroll_topic(NETWORK, TOKEN) + "/down") as client,
+        Consumer(login, **options) as consumer,
+    ):
         await consumer.link.retain("keys", b"keys")
         await consumer.connected()
         for number in range(100):
@@ -84,10 +79,11 @@ def test_all_ways_at_mosquitto(broker: OpenMosquitto, loop: str, version: int) -
     runs_on(loop)(lambda: all_ways(broker.login._replace(versions=(version,))))
 
 
-def test_all_ways_at_the_embedded_broker(loop: str) -> None:
+@pytest.mark.parametrize("is_within", [True, False])
+def test_all_ways_at_the_embedded_broker(loop: str, is_within: bool) -> None:
     async def scenario() -> None:
-        async with embedded() as login:
-            await all_ways(login)
+        async with embedded() as at:
+            await all_ways(at.login, transports=at.transports if is_within else TRANSPORTS)
 
     runs_on(loop)(scenario)
 
@@ -238,8 +234,8 @@ def test_a_broker_that_is_silent_at_version_5(loop: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(mqtt5_protocol, "ANSWER_S", 0.3)
 
     async def scenario() -> None:
-        async with embedded() as login:
-            await all_ways(login._replace(versions=(5, 4)))
+        async with embedded() as at:
+            await all_ways(at.login._replace(versions=(5, 4)))
 
     runs_on(loop)(scenario)
 
