@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 by aiomqtt: for the embedded broker, and for brokers that know nothing newer."""
+"""MQTT 3.1.1 by aiomqtt: for ingest workers at the embedded broker, and for brokers that know nothing newer."""
 
 import asyncio
 import contextlib

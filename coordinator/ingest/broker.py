@@ -34,6 +34,8 @@ from .embedded_handler import BoundedReader, BoundedWriter, Handler, Oversized
 
 CONNECTIONS_MAX = 10_000
 CONNECT_TIMEOUT_S = 10.0
+REFUSED = 0x80  # return code of a subscription
+FILTERS = "edgetally.filters"  # of a session: what it has subscribed to
 
 
 class Inside(Protocol):
@@ -95,10 +97,10 @@ class EmbeddedBroker:
         finally:
             held.remove(inside)
 
-    async def send(self, topic: str, payload: bytes) -> None:
+    def send(self, topic: str, payload: bytes) -> None:
         """At QoS 0, to whoever has subscribed; while open."""
         assert self._broker is not None
-        await self._broker.send(topic, payload)
+        self._broker.send(topic, payload)
 
     async def retain(self, topic: str, payload: bytes) -> None:
         """While open."""
@@ -206,8 +208,21 @@ class _BoundedBroker(Broker):
         self, subscription: tuple[str, int], session: Session
     ) -> None:
         """amqtt calls this at each new connection for the subscriptions of all the others, too."""
-        if any(one is session for one, _ in self._subscriptions.get(subscription[0], ())):
+        if subscription[0] in session.attributes.get(FILTERS, ()):
             await super()._publish_retained_messages_for_subscription(subscription, session)
+
+    async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
+        granted = await super().add_subscription(subscription, session)
+        if granted < REFUSED:
+            session.attributes.setdefault(FILTERS, set()).add(subscription[0])
+        return granted
+
+    async def _del_all_subscriptions(self, session: Session) -> None:
+        """amqtt looks for them in those of everybody."""
+        for pattern in session.attributes.pop(FILTERS, ()):
+            self._del_subscription(pattern, session)
+            if not self._subscriptions.get(pattern, True):
+                del self._subscriptions[pattern]
 
     # WHAT IS SAID
 
@@ -244,7 +259,7 @@ class _BoundedBroker(Broker):
                 qos = broadcast.get("qos", subscribed)
                 running_tasks.append(asyncio.create_task(handler.mqtt_publish(topic, data, qos, retain=False)))
 
-    async def send(self, topic: str, payload: bytes) -> None:
+    def send(self, topic: str, payload: bytes) -> None:
         packet = b""
         for session, _ in self._subscriptions.of(topic):
             handler = self._hearing(session, topic)
@@ -253,8 +268,9 @@ class _BoundedBroker(Broker):
             if handler.writer.is_bounded:
                 packet = packet or PublishPacket.build(topic, payload, None, False, QOS_0, False).to_bytes()
                 handler.writer.write(packet)
-            else:
-                await handler.mqtt_publish(topic, payload, QOS_0, retain=False)
+            else:  # one of ours is waited for, by a task that the loop of the broadcasts picks up
+                publish = handler.mqtt_publish(topic, payload, QOS_0, retain=False)
+                self._tasks_queue.append(asyncio.create_task(publish))
 
     def _hearing(self, session: Session, topic: str) -> Handler | None:
         """Who gets this, if it may and is connected."""

@@ -175,7 +175,7 @@ class Handler(BrokerProtocolHandler):
                 with contextlib.suppress(MQTTError, NoDataError):
                     task = asyncio.create_task(self.handle_publish(await _decoded(first, body)))
                     half_delivered.add(task)
-                    task.add_done_callback(half_delivered.discard)
+                    task.add_done_callback(lambda done: _drop(half_delivered, done))
             else:
                 with contextlib.suppress(MQTTError, NoDataError):
                     await HANDLED[kind](self, await _decoded(first, body))
@@ -183,6 +183,13 @@ class Handler(BrokerProtocolHandler):
     def _may_publish(self, session: Session, topic: str) -> bool:
         # A topic with a wildcard is no topic, and reaches nobody.
         return not ("#" in topic or "+" in topic) and self._access.may_publish(session.username, topic)
+
+
+def _drop(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    """It is over; whatever went wrong went wrong for its device."""
+    tasks.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 async def _decoded(first: int, body: bytes) -> Any:

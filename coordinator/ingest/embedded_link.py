@@ -80,12 +80,15 @@ class EmbeddedSession:
 
     async def publish(self, topic: str, payload: bytes, retain: bool) -> None:
         self._check()
-        await (self._broker.retain if retain else self._broker.send)(topic, payload)
+        if retain:
+            await self._broker.retain(topic, payload)
+        else:
+            self._broker.send(topic, payload)
 
     async def publish_many(self, messages: Iterable[tuple[str, bytes]]) -> None:
         for number, (topic, payload) in enumerate(messages, 1):
             self._check()
-            await self._broker.send(topic, payload)
+            self._broker.send(topic, payload)
             if number % SENT_IN_A_ROW_MAX == 0:
                 await asyncio.sleep(0)
 

@@ -1,6 +1,7 @@
 """The seam between the link and an MQTT library: one session with a broker, whatever speaks the protocol.
 
-Two libraries are behind it: `mqtt5_link` speaks MQTT 5 and is the fast one, `aiomqtt_link` speaks MQTT 3.1.1.
+Two libraries are behind it: `mqtt5_link` speaks MQTT 5 and is the fast one, `aiomqtt_link` speaks MQTT 3.1.1. And no
+library at all where the broker is in our process: `embedded_link`.
 """
 
 import ssl

@@ -176,6 +176,27 @@ def test_who_is_full(loop: str, monkeypatch: pytest.MonkeyPatch, is_early: bool)
     runs_on(loop)(scenario)
 
 
+def test_who_has_gone_leaves_nothing_behind(loop: str) -> None:
+    beacon = f"edgetally/{NETWORK}/beacon"
+
+    async def scenario() -> None:
+        async with embedded() as at, within(at) as consumer, at.device(OTHER) as stays:
+            await consumer.link.retain("beacon", b"1")
+            await consumer.connected()
+            await stays.subscribe(beacon)
+            async with at.device(DEVICE) as client:
+                with pytest.raises(TimeoutError):  # it has not asked yet, though another has
+                    await asyncio.wait_for(anext(aiter(client.messages)), 0.1)
+                await client.subscribe([(beacon, 1), (DOWN, 1)])
+                assert (await asyncio.wait_for(anext(aiter(client.messages)), 10)).payload == b"1"
+            inner = at.broker._broker
+            assert inner is not None
+            await until(lambda: len(inner._sessions) == 1, "the end of its session")
+            assert {pattern: len(held) for pattern, held in inner._subscriptions.items()} == {beacon: 1}
+
+    runs_on(loop)(scenario)
+
+
 def test_two_who_listen(loop: str) -> None:
     async def scenario() -> None:
         shard = f"edgetally/{NETWORK}/{DEVICE.hex()[:2]}/+/up"
