@@ -33,6 +33,7 @@ from coordinator.engine.inputs import (
     sorted_refusals,
     unpack_statements,
 )
+from coordinator.engine.log import origin_of
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
@@ -48,6 +49,7 @@ from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
 from coordinator.kernel.tables import Row
 from coordinator.store import folders
 from coordinator.store.home import Home
+from coordinator.store.log_files import LogWriter
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
 
@@ -87,6 +89,8 @@ class Node:
         self.frontier = merkle.Frontier()
         self.header: Header | None = None
         self._header_id = bytes(32)
+        origin = origin_of(self.genesis.name, self.genesis.hash, self.incarnation)
+        self._log = LogWriter(home, origin, self.public_key, self._sign)
         self._read_headers()
         self._shape = ReportShape(self.genesis.hash)
         self.logs = SlotLogs(home.intake)
@@ -131,6 +135,7 @@ class Node:
             signed = envelope(data, cose.TYPE_HEADER, self.genesis.hash)
             self.header, self._header_id = parse_header(signed.payload), signed.id
             self.frontier.append(signed.payload)
+            self._log.append(signed.payload)
 
     @property
     def next_batch(self) -> int:
@@ -220,7 +225,9 @@ class Node:
         return [row for record in records if record.kind == REFUSAL for row in REFUSALS.unpack(record.body)]
 
     def seal_next(self) -> SealedBatch | None:
-        """Seal the next batch if all its slots are closed. An AssertionError is a fault: stop. Raises OSError."""
+        """Publish the log of the batches so far, then seal the next if all its slots are closed. An AssertionError is a
+        fault: stop. Raises OSError."""
+        self._log.publish()
         first_slot = self.next_slot
         last_slot = first_slot + self.genesis.parameters.calendar.batch_beacons - 1
         if last_slot >= self.beacons.newest:
@@ -282,6 +289,7 @@ class Node:
         self.state.advance(batch.sealed.header.number, deltas, batch.memories)
         self.header, self._header_id = batch.sealed.header, batch.header_id
         self.frontier.append(batch.payload)
+        self._log.append(batch.payload)
         for path in batch.inbox:
             path.unlink(missing_ok=True)
         crash.reached("mid_adopt")
