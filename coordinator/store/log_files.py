@@ -69,8 +69,7 @@ class LogWriter:
         highest = self._highest
         assert self._agrees and size >= highest.size, f"the log is not the one whose {highest.size} batches were signed"
         self._write_waiting()
-        partial = self._growth.partial()
-        for tile, data in partial:
+        for tile, data in self._growth.partial():
             self._write(tile, data)
         crash.reached("mid_log")
         checkpoint = Checkpoint(self._origin, size, self._frontier.root())
@@ -79,7 +78,7 @@ class LogWriter:
             self._highest = checkpoint
         note = signed_note(checkpoint.text(), self._origin, self._public_key, self._sign)
         _replace(self._root.parent / CHECKPOINT_FILE, note)
-        self._prune({tile for tile, _ in partial})
+        self._prune(max(highest.size, self._published))
         self._published = size
 
     def _write_waiting(self) -> None:
@@ -90,24 +89,26 @@ class LogWriter:
     def _write(self, tile: Tile, data: bytes) -> None:
         _replace(self._root / tile.path, data)
 
-    def _prune(self, partial: set[Tile]) -> None:
-        """Take away last tiles that wider ones stand for; the first time, all that is none of this log's tiles."""
+    def _prune(self, before: int) -> None:
+        """Take away last tiles that wider ones stand for, except those of the checkpoint before: somebody may be about
+        to read them. The first time, take away all that is none of this log's tiles."""
+        size = self._growth.size
+        wanted = {*_last_tiles(size), *_last_tiles(before)}
         if self._published < 0:
-            wanted = set(tiles_of(self._growth.size))
-            for path in list((self._root / "tile").rglob("*")):
-                tile = parse_path(path.relative_to(self._root).as_posix())
-                if tile is not None and tile not in wanted and path.is_file():
-                    _drop(path)
+            wanted.update(tiles_of(size))
+            found = [(path, parse_path(path.relative_to(self._root).as_posix())) for path in self._root.rglob("*")]
+            for path in [path for path, tile in found if tile is not None and tile not in wanted and path.is_file()]:
+                _drop(path)
             return
-        for tile in tiles_of_end(self._growth.size):
+        for tile in _last_tiles(size):
             folder = (self._root / tile._replace(width=1).path).parent
-            for path in folder.iterdir() if folder.is_dir() else ():
-                if tile.is_full or path.name != str(tile.width):
+            for path in list(folder.iterdir()) if folder.is_dir() else ():
+                if path.name.isdecimal() and tile._replace(width=int(path.name)) not in wanted:
                     _drop(path)
 
 
-def tiles_of_end(size: int) -> list[Tile]:
-    """The last tile of each level, and the full one before it."""
+def _last_tiles(size: int) -> list[Tile]:
+    """The last two tiles of each level: the one that grows, and the one that has just become full."""
     last: dict[int, list[Tile]] = {}
     for tile in tiles_of(size):
         last[tile.level] = [*last.get(tile.level, [])[-1:], tile]
