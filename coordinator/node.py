@@ -35,6 +35,7 @@ from coordinator.engine.inputs import (
     sorted_refusals,
     unpack_statements,
 )
+from coordinator.engine.log import origin_of
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
@@ -51,6 +52,7 @@ from coordinator.kernel.module import StatementRow
 from coordinator.kernel.tables import Row
 from coordinator.store import folders
 from coordinator.store.home import Home
+from coordinator.store.log_files import LogWriter
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
 
@@ -89,6 +91,8 @@ class Node:
         self.frontier = merkle.Frontier()
         self.header: Header | None = None
         self._header_id = bytes(32)
+        origin = origin_of(self.genesis.name, self.genesis.hash, self.incarnation)
+        self._log = LogWriter(home, origin, self.public_key, self._sign)
         self._read_headers()
         self._shape = ReportShape(self.genesis.hash)
         self.logs = SlotLogs(home.intake)
@@ -133,6 +137,7 @@ class Node:
             signed = envelope(data, cose.TYPE_HEADER, self.genesis.hash)
             self.header, self._header_id = parse_header(signed.payload), signed.id
             self.frontier.append(signed.payload)
+            self._log.append(signed.payload)
 
     @property
     def next_batch(self) -> int:
@@ -217,7 +222,9 @@ class Node:
         return held, refused
 
     def seal_next(self) -> SealedBatch | None:
-        """Seal the next batch if all its slots are closed. An AssertionError is a fault: stop. Raises OSError."""
+        """Publish the log of the batches so far, then seal the next if all its slots are closed. An AssertionError is a
+        fault: stop. Raises OSError."""
+        self._log.publish()
         first_slot = self.next_slot
         last_slot = first_slot + self.genesis.parameters.calendar.batch_beacons - 1
         if last_slot >= self.beacons.newest:
@@ -279,6 +286,7 @@ class Node:
         self.state.advance(batch.sealed.header.number, deltas, batch.memories)
         self.header, self._header_id = batch.sealed.header, batch.header_id
         self.frontier.append(batch.payload)
+        self._log.append(batch.payload)
         for path in batch.inbox:
             path.unlink(missing_ok=True)
         crash.reached("mid_adopt")

@@ -19,6 +19,10 @@ class Archive(Protocol):
 
     def batch_files(self, number: int) -> list[str]: ...
 
+    def log_files(self) -> list[str]:
+        """Names of all files below `log/`, half-written ones left out."""
+        ...
+
     def private_readings(self, number: int) -> bytes | None:
         """Readings that are not published, where the auditor happens to hold them."""
         ...

@@ -1,7 +1,8 @@
 """verify: a stranger re-executes everything from what is published, and names the first thing that is wrong.
 
 Two levels. *Money*: every signature, every batch from its inputs to its payouts, the header chain, the log root that
-the beacons carry, and that each slot's statements are exactly those that a beacon committed to. *Measurement*: also the
+the beacons carry, the tiles and the checkpoint of that log, and that each slot's statements are exactly those that a
+beacon committed to. *Measurement*: also the
 readings, against the commitments in the signed reports and the codes that sensing gave them, for all that are there.
 """
 
@@ -17,6 +18,7 @@ from device_client.core import cose, light, merkle
 
 from . import wire
 from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, RESTARTS_FILE, Archive, Wrong
+from .audit_log import LogAudit
 from .audit_readings import ReadingsAudit
 from .beacons import BeaconChain, intake_root, unframed
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
@@ -80,6 +82,7 @@ class Auditor:
         self._beacons = BeaconChain(genesis.hash, self._certificates)
         self._read_beacons()
         restarts = self._restarts(genesis)
+        self._log = LogAudit(self._archive)
         self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
         state = MemoryState()
@@ -97,6 +100,8 @@ class Auditor:
             raise Wrong(
                 len(numbers), f"batches/{len(numbers)}", f"this batch is missing; a beacon names {named} batches"
             )
+        incarnations = [1, *(one.incarnation for one in restarts)]
+        self._log.check(genesis, incarnations, self._certificates, self._roots)
         times = [beacon.time for beacon in self._beacons.beacons]
         spacing = [after - before for before, after in pairwise(times)]
         return Report(
@@ -192,6 +197,7 @@ class Auditor:
         self._statements += len(inputs.rows)
         self._epochs += again.executed.effects["rewards"].records["epochs"]
         self._frontier.append(payload)
+        self._log.take(payload)
         state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
         return header, header_id
 

@@ -25,6 +25,26 @@ class NetworkView(NamedTuple):
     refusals: dict[str, int]  # by reason, all time
 
 
+class InclusionView(NamedTuple):
+    """That a batch is in the log of the first `size` batches."""
+
+    batch: int
+    size: int
+    leaf_hash: bytes
+    root: bytes
+    proof: list[bytes]
+
+
+class ConsistencyView(NamedTuple):
+    """That the log of `second` batches begins with that of `first`."""
+
+    first: int
+    second: int
+    first_root: bytes
+    second_root: bytes
+    proof: list[bytes]
+
+
 class DeviceView(NamedTuple):
     device: bytes
     owner: bytes

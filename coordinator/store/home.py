@@ -1,6 +1,6 @@
 """The data directory. All that lies in it is published, except `private/`.
 
-genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin
+genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin  log/
 private/      keys, tokens, intake log, module stores, redo, private readings, inbox, lock
 """
 
@@ -25,6 +25,7 @@ class Home:
         self.restarts = root / "restarts.cbor"
         self.batches = root / "batches"
         self.readings = root / "readings"
+        self.log = root / "log"
         self.coordinator_key = self.private / "coordinator.key"
         self.beacon_seed = self.private / "beacon.seed"
         self.tokens = self.private / "tokens"
@@ -35,6 +36,7 @@ class Home:
         self.inbox = self.private / "inbox"
         self.broker_secret = self.private / "broker.secret"
         self.mosquitto = self.private / "mosquitto"
+        self.log_highest = self.private / "log.highest"
         self.rolled_back = self.private / "rolled_back.cose"
         self._lock: BinaryIO | None = None
 

@@ -1,11 +1,16 @@
 """Reads for pages, API and command line, over the module stores. Every total is computed here and nowhere else."""
 
+import asyncio
+
 import sqlalchemy as sa
 
+from coordinator.engine import log
 from coordinator.engine.explain import Evidence, explain
 from coordinator.kernel.views import (
+    ConsistencyView,
     DeviceView,
     Explanation,
+    InclusionView,
     NetworkView,
     PayoutView,
 )
@@ -58,6 +63,33 @@ class Queries(MoneyQueries):
             treasury=money[1] or 0,
             refusals={name: count for name, count in live.reasons.items() if name != verdicts.name(verdicts.OK)},
         )
+
+    # LOG
+
+    async def log_checkpoint(self) -> bytes | None:
+        return await asyncio.to_thread(self._log_files.checkpoint)
+
+    async def log_tile(self, tile: log.Tile) -> bytes | None:
+        return await asyncio.to_thread(self._log_files.tile, tile)
+
+    async def log_size(self) -> int:
+        return await asyncio.to_thread(self._log_files.size)
+
+    async def log_inclusion(self, batch: int, size: int) -> InclusionView:
+        def made() -> InclusionView:
+            hashes = self._log_files.hashes()
+            proof = log.inclusion(batch, size, hashes)
+            return InclusionView(batch, size, hashes(0, batch), log.root(size, hashes), proof)
+
+        return await asyncio.to_thread(made)
+
+    async def log_consistency(self, first: int, second: int) -> ConsistencyView:
+        def made() -> ConsistencyView:
+            hashes = self._log_files.hashes()
+            roots = log.root(first, hashes), log.root(second, hashes)
+            return ConsistencyView(first, second, *roots, log.consistency(first, second, hashes))
+
+        return await asyncio.to_thread(made)
 
     # WHY
 

@@ -10,6 +10,7 @@ from coordinator.engine.header import HEADER_FILE
 from device_client.core import cose
 
 from .home import Home
+from .log_files import LogFiles
 from .stores import Stores
 
 
@@ -29,6 +30,7 @@ class Reads:
         self._genesis = genesis
         self._calendar = genesis.parameters.calendar
         self._live = live
+        self._log_files = LogFiles(home.log)
         self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
 
     async def _rows(self, store: str, statement: Any) -> Sequence[Any]:

@@ -9,6 +9,7 @@ from aiohttp import web
 from coordinator.web.problems import Problem
 
 FOLDER = Path(__file__).parent / "static"
+FOR_EVER = "public, max-age=31536000, immutable"
 TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -44,9 +45,14 @@ async def static(request: web.Request) -> web.Response:
     current = request.query.get("v") == asset.digest
     headers = {
         "ETag": etag,
-        "Cache-Control": "public, max-age=31536000, immutable" if current else "public, no-cache",
+        "Cache-Control": FOR_EVER if current else "public, no-cache",
     }
-    known = [each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")]
-    if etag in known or "*" in known:
+    if is_known(request, etag):
         return web.Response(status=304, headers=headers)
     return web.Response(body=asset.body, content_type=asset.content_type, charset="utf-8", headers=headers)
+
+
+def is_known(request: web.Request, etag: str) -> bool:
+    """Whether who asks holds this very content."""
+    known = [each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")]
+    return etag in known or "*" in known

@@ -2,10 +2,13 @@
 
 from typing import NamedTuple, Protocol
 
+from coordinator.engine.log import Tile
 from coordinator.kernel.views import (
+    ConsistencyView,
     DeviceView,
     EpochView,
     Explanation,
+    InclusionView,
     NetworkView,
     OwnerEpochView,
     OwnerView,
@@ -60,6 +63,24 @@ class Reader(Protocol):
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
+        ...
+
+    async def log_checkpoint(self) -> bytes | None:
+        """The signed note of the log of headers, None before the first."""
+        ...
+
+    async def log_tile(self, tile: Tile) -> bytes | None: ...
+
+    async def log_size(self) -> int:
+        """Of the newest checkpoint, -1 before the first."""
+        ...
+
+    async def log_inclusion(self, batch: int, size: int) -> InclusionView:
+        """0 <= batch < size <= the newest checkpoint's."""
+        ...
+
+    async def log_consistency(self, first: int, second: int) -> ConsistencyView:
+        """0 < first <= second <= the newest checkpoint's."""
         ...
 
 

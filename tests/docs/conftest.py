@@ -14,6 +14,7 @@ from tests.docs.transcript import INTERRUPT, Mismatch, Session, blocks, steps
 from tests.parts import ROOT, free_port
 
 README = ROOT / "README.md"
+QUERIES = {"/api/v1/log/inclusion": "?batch=1&size=5", "/api/v1/log/consistency": "?first=3&second=5"}
 
 
 class Run(NamedTuple):
@@ -53,7 +54,7 @@ def _answers(port: int) -> Iterator[tuple[str, Any]]:
         path = route
         for name, value in values.items():
             path = path.replace(name, value)
-        yield route, _get(port, path)
+        yield route, _get(port, path + QUERIES.get(route, ""))
     yield "problem", _get(port, f"/api/v1/devices/{'0' * 32}")
 
 

@@ -13,7 +13,7 @@ from tests.parts import free_port
 from .running import edgetally
 
 ARGUMENTS = ("--devices", 8, "--epochs", 2, "--epoch-seconds", 8, "--beacon-seconds", 1, "--json")
-PUBLISHED = ("genesis.cbor", "keys.cbor", "beacons.log", "batches", "readings")
+PUBLISHED = ("genesis.cbor", "keys.cbor", "beacons.log", "batches", "readings", "log")
 
 
 class Demo(NamedTuple):

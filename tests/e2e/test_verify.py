@@ -43,6 +43,7 @@ def early(published: Path, demo: Demo, tmp_path_factory: pytest.TempPathFactory)
     from device_client.core.light import parse_beacon
 
     folder = published_copy(published, tmp_path_factory.mktemp("early") / "copy")
+    shutil.rmtree(folder / "log")  # it is of all batches
     envelopes = [
         envelope
         for envelope in unframed((folder / "beacons.log").read_bytes())[0]
@@ -87,7 +88,7 @@ def test_another_genesis(published: Path) -> None:
 
 
 def test_the_command_line_says_what_is_wrong(demo: Demo, published: Path, tmp_path: Path) -> None:
-    """A bit, a file, and a batch; the many others are tried without starting a process for each."""
+    """A bit, a file, a batch, and the log of headers; the many others are tried without starting a process for each."""
     newest = max(int(path.name) for path in (published / "batches").iterdir())
 
     def bit(folder: Path) -> str:
@@ -102,7 +103,19 @@ def test_the_command_line_says_what_is_wrong(demo: Demo, published: Path, tmp_pa
         shutil.rmtree(folder / f"batches/{newest}")
         return f"batches/{newest}"
 
-    for index, change in enumerate((bit, file, batch)):
+    def tile(folder: Path) -> str:
+        flip(folder / f"log/tile/0/000.p/{newest + 1}", 33)
+        return f"log/tile/0/000.p/{newest + 1}"
+
+    def bundle(folder: Path) -> str:
+        (folder / f"log/tile/entries/000.p/{newest + 1}").unlink()
+        return f"log/tile/entries/000.p/{newest + 1}"
+
+    def checkpoint(folder: Path) -> str:
+        flip(folder / "log/checkpoint", 3)
+        return "log/checkpoint"
+
+    for index, change in enumerate((bit, file, batch, tile, bundle, checkpoint)):
         folder = published_copy(published, tmp_path / str(index))
         expected = change(folder)
         done = edgetally("verify", folder, "--genesis", demo.report["genesis"], "--json")

@@ -29,7 +29,7 @@ from tests.sim.network import Network
 from tests.sim.wire import Faults
 
 Files = dict[str, bytes]
-PUBLIC_GLOBS = ("genesis.cbor", "keys.cbor", "beacons.log", "batches/*/*", "readings/*.bin")
+PUBLIC_GLOBS = ("genesis.cbor", "keys.cbor", "beacons.log", "batches/*/*", "readings/*.bin", "log/**/*")
 
 
 class MemoryArchive:
@@ -48,6 +48,9 @@ class MemoryArchive:
     def batch_files(self, number: int) -> list[str]:
         folder = f"batches/{number}/"
         return sorted(name.removeprefix(folder) for name in self.files if name.startswith(folder))
+
+    def log_files(self) -> list[str]:
+        return sorted(name for name in self.files if name.startswith("log/"))
 
     def private_readings(self, number: int) -> bytes | None:
         return self.private.get(number)
@@ -112,14 +115,17 @@ class Published:
         refusals = REFUSALS.unpack(old.get(REFUSALS_FILE, b""))
         position = Position(number, header.previous, header.first_slot, header.last_slot)
         batch = sealed(position, inputs, refusals, state, self.genesis.parameters, self.beacons)
-        files = {name: data for name, data in self.files.items() if not name.startswith(folder)}
+        files = {name: data for name, data in self.files.items() if not name.startswith((folder, "log/"))}
         files.update({folder + name: data for name, data in batch.files.items()})
         files[folder + HEADER_FILE] = self.signer.envelope(cose.TYPE_HEADER, batch.header.payload())
         return files
 
 
 def later(name: str, number: int) -> bool:
+    """Whether a file was not yet there when batch `number` was about to be sealed; the log is of the end."""
     folder, _, rest = name.partition("/")
+    if folder == "log":
+        return True
     return folder in ("batches", "readings") and int(rest.replace(".bin", "").split("/")[0]) >= number
 
 
@@ -131,7 +137,7 @@ def signer_of(key: bytes, genesis_hash: bytes) -> Signer:
 
 
 def read_public(root: Path) -> Files:
-    paths = [path for pattern in PUBLIC_GLOBS for path in sorted(root.glob(pattern))]
+    paths = [path for pattern in PUBLIC_GLOBS for path in sorted(root.glob(pattern)) if path.is_file()]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 

@@ -68,7 +68,8 @@ def index_of(net: Published, slot_offset: int, batch: int = BATCH, among: set[in
 
 
 def test_sealing_again_without_a_change_gives_the_same_files(net: Published) -> None:
-    assert net.resealed(BATCH, lambda inputs: inputs) == net.files
+    headers = {name: data for name, data in net.files.items() if not name.startswith("log/")}
+    assert net.resealed(BATCH, lambda inputs: inputs) == headers
 
 
 def test_a_batch_that_a_beacon_names_cannot_be_sealed_again(net: Published) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.engine.archive import Wrong
+from coordinator.engine.log import parse_checkpoint, signed_note, tiles_of
 
 from .published import Files, Published, published
 
@@ -65,9 +66,14 @@ def test_all_over_a_header_and_the_newest_beacon(net: Published) -> None:
 
 
 def test_a_missing_file(net: Published) -> None:
+    size = parse_checkpoint(net.files["log/checkpoint"])[0].size
+    needed = {f"log/{tile.path}" for tile in tiles_of(size)} | {"log/checkpoint"}
     for name in net.files:
-        found = wrong(net, {other: data for other, data in net.files.items() if other != name})
-        assert found.file == name
+        files = {other: data for other, data in net.files.items() if other != name}
+        if name.startswith("log/") and name not in needed:
+            net.audit(files)  # of the checkpoint before: nobody misses it
+        else:
+            assert wrong(net, files).file == name
 
 
 def test_a_missing_batch(net: Published) -> None:
@@ -81,6 +87,44 @@ def test_a_missing_batch(net: Published) -> None:
 def test_a_stray_file(net: Published) -> None:
     found = wrong(net, {**net.files, "batches/2/extra.rows": b""})
     assert found.file == "batches/2/extra.rows"
+
+
+@pytest.mark.parametrize("name", ["log/notes", "log/tile/0/000.p/1/2", "log/tile/0/00", "log/tile/../checkpoint"])
+def test_a_stray_file_in_the_log(net: Published, name: str) -> None:
+    assert wrong(net, {**net.files, name: b""}).file == name
+
+
+def test_a_tile_of_a_log_that_is_not_there(net: Published) -> None:
+    for name in ("log/tile/1/000.p/1", "log/tile/0/001", "log/tile/entries/000.p/200"):
+        found = wrong(net, {**net.files, name: bytes(32)})
+        assert found.file == name
+
+
+def test_every_change_of_the_log_names_its_file(net: Published) -> None:
+    for name, data in net.files.items():
+        if name.startswith("log/"):
+            for at, bit in offsets(name, len(data)):
+                assert wrong(net, {**net.files, name: flipped(data, at, bit)}).file == name
+
+
+def test_a_checkpoint_of_another_log_signed_by_the_coordinator(net: Published) -> None:
+    """Who holds the key signs another root, another size, another origin."""
+    real = parse_checkpoint(net.files["log/checkpoint"])[0]
+    for forged, what in (
+        (real._replace(root=bytes(32)), "another root"),
+        (real._replace(size=real.size - 1), "another root"),
+        (real._replace(size=real.size + 1), "batches; here are"),
+        (real._replace(origin=real.origin + "/2"), "its origin"),
+        (real._replace(origin="example.com/log"), "its origin"),
+    ):
+        key = net.certificates[0].public_key
+        note = signed_note(forged.text(), forged.origin, key, net.signer.sign)
+        found = wrong(net, {**net.files, "log/checkpoint": note})
+        assert found.file == "log/checkpoint" and what in found.what
+
+
+def test_a_folder_without_its_log(net: Published) -> None:
+    net.audit({name: data for name, data in net.files.items() if not name.startswith("log/")})
 
 
 def test_two_batches_swapped(net: Published) -> None:

@@ -3,12 +3,16 @@
 import hashlib
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from coordinator.engine import log
 from coordinator.kernel.amounts import share_ppm, split
 from coordinator.kernel.views import (
+    ConsistencyView,
     DeviceView,
     EpochView,
     Explanation,
+    InclusionView,
     NetworkView,
     OwnerEpochView,
     OwnerView,
@@ -17,6 +21,7 @@ from coordinator.kernel.views import (
     ReadingView,
     Reason,
 )
+from coordinator.store.log_files import LogFiles
 from coordinator.web.ports import Submitted
 
 EPOCH_BEACONS = 12
@@ -173,6 +178,7 @@ class FakeReader:
         self.world = shown
         self.fault: Exception | None = None
         self.delay = None
+        self.log = LogFiles(Path("nowhere"))
 
     async def _enter(self) -> None:
         if self.delay is not None:
@@ -228,6 +234,26 @@ class FakeReader:
 
     async def epoch(self, number: int) -> EpochView | None:
         return self.world.epochs[number] if number < len(self.world.epochs) else None
+
+    async def log_checkpoint(self) -> bytes | None:
+        await self._enter()
+        return self.log.checkpoint()
+
+    async def log_tile(self, tile: log.Tile) -> bytes | None:
+        return self.log.tile(tile)
+
+    async def log_size(self) -> int:
+        return self.log.size()
+
+    async def log_inclusion(self, batch: int, size: int) -> InclusionView:
+        hashes = self.log.hashes()
+        proof = log.inclusion(batch, size, hashes)
+        return InclusionView(batch, size, hashes(0, batch), log.root(size, hashes), proof)
+
+    async def log_consistency(self, first: int, second: int) -> ConsistencyView:
+        hashes = self.log.hashes()
+        roots = log.root(first, hashes), log.root(second, hashes)
+        return ConsistencyView(first, second, *roots, log.consistency(first, second, hashes))
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         return [row for row in self.world.payouts.get(epoch, []) if row.device > after][:limit]

@@ -1,0 +1,104 @@
+"""The auditor's look at `log/`: every tile and the checkpoint against the headers. A folder without `log/` has none."""
+
+from collections.abc import Sequence
+
+from device_client.core import light, merkle
+
+from . import wire
+from .archive import Archive, Wrong
+from .genesis import Genesis
+from .log import (
+    BUNDLE,
+    CHECKPOINT_FILE,
+    HEIGHT,
+    TILE_HASHES,
+    BadNote,
+    Tile,
+    entries,
+    opened_checkpoint,
+    origin_of,
+    parse_path,
+    subtree,
+    tiles_of,
+)
+
+PREFIX = "log/"
+TRIES = 3  # a running coordinator replaces the last tiles with every batch
+
+
+class LogAudit:
+    """What `log/` holds is read first: the headers that it speaks of are all there afterwards."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._tiles: dict[Tile, bytes] = {}  # of a bundle, the hashes of its entries
+        self._wrong: Wrong | None = None  # told after the batches: they come first
+        self._leaves = bytearray()
+        for _ in range(TRIES):
+            self._checkpoint = archive.read(CHECKPOINT_FILE)
+            self._wrong = self._read(archive)
+            if archive.read(CHECKPOINT_FILE) == self._checkpoint:
+                return
+
+    def _read(self, archive: Archive) -> Wrong | None:
+        self._tiles.clear()
+        wrong: Wrong | None = None
+        for name in archive.log_files():
+            if name == CHECKPOINT_FILE:
+                continue
+            tile = parse_path(name.removeprefix(PREFIX))
+            if tile is None:
+                wrong = wrong or Wrong(-1, name, "no tile of the log has this name")
+                continue
+            data = archive.read(name)
+            if data is None:
+                continue  # gone since it was listed; missed below if it is needed
+            if tile.level == BUNDLE:
+                try:
+                    data = b"".join(map(merkle.leaf_hash, entries(data)))
+                except ValueError as error:
+                    wrong = wrong or Wrong(-1, name, str(error))
+                    continue
+            self._tiles[tile] = data
+        return wrong
+
+    def take(self, payload: bytes) -> None:
+        """The next header, verified."""
+        self._leaves += merkle.leaf_hash(payload)
+
+    def check(
+        self, genesis: Genesis, incarnations: list[int], certificates: list[light.Certificate], roots: Sequence[bytes]
+    ) -> None:
+        """After the last batch; `roots` by size. Raises Wrong."""
+        if self._wrong is not None:
+            raise self._wrong
+        if self._checkpoint is None:
+            if self._tiles:
+                raise Wrong(-1, CHECKPOINT_FILE, "is missing, though there are tiles")
+            return
+        origins = {origin_of(genesis.name, genesis.hash, incarnation) for incarnation in incarnations}
+        keys = [one.public_key for one in certificates if one.role == light.ROLE_COORDINATOR]
+        try:
+            checkpoint = opened_checkpoint(self._checkpoint, origins, keys, wire.signature_holds)
+        except BadNote as error:
+            raise Wrong(-1, CHECKPOINT_FILE, str(error)) from error
+        size = checkpoint.size
+        if size >= len(roots):
+            raise Wrong(-1, CHECKPOINT_FILE, f"names {size} batches; here are {len(roots) - 1}")
+        if checkpoint.root != roots[size]:
+            raise Wrong(-1, CHECKPOINT_FILE, f"names another root of {size} batches than their headers have")
+        self._check_tiles(size)
+
+    def _check_tiles(self, size: int) -> None:
+        levels = [bytes(self._leaves)]
+        while len(levels[-1]) >= TILE_HASHES * merkle.HASH_BYTES:
+            below, step = levels[-1], merkle.HASH_BYTES << HEIGHT
+            levels.append(b"".join(subtree(below[at : at + step]) for at in range(0, len(below) - step + 1, step)))
+        for tile, data in sorted(self._tiles.items()):
+            level = max(tile.level, 0)
+            start = tile.number * TILE_HASHES * merkle.HASH_BYTES
+            end = start + tile.width * merkle.HASH_BYTES
+            if level >= len(levels) or data != levels[level][start:end] or len(data) != end - start:
+                raise Wrong(-1, PREFIX + tile.path, "is not what the headers give")
+        for tile in tiles_of(size):
+            if tile not in self._tiles and tile._replace(width=TILE_HASHES) not in self._tiles:
+                raise Wrong(-1, PREFIX + tile.path, "is missing")
