@@ -20,7 +20,7 @@ from .receipts import SignedSheet, Signer, sheets
 from .registry import Changes
 from .screen import Candidate
 
-GROUP_MAX = 256
+GROUP_MAX = 512
 GROUPS_MAX = 4  # taken apart, and waiting for their turn to be committed
 CHUNK = 128
 ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
