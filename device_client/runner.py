@@ -118,7 +118,7 @@ class Runner:
                     is_refused = errors.subgroup(_is_refusal) is not None
                 self._offline()
                 _end_if_cancelled()
-                if is_refused:
+                if is_refused and self.client.may_enroll(now_ms()):
                     settle_s = await self._first_contact()
                 _end_if_cancelled()
                 await asyncio.sleep(settle_s + pause_s(self._attempt))

@@ -27,6 +27,7 @@ from device_client.core.outbox import Pending
 
 Name = tuple[bytes, int, int, bytes]  # device, boot, seq, id8
 COUNTS = (verdicts.OK, verdicts.LATE)
+NEVER = (2**64, 2**64)  # no batch, no slot
 
 
 class Receipt(NamedTuple):
@@ -145,6 +146,11 @@ def _receipts(history: History, told: Tally) -> list[str]:
     """Each receipt is kept, and in its slot; a refusal is counted nowhere."""
     found = []
     judged = {one.name: one for one in told.verdicts}
+    enrolled: dict[bytes, tuple[int, int]] = {}  # who has anything counted is enrolled since then, or longer
+    for one in told.verdicts:
+        if one.code in COUNTS:
+            first = enrolled.get(one.name[0], NEVER)
+            enrolled[one.name[0]] = min(first, (one.batch, one.slot))
     refused = {name: code for _, name, code in told.refusals}
     for name, code, slot, copies in history.receipts:
         row = judged.get(name)
@@ -158,7 +164,9 @@ def _receipts(history: History, told: Tally) -> list[str]:
             # A repeated statement gets its row again, in a later sheet; one that was sent once has but one slot.
             if row.slot > slot or (copies == 1 and row.slot != slot):
                 found.append(f"wrong slot: {said(name)} was receipted in slot {slot} and counted in slot {row.slot}")
-            if row.code not in COUNTS and name[0] not in history.clones:
+            # A device that nobody answers enrols again; who is enrolled already loses nothing by it.
+            is_again = row.code == verdicts.ALREADY_ENROLLED and (row.batch, row.slot) >= enrolled.get(name[0], NEVER)
+            if row.code not in COUNTS and name[0] not in history.clones and not is_again:
                 found.append(f"not counted: {said(name)} was receipted and judged {verdicts.name(row.code)}")
             if name in refused:
                 found.append(f"contradicted: {said(name)} was receipted and is among the refusals")

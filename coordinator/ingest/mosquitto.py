@@ -28,7 +28,7 @@ log = structlog.get_logger("edgetally")
 BINARY = "mosquitto"
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 START_S = 10.0
-READING_S_PER_BYTE = 1e-7  # ten times what was measured: it listens when it has read the credentials
+READING_S_PER_BYTE_MAX = 1e-7  # ten times what was measured: it listens when it has read the credentials
 STOP_S = 5.0
 RELOAD_S = 1.0
 RELOAD_SHARE = 0.05  # of mosquitto's time: it serves nobody while it reads credentials
@@ -257,7 +257,7 @@ class Mosquitto:
             )
         raise_file_limit(process.pid)
         self._logging = asyncio.create_task(self._lines.forward(said), name="mosquitto's log")
-        deadline = started + START_S + READING_S_PER_BYTE * size
+        deadline = started + START_S + READING_S_PER_BYTE_MAX * size
         while not await listens(self._listener.host, self._listener.port):
             if process.returncode is not None:
                 await self._logging
@@ -266,7 +266,8 @@ class Mosquitto:
                 process.kill()  # else nobody would ever start another
                 raise BrokerFailed(f"mosquitto does not listen on {self._listener.host}:{self._listener.port}")
             await asyncio.sleep(0.02)
-        self._reading_s_per_byte = (time.monotonic() - started) / size
+        # With few credentials the start of a process takes longer than reading them.
+        self._reading_s_per_byte = min(READING_S_PER_BYTE_MAX, (time.monotonic() - started) / size)
         # Somebody else may listen there: then ours cannot, and ends.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), 0.05)

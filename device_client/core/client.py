@@ -280,13 +280,17 @@ class Client:
         """The enrolment, durable, made if none waits: all that may be said with the token's own credential. Empty when
         there is nothing to say yet."""
         try:
-            if self.beacon is not None:
+            if self.beacon is not None and self.may_enroll(now_ms):
                 self._enroll(now_ms)
             pending = self._enrolling()
             return self.outbox.message(pending) if pending is not None else b""
         except OSError:
             self._count("storage_errors")
             return b""
+
+    def may_enroll(self, now_ms: int) -> bool:
+        """Not at once again: a broker may need a moment to let in who has just enrolled."""
+        return not self.outbox.enrolled or now_ms - self._enroll_ms >= ENROLL_AGAIN_MS
 
     def _enrolling(self) -> "Pending | None":
         for pending in self.outbox.pending:

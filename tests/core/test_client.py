@@ -78,6 +78,19 @@ def test_a_refused_enrolment_is_tried_again_after_a_minute(code: int) -> None:
     assert at.client.outbox.enrolled
 
 
+def test_a_broker_that_needs_a_moment_gets_no_second_enrolment() -> None:
+    at = Sitting(enrolled=False)
+    at.beacon()
+    assert at.client.may_enroll(at.now_ms)
+    (enrol,) = at.tick()
+    assert at.client.first_contact(at.now_ms) == at.client.outbox.message(at.client.outbox.pending[0])
+    at.receipt([enrol])
+    asked_ms = at.now_ms
+    assert at.client.first_contact(asked_ms) == b"" and not at.client.may_enroll(asked_ms)
+    assert not at.client.may_enroll(client.ENROLL_AGAIN_MS - 1) and at.client.may_enroll(client.ENROLL_AGAIN_MS)
+    assert at.client.first_contact(client.ENROLL_AGAIN_MS), "by then the broker has lost it"
+
+
 def test_receipts_lost_doubled_and_out_of_order() -> None:
     at = Sitting()
     sent = [at.report()[0] for _ in range(4)]

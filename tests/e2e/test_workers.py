@@ -262,8 +262,8 @@ def test_on_the_embedded_broker(tmp_path: Path) -> None:
                     assert (await service.ingest.submit(message)).code == verdicts.OK
             worker, slot = rivals[0].id[0] % 2, service.node.beacons.newest
             for index in range(2):
-                found, _ = unpacked((net.home.intake / str(index) / f"{slot}.log").read_bytes())
-                names = [name_of(record.body[ID_BYTES:], net.genesis.hash) for record in found]
+                found = unpacked((net.home.intake / str(index) / f"{slot}.log").read_bytes())
+                names = [name_of(record.body[ID_BYTES:], net.genesis.hash) for record, _ in found]
                 assert {name[0][0] % 2 for name in names} == {index}
             pid = pool(service).pids[worker]
             os.kill(pid, signal.SIGKILL)

@@ -92,6 +92,13 @@ def receipted_and_judged_stale(history: History, told: Tally) -> None:
     told.verdicts[at] = told.verdicts[at]._replace(code=verdicts.DUPLICATE)
 
 
+def enrolled_again_before_anything_was_counted(history: History, told: Tally) -> None:
+    name = last(history).name
+    for index, one in enumerate(told.verdicts):
+        if one.name[0] == name[0]:
+            told.verdicts[index] = one._replace(code=verdicts.ALREADY_ENROLLED)
+
+
 def a_fork_without_evidence(history: History, told: Tally) -> None:
     history.receipts[-1] = last(history)._replace(code=verdicts.FORK)
 
@@ -123,11 +130,19 @@ TAMPERED: list[tuple[Callable[[History, Tally], None], str]] = [
     (receipted_and_refused, "contradicted: "),
     (refused_and_counted, "refused and counted: "),
     (receipted_and_judged_stale, "not counted: "),
+    (enrolled_again_before_anything_was_counted, "not counted: "),
     (a_fork_without_evidence, "no evidence: "),
     (a_store_that_is_behind, "store ledger ends with batch "),
     (a_row_too_many, "table payouts: 1 rows too many, 0 missing"),
     (a_row_too_few, "table postings: 0 rows too many, 1 missing"),
 ]
+
+
+def test_who_enrols_again_loses_nothing(rig: Rig, told: Tally) -> None:
+    changed = deepcopy(told)
+    at = next(index for index, one in enumerate(told.verdicts) if one.name == last(rig.history).name)
+    changed.verdicts[at] = told.verdicts[at]._replace(code=verdicts.ALREADY_ENROLLED)
+    assert violations(rig.history, changed) == []
 
 
 def test_a_true_history(rig: Rig, told: Tally) -> None:
