@@ -23,8 +23,13 @@ def append_durably(file: FileIO, data: bytes, sync: bool = True) -> None:
 
 def replace_durably(path: Path, data: bytes) -> None:
     """Write a file as a whole, over an old one; readers see the old or the new."""
+    replace_by_pieces(path, (data,))
+
+
+def replace_by_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """As `replace_durably`, for what need not be in memory as a whole."""
     temporary = path.with_name(path.name + ".tmp")
-    write_synced(temporary, (data,))
+    write_synced(temporary, pieces)
     temporary.replace(path)
     sync_folder(path.parent)
 

@@ -74,7 +74,7 @@ def lane_of(statements: Statements, bounds: Bounds) -> Lane:
     part = statements.part(*bounds)
     starts = statements.starts[first:last] - bounds.start
     counts = np.diff(starts, append=len(part))
-    return Lane(part, part["device"][starts], starts, np.repeat(np.arange(len(starts)), counts))
+    return Lane(part, part["device"][starts], starts, np.repeat(np.arange(len(starts), dtype=np.int32), counts))
 
 
 class Part(NamedTuple):

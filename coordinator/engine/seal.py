@@ -9,8 +9,8 @@ import numpy as np
 
 from coordinator.kernel.module import Frame
 from coordinator.kernel.parameters import Parameters
-from coordinator.kernel.statements import Statements, starts_of
-from coordinator.kernel.tables import Records, Row, Table, encode_delta
+from coordinator.kernel.statements import Columns, Statements, starts_of
+from coordinator.kernel.tables import Delta, Records, Row, Table, delta_pieces
 from coordinator.modules import MODULES
 from coordinator.modules.rewards import PAYOUTS
 
@@ -27,6 +27,7 @@ OWNER_FILE = "owner.bin"
 MEASURED_FILE = "measured.rows"
 REFUSALS_FILE = "refusals.rows"
 INPUT_FILES = (STATEMENTS_FILE, OWNER_FILE, MEASURED_FILE, REFUSALS_FILE)
+LEAVES_AT_ONCE = 8192
 _STATEMENTS_LEAF = struct.Struct(">16sIIII32s")
 
 
@@ -36,7 +37,7 @@ class Sealed(NamedTuple):
 
     header: Header
     files: dict[str, Content]
-    deltas: dict[str, bytes]
+    deltas: dict[str, Content]
     executed: Executed
 
 
@@ -80,7 +81,7 @@ def sealed(
         **effect_files(executed),
     }
     files = {name: content for name, content in files.items() if content.size}
-    deltas = {module.name: encode_delta(executed.effects[module.name].delta, module.state) for module in MODULES}
+    deltas = {module.name: _encoded(executed.effects[module.name].delta, module.state) for module in MODULES}
     header = Header(
         number=position.number,
         previous=position.previous,
@@ -94,7 +95,7 @@ def sealed(
         statements_root=statements_root(inputs.statements),
         payouts_root=root_of(_leaves(executed)),
         files=entries_of(files),
-        deltas=[(name, hashlib.sha256(delta).digest()) for name, delta in deltas.items()],
+        deltas=[(name, delta.sha256) for name, delta in deltas.items()],
     )
     return Sealed(header, files, deltas, executed)
 
@@ -103,6 +104,10 @@ def _leaves(executed: Executed) -> list[bytes]:
     """A leaf for each payout: its row."""
     data, size = PAYOUTS.pack(executed.effects["rewards"].records["payouts"]), PAYOUTS.row_struct.size
     return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def _encoded(delta: Delta, tables: Sequence[Table]) -> Content:
+    return Content(lambda: delta_pieces(delta, tables))
 
 
 def effect_files(executed: Executed) -> dict[str, Content]:
@@ -127,14 +132,20 @@ def statements_root(statements: Statements) -> bytes:
         return root_of([])
     starts = starts_of(statements["device"], statements["boot"])
     stops = np.append(starts[1:], len(statements))
-    ids = statements["id"].view(np.uint8).data
-    columns = (statements.columns["device"][starts], statements.columns["boot"][starts])
-    seqs = (statements.columns["seq"][starts], statements.columns["seq"][stops - 1])
-    pack, sha256 = _STATEMENTS_LEAF.pack, hashlib.sha256
-    leaves = [
-        pack(device, boot, first, last, stop - start, sha256(ids[32 * start : 32 * stop]).digest())
-        for device, boot, first, last, start, stop in zip(
-            *(column.tolist() for column in (*columns, *seqs, starts, stops)), strict=True
-        )
-    ]
+    leaves: list[bytes] = []
+    for at in range(0, len(starts), LEAVES_AT_ONCE):
+        some = slice(at, at + LEAVES_AT_ONCE)
+        leaves += _statements_leaves(statements.columns, starts[some], stops[some])
     return root_of(leaves)
+
+
+def _statements_leaves(columns: Columns, starts: Columns, stops: Columns) -> list[bytes]:
+    first = int(starts[0])
+    ids = np.ascontiguousarray(columns["id"][first : stops[-1]]).view(np.uint8).data
+    heads, lasts = columns[starts], columns["seq"][stops - 1]
+    lists = (heads["device"], heads["boot"], heads["seq"], lasts, starts - first, stops - first)
+    pack, sha256 = _STATEMENTS_LEAF.pack, hashlib.sha256
+    return [
+        pack(device, boot, lowest, highest, stop - start, sha256(ids[32 * start : 32 * stop]).digest())
+        for device, boot, lowest, highest, start, stop in zip(*(one.tolist() for one in lists), strict=True)
+    ]

@@ -65,7 +65,7 @@ def straight(lane: Lane, known: Columns, chains: Held) -> Straight:
     newest[chains.device] = np.arange(len(chains.device))  # rows ascend by boot: the last one stays
     boot, seq = statements["boot"], statements["seq"]
     id8 = statements["id"].view("V8").reshape(-1, 4)[:, 0]
-    prev8 = statements["prev"].view("V8").reshape(-1, 2)[:, 0]
+    prev8 = statements["prev8"]
     goes_on = np.ones(len(statements), bool)
     goes_on[1:] = (boot[1:] == boot[:-1]) & (seq[1:] == seq[:-1] + 1) & (prev8[1:] == id8[:-1])
     held = np.flatnonzero(known & (newest >= 0))

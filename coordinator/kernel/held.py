@@ -1,13 +1,13 @@
 """What state holds of some devices, by column: rows of a table whose key begins with one of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .rows import Rows
-from .tables import BLOB, ID16, Table
+from .tables import BLOB, ID16, Table, Value
 
 Array = npt.NDArray[Any]
 
@@ -42,15 +42,13 @@ def held(wanted: Wanted, rows: Rows, devices: Sequence[bytes]) -> Held:
     """Read the rows of `devices`, which ascend."""
     table = wanted.table
     assert table.columns[0].type == ID16, table.name
-    place = {device: at for at, device in enumerate(devices)}
+    place: dict[Value, int] = {device: at for at, device in enumerate(devices)}
     found = rows.among(devices, [0, *wanted.columns])
-    columns: list[Sequence[Any]] = list(zip(*found, strict=True)) or [()] * (1 + len(wanted.columns))
-    index = np.fromiter(map(place.__getitem__, columns[0]), np.int64, len(columns[0]))
-    named = zip(wanted.columns, columns[1:], strict=True)
-    return Held(index, {table.columns[at].name: _values(table.columns[at].type, values) for at, values in named})
-
-
-def _values(kind: str, values: Iterable[Any]) -> Array | list[bytes]:
-    if kind == BLOB or kind.endswith("s"):
-        return list(values)
-    return np.array(list(values), np.int64)
+    index = np.fromiter((place[row[0]] for row in found), np.int64, len(found))
+    columns = {}
+    for behind, at in enumerate(wanted.columns, start=1):
+        column = table.columns[at]
+        is_listed = column.type == BLOB or column.type.endswith("s")
+        values: Any = [row[behind] for row in found]
+        columns[column.name] = values if is_listed else np.array(values, np.int64)
+    return Held(index, columns)

@@ -111,10 +111,12 @@ class MemoryRows(Rows):
     def among(self, firsts: Sequence[Value], columns: Sequence[int]) -> list[Row]:
         if not self._held:
             return []
-        if len(next(iter(self._held))) > 1:
-            return super().among(firsts, columns)
         chosen, held = itemgetter(*columns), self._held
-        return [chosen((first, *held[(first,)])) for first in firsts if (first,) in held]
+        if len(next(iter(held))) == 1:
+            return [chosen((first, *held[(first,)])) for first in firsts if (first,) in held]
+        if self._firsts is None:
+            self._firsts = _Firsts(held)
+        return [chosen(key + held[key]) for key in self._firsts.among(firsts)]
 
     def change(self, changes: Changed) -> None:
         """Take over changes, in place: for whoever owns the dictionary."""
@@ -195,26 +197,34 @@ class Overlaid(Rows):
 
 
 class _Firsts:
-    """Keys by their first column, so that a device's own are found among those of all."""
+    """Keys by their first column, so that a device's own are found among those of all; each one's in order."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self._keys: dict[Value, set[Key]] = {}
+        self._keys: dict[Value, tuple[Key, ...]] = {}
         for key in keys:
-            self._keys.setdefault(key[0], set()).add(key)
+            held = self._keys.get(key[0])
+            self._keys[key[0]] = tuple(sorted((*held, key))) if held else (key,)
 
     def change(self, changes: Changed) -> None:
         for key, row in changes.items():
+            kept = {held for held in self._keys.get(key[0], ()) if held != key}
             if row is not None:
-                self._keys.setdefault(key[0], set()).add(key)
-            elif key[0] in self._keys:
-                self._keys[key[0]].discard(key)
-                if not self._keys[key[0]]:
-                    del self._keys[key[0]]
+                kept.add(key)
+            if kept:
+                self._keys[key[0]] = tuple(sorted(kept))
+            else:
+                self._keys.pop(key[0], None)
+
+    def among(self, firsts: Iterable[Value]) -> Iterator[Key]:
+        """All keys with these first columns."""
+        get = self._keys.get
+        for first in firsts:
+            yield from get(first, ())
 
     def under(self, prefix: Key) -> list[Key]:
         if not prefix:
             return sorted(key for keys in self._keys.values() for key in keys)
-        return sorted(key for key in self._keys.get(prefix[0], ()) if key[: len(prefix)] == prefix)
+        return [key for key in self._keys.get(prefix[0], ()) if key[: len(prefix)] == prefix]
 
 
 def rows_of(state: TableState, name: str) -> Rows:

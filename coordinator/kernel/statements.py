@@ -21,7 +21,7 @@ STATEMENT = np.dtype(
         ("boot", "u4"),
         ("seq", "u4"),
         ("id", "V32"),
-        ("prev", "V16"),
+        ("prev8", "V8"),  # of the id before: as much as the chains hold
         ("slot", "i8"),
         ("kind", "u1"),
         ("quoted", "i8"),
@@ -76,7 +76,7 @@ class Statements:
                 columns[name] = values
             columns["device"] = np.frombuffer(b"".join(device), "V16")
             columns["id"] = np.frombuffer(b"".join(ids), "V32")
-            columns["prev"] = np.frombuffer(b"".join(one.ljust(16, b"\0") for one in prev), "V16")
+            columns["prev8"] = np.frombuffer(b"".join(one[:8].ljust(8, b"\0") for one in prev), "V8")
             return cls(columns, {at: body for at, body in enumerate(bodies) if kind[at] != KIND_REPORT})
         return cls(columns, {})
 

@@ -22,6 +22,7 @@ Records = Sequence[Row] | npt.NDArray[Any]  # rows, or an array of the table's d
 
 U8, U32, U64, I64, ID16, HASH32, BLOB = "B", "I", "Q", "q", "16s", "32s", "blob"
 ROWS_A_CALL = 1000
+BLOBS_A_PIECE = 4096
 _NUMBERS = {U8: "u1", U32: ">u4", U64: ">u8", I64: ">i8"}
 
 
@@ -115,27 +116,36 @@ def encode_delta(delta: Delta, tables: Sequence[Table]) -> bytes:
 
     both in the order of their keys. Columns are big-endian; a blob column is all lengths (u32) and then all blobs.
     """
-    found = []
-    for table in sorted(tables, key=lambda table: table.name):
-        changes = delta.get(table.name)
-        if changes:
-            found.append(_encoded(table, changes))
+    return b"".join(delta_pieces(delta, tables))
+
+
+def delta_pieces(delta: Delta, tables: Sequence[Table]) -> Iterator[bytes]:
+    """`encode_delta`, piece by piece: it may be large, and is only hashed and written."""
     assert delta.keys() <= {table.name for table in tables}, "a change of a table that nobody declared"
-    return cbor2.dumps(found)
+    changed = [table for table in sorted(tables, key=lambda table: table.name) if delta.get(table.name)]
+    yield cbor.head(4, len(changed))
+    for table in changed:
+        changes = delta[table.name]
+        if not isinstance(changes, ColumnChanges):
+            changes = columns_of(table, changes)
+        yield cbor.head(4, 5) + cbor.encode(table.name)
+        yield from _columns_pieces(table.columns, changes.values_by_column)
+        yield from _columns_pieces(table.columns[: table.key], changes.deleted)
 
 
-def _encoded(table: Table, changes: Changed) -> list[object]:
-    if not isinstance(changes, ColumnChanges):
-        changes = columns_of(table, changes)
-    values, deleted = changes.values_by_column, changes.deleted
-    key = table.columns[: table.key]
-    return [
-        table.name,
-        len(values[0]),
-        [_column_bytes(column, of_column) for column, of_column in zip(table.columns, values, strict=True)],
-        len(deleted[0]) if deleted else 0,
-        [_column_bytes(column, of_column) for column, of_column in zip(key, deleted, strict=True)] if deleted else [],
-    ]
+def _columns_pieces(columns: Sequence[Column], values: Sequence[ColumnValues]) -> Iterator[bytes]:
+    """How many rows, and their columns."""
+    count = len(values[0]) if len(values) else 0
+    yield cbor.encode(count) + cbor.head(4, len(values))
+    for column, of_column in zip(columns, values, strict=False):
+        if isinstance(of_column, list):
+            lengths = [len(value) for value in of_column]
+            yield cbor.head(2, 4 * count + sum(lengths)) + np.array(lengths, ">u4").tobytes()
+            for at in range(0, count, BLOBS_A_PIECE):
+                yield b"".join(of_column[at : at + BLOBS_A_PIECE])
+        else:
+            data = of_column.astype(column.dtype, copy=False).tobytes()
+            yield cbor.head(2, len(data)) + data
 
 
 def columns_of(table: Table, changes: Changed) -> ColumnChanges:
@@ -162,12 +172,6 @@ def column_of(column: Column, values: list[Any]) -> ColumnValues:
         assert all(len(value) == width for value in values), f"{column.name} has another width"
         return np.frombuffer(b"".join(values), f"V{width}")
     return np.array(values, column.dtype)
-
-
-def _column_bytes(column: Column, values: ColumnValues) -> bytes:
-    if isinstance(values, list):
-        return np.array([len(value) for value in values], ">u4").tobytes() + b"".join(values)
-    return values.astype(column.dtype, copy=False).tobytes()
 
 
 def decode_delta(data: bytes, tables: Sequence[Table]) -> Delta:

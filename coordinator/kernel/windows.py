@@ -25,34 +25,14 @@ def marked(bitmaps: list[bytes], group: Array, window: Array) -> list[bytes]:
     """The bitmaps with more windows set: `window[i]` in that of number `group[i]`; groups ascend."""
     if not len(group):
         return bitmaps
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
-    base = np.zeros(len(bitmaps), np.int64)
-    base[group[starts]] = np.minimum.reduceat(window, starts) // 8
-    bit = window - 8 * base[group]
-    width = int(bit.max()) // 8 + 1
-    found = list(bitmaps)
-    chunk = max(1, CHUNK_BYTES // (8 * width))
-    for first in range(0, len(bitmaps), chunk):
-        some = slice(*np.searchsorted(group, (first, first + chunk)))
-        held = bitmaps[first : first + chunk]
-        bits = np.zeros((len(held), 8 * width), bool)
-        bits[group[some] - first, bit[some]] = True
-        packed = np.packbits(bits, axis=1, bitorder="little")
-        touched = np.flatnonzero(packed.any(axis=1))
-        if len(touched):
-            _merge(found, first, touched, base[first : first + chunk].tolist(), packed, width)
+    width = max(int(window.max()) // 8 + 1, max(map(len, bitmaps)))
+    found: list[bytes] = []
+    for first in range(0, len(bitmaps), max(1, CHUNK_BYTES // width)):
+        held = bitmaps[first : first + max(1, CHUNK_BYTES // width)]
+        matrix = np.frombuffer(bytearray().join([bitmap.ljust(width, b"\0") for bitmap in held]), np.uint8)
+        some = slice(*np.searchsorted(group, (first, first + len(held))))
+        bits = np.left_shift(1, window[some] % 8).astype(np.uint8)
+        np.bitwise_or.at(matrix, (group[some] - first) * width + window[some] // 8, bits)
+        data = matrix.tobytes()
+        found += [data[at : at + width].rstrip(b"\0") for at in range(0, len(data), width)]
     return found
-
-
-def _merge(found: list[bytes], first: int, touched: Array, base: list[int], packed: Array, width: int) -> None:
-    new = packed.tobytes()
-    for at in touched.tolist():
-        held, offset = found[first + at], base[at]
-        row = new[at * width : (at + 1) * width]
-        if len(held) > offset:
-            end = offset + width
-            both = int.from_bytes(held[offset:end], "little") | int.from_bytes(row, "little")
-            merged = held[:offset] + both.to_bytes(width, "little") + held[end:]
-        else:
-            merged = held.ljust(offset, b"\0") + row
-        found[first + at] = merged.rstrip(b"\0")

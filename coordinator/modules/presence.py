@@ -45,10 +45,11 @@ def partial(lane: Lane, snapshot: Snapshot) -> ByEpoch:
     present = (found["code"] == verdicts.OK) & (statements["kind"] == KIND_REPORT)
     quoted = statements["quoted"]
     second = present & (statements["slot"] > quoted)
-    rows = np.concatenate([np.flatnonzero(present), np.flatnonzero(second)])
-    slots = np.concatenate([quoted[present], quoted[second] + 1])
-    order = np.argsort(rows, kind="stable")
-    rows, slots = rows[order], slots[order]
+    rows, slots = np.flatnonzero(present), quoted[present]
+    if second.any():
+        rows = np.concatenate([rows, np.flatnonzero(second)])
+        order = np.argsort(rows, kind="stable")
+        rows, slots = rows[order], np.concatenate([slots, quoted[second] + 1])[order]
     held = snapshot.held["windows"]
     groups = by_epoch(lane, rows, slots // calendar.epoch_beacons, held)
     windows = calendar.windows_of(slots, found["interval_s"][rows])
