@@ -12,11 +12,11 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from typing import Any, Protocol, Self
 
 NAMES = ("serial", "threads", "processes", "dask")
@@ -72,7 +72,9 @@ class ProcessEngine:
     def map(self, function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
         packed = pack(function)
         try:
-            return list(self._pool.map(call_packed, [packed] * len(parts), map(pack, parts)))
+            with without_interrupts():
+                results = self._pool.map(call_packed, [packed] * len(parts), map(pack, parts))
+            return list(results)
         except BrokenProcessPool as error:
             raise EngineFailed(f"a worker process of the engine ended unasked: {error}") from error
 
@@ -97,9 +99,19 @@ def _unpacked(function: bytes) -> Callable[[Any], Any]:
     return pickle.loads(function)  # type: ignore[no-any-return]  # noqa: S301 - as above
 
 
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """What begins meanwhile, thread or process, never hears of Ctrl-C: it is for the main thread of this process."""
+    resource_tracker.ensure_running()  # it would let the signal through again when it began meanwhile
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
-    """In a worker process. Ctrl-C is for the one that started it; when that is gone, however it went, so is this."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a worker process: when the one that started it is gone, however it went, so is this."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
 
 
