@@ -16,6 +16,7 @@ from coordinator.modules import MODULES
 
 from .engines import Engine, SerialEngine
 from .state import NetworkState
+from .timing import Timer, Untimed
 
 
 class Executed(NamedTuple):
@@ -51,22 +52,31 @@ def lanes_of(rows: Sequence[StatementRow], count: int) -> list[list[StatementRow
 
 
 def execute(
-    state: NetworkState, frame: Frame, rows: Sequence[StatementRow], engine: Engine | None = None, lanes: int = 1
+    state: NetworkState,
+    frame: Frame,
+    rows: Sequence[StatementRow],
+    engine: Engine | None = None,
+    lanes: int = 1,
+    timer: Timer | None = None,
 ) -> Executed:
     """Run every module over the batch and check its invariants. An AssertionError is a fault: sealing stops."""
     assert __debug__, "invariants are assertions: do not run with python -O"
     chosen: Engine = engine or SerialEngine()
+    timed: Timer = timer or Untimed()
     parts = lanes_of(rows, lanes)
     views: dict[str, ModuleView] = {}
     effects: dict[str, Effects] = {}
     after: dict[str, dict[str, Rows]] = {}
-    for wave in waves(MODULES):
+    for number, wave in enumerate(waves(MODULES)):
         for module in wave:
             own: TableState = state.get(module.name, {})
             snapshot = Snapshot(own, {name: views[name] for name in module.reads}, frame)
-            partials = chosen.map(_Bound(module, snapshot), parts)
-            done = module.finish(snapshot, partials)
-            module.check(snapshot, done)
+            labels = [(module.name, lane) for lane in range(len(parts))]
+            partials = timed.map(chosen, _Bound(module, snapshot), parts, number, labels)
+            with timed.step("finish", number, module.name):
+                done = module.finish(snapshot, partials)
+            with timed.step("check", number, module.name):
+                module.check(snapshot, done)
             effects[module.name] = done
             after[module.name] = applied(own, done.delta)
             views[module.name] = ModuleView(own, after[module.name], done.findings)

@@ -19,6 +19,7 @@ from .execute import Executed, execute
 from .header import RULES_VERSION, Header, entries_of
 from .inputs import REFUSALS, Inputs, pack_owner_messages, pack_statements
 from .state import NetworkState
+from .timing import Timer, Untimed
 
 STATEMENTS_FILE = "statements.bin"
 OWNER_FILE = "owner.bin"
@@ -56,6 +57,7 @@ def sealed(
     beacons: BeaconChain,
     engine: Engine | None = None,
     lanes: int = 1,
+    timer: Timer | None = None,
 ) -> Sealed:
     """Seal the slots of `position`; beacon last_slot + 1 must be in the chain. Raises AssertionError for a fault."""
     beacon = beacons.beacons[position.last_slot + 1]
@@ -68,7 +70,20 @@ def sealed(
         parameters,
         inputs.owner_rows,
     )
-    executed = execute(state, frame, inputs.rows, engine, lanes)
+    executed = execute(state, frame, inputs.rows, engine, lanes, timer)
+    with (timer or Untimed()).step("files and roots"):
+        return _sealed(position, inputs, refusals, parameters, beacons, executed)
+
+
+def _sealed(
+    position: Position,
+    inputs: Inputs,
+    refusals: Sequence[Row],
+    parameters: Parameters,
+    beacons: BeaconChain,
+    executed: Executed,
+) -> Sealed:
+    beacon = beacons.beacons[position.last_slot + 1]
     files = {
         STATEMENTS_FILE: pack_statements(inputs.rows, inputs.envelopes),
         OWNER_FILE: pack_owner_messages(inputs.owner_envelopes),

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from coordinator.engine import log
 from coordinator.engine.explain import Evidence, explain
+from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
     ConsistencyView,
     DeviceView,
@@ -18,6 +19,7 @@ from coordinator.kernel.windows import marks
 from coordinator.modules.identity import QUARANTINED
 from device_client.core import verdicts
 
+from .batch_queries import read_batch
 from .money_queries import MoneyQueries
 from .schema import INTAKE, table_of
 
@@ -63,6 +65,11 @@ class Queries(MoneyQueries):
             treasury=money[1] or 0,
             refusals={name: count for name, count in live.reasons.items() if name != verdicts.name(verdicts.OK)},
         )
+
+    # BATCHES
+
+    async def batch(self, number: int) -> BatchView | None:
+        return await read_batch(self._home, self._genesis, number)
 
     # LOG
 

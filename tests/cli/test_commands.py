@@ -20,6 +20,7 @@ COMMANDS = [
     ("verify",),
     ("explain",),
     ("payouts",),
+    ("batch", "show"),
     ("doctor",),
     ("demo",),
     ("device", "run"),
