@@ -25,13 +25,14 @@ def main() -> None:
     )
     app.add_typer(device_app, name="device")
     try:
-        from . import audit, batch, bench, demo, doctor, network
+        from . import audit, batch, bench, demo, doctor, network, replay
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
         network.register(app)
         audit.register(app)
         batch.register(app)
+        replay.register(app)
         doctor.register(app)
         demo.register(app)
         bench.register(app)
@@ -72,6 +73,7 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         "explain",
         "payouts",
         "batch",
+        "replay",
         "doctor",
         "demo",
         "bench",

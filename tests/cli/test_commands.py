@@ -21,6 +21,7 @@ COMMANDS = [
     ("explain",),
     ("payouts",),
     ("batch", "show"),
+    ("replay",),
     ("doctor",),
     ("demo",),
     ("device", "run"),
