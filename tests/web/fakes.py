@@ -170,7 +170,7 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
             Reason("fork", 1, "Two statements prove a second holder of its key.", "Enrol it with a new key.")
         )
     summary = f"It earned {row.paid} base units in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
-    return Explanation(device, number, "closed", row, summary, reasons)
+    return Explanation(device, number, "closed", row, summary, reasons, [f"paid = {row.paid} + 0 = {row.paid}."])
 
 
 class FakeReader:
