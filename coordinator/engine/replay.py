@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from coordinator.kernel.parameters import TIME, ParameterError, Parameters
-from coordinator.kernel.tables import Row
+from coordinator.kernel.tables import Row, rows_in
 from coordinator.modules import DECLARED
 from coordinator.modules.rewards import EPOCHS, PAYOUTS
 from device_client.core import cose
@@ -125,13 +125,13 @@ def _replayed(at: Look, epoch: int, other: Parameters) -> Replay:
 
 def _payouts(executed: Executed, epoch: int) -> dict[bytes, tuple[bytes, int]]:
     names = [column.name for column in PAYOUTS.columns]
-    rows = [dict(zip(names, row, strict=True)) for row in executed.effects["rewards"].records["payouts"]]
+    rows = [dict(zip(names, row, strict=True)) for row in rows_in(executed.effects["rewards"].records["payouts"])]
     return {row["device"]: (row["owner"], row["paid"]) for row in rows if row["epoch"] == epoch}  # type: ignore[misc]
 
 
 def _totals(executed: Executed, epoch: int) -> Totals:
     at = [column.name for column in EPOCHS.columns].index("emission")
-    row: Row = next(row for row in executed.effects["rewards"].records["epochs"] if row[0] == epoch)
+    row: Row = next(row for row in rows_in(executed.effects["rewards"].records["epochs"]) if row[0] == epoch)
     return Totals(*(int(value) for value in row[at:]))
 
 
