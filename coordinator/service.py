@@ -14,8 +14,11 @@ from aiohttp import web
 
 from coordinator import crash
 from coordinator.brokers import Broker, make_broker
+from coordinator.engine.choice import make_engine
+from coordinator.engine.engines import Engine, EngineFailed
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
+from coordinator.engine.timing import Recorder
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -35,6 +38,7 @@ from coordinator.store.reads import Live
 from coordinator.store.redo import drop_redo
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
+from coordinator.store.timings import write_timings
 from coordinator.web.app import make_app
 from coordinator.web.ports import Submit, Submitted
 from coordinator.web.server import Runner
@@ -138,7 +142,9 @@ class Service:
             batch = self._unapplied
             if batch is None:
                 return
-            await self._apply(batch)
+            with batch.timer.step("apply to the stores"):
+                await self._apply(batch)
+            self._keep_timings(batch)
             crash.reached("after_apply_before_adopt")
             async with self.ingest.held():
                 await self.ingest.refreshed(batch.sealed.header.number, self.node.adopt(batch))
@@ -157,6 +163,8 @@ class Service:
             return await asyncio.to_thread(self.node.seal_next)
         except AssertionError as error:
             raise Fault(f"batch {self.node.next_batch} breaks an invariant, nothing was sealed: {error}") from error
+        except EngineFailed as error:
+            raise Fault(f"batch {self.node.next_batch} was not executed, nothing was sealed: {error}") from error
 
     async def _apply(self, batch: SealedBatch) -> None:
         number = batch.sealed.header.number
@@ -166,6 +174,13 @@ class Service:
         records = {"readings": batch.reading_rows, "refusals": refusals}
         await self.stores.apply(INTAKE, number, intake_delta(batch.memories), records)
         drop_redo(self.home, number)
+
+    def _keep_timings(self, batch: SealedBatch) -> None:
+        if isinstance(batch.timer, Recorder):
+            try:
+                write_timings(self.home, batch.sealed.header.number, batch.timer.spans)
+            except OSError as error:  # for people only: the batch is what counts
+                log.warning("storage_failed", what="timings", error=str(error))
 
     async def _count(self) -> None:
         counts = self.node.counts
@@ -182,7 +197,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
     `clock` gives unix seconds; beacons carry them, nothing else looks at them.
 
-    Raises HomeInUse, OSError (a port is taken), Fault.
+    Raises HomeInUse, OSError (a port is taken), Fault, EngineFailed.
     """
     home = Home(base / settings.data_dir)
     home.make()
@@ -193,7 +208,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
-            async with _started(settings, base, home, stores, clock) as service:
+            async with _engine(settings) as engine, _started(settings, base, home, stores, clock, engine) as service:
                 yield service
         finally:
             await stores.close()
@@ -202,11 +217,24 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
 
 @contextlib.asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[Engine]:
+    """What executes the batches; its start and end may take a second or two, during which others run."""
+    made = make_engine(settings.engine, settings.engine_workers, settings.scheduler)
+    engine = await asyncio.to_thread(made.__enter__)
+    try:
+        yield engine
+    finally:
+        await asyncio.to_thread(made.__exit__, None, None, None)
+
+
+@contextlib.asynccontextmanager
 async def _started(
-    settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
+    settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float], engine: Engine
 ) -> AsyncIterator[Service]:
     limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
-    node = Node(home, stores.state(), None if settings.ingest_workers else limits)
+    node = Node(
+        home, stores.state(), None if settings.ingest_workers else limits, engine, settings.lanes_used, time.monotonic
+    )
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     login = login_of(settings, base, home, COORDINATOR)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.statements import Statements
 from coordinator.kernel.tables import Row, rows_in
 from coordinator.modules import sensing
@@ -22,6 +23,7 @@ from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, RESTARTS_FILE, Archi
 from .audit_log import LogAudit
 from .audit_readings import ReadingsAudit
 from .beacons import BeaconChain, intake_root, unframed
+from .execute import Executed
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
 from .inputs import (
@@ -63,11 +65,30 @@ class Report(NamedTuple):
         return "measurement" if self.measured == self.reports else "money"
 
 
-class Auditor:
-    """One pass over an archive. `progress(done, total)` is called after each batch."""
+class Look(NamedTuple):
+    """A batch that was just verified, and the state before it."""
 
-    def __init__(self, archive: Archive, progress: Callable[[int, int], None] | None = None) -> None:
+    header: Header
+    inputs: Inputs
+    refusals: list[Row]
+    state: NetworkState
+    parameters: Parameters  # in force in this batch
+    beacons: BeaconChain
+    executed: Executed
+
+
+class Auditor:
+    """One pass over an archive. `progress(done, total)` is called after each batch, `look` in each before the state
+    goes on; what it raises ends the pass."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        progress: Callable[[int, int], None] | None = None,
+        look: Callable[[Look], None] | None = None,
+    ) -> None:
         self._archive = archive
+        self._look = look or (lambda at: None)
         self._progress = progress or (lambda done, total: None)
         self._frontier = merkle.Frontier()
         self._device_spacing: list[float] = []
@@ -200,6 +221,7 @@ class Auditor:
         self._epochs += rows_in(again.executed.effects["rewards"].records["epochs"])
         self._frontier.append(payload)
         self._log.take(payload)
+        self._look(Look(header, inputs, refusals, state, genesis.parameters, self._beacons, again.executed))
         state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
         return header, header_id
 

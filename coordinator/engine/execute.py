@@ -5,9 +5,9 @@ over lanes of devices, which share nothing, all of them through one call of an e
 module. The number of lanes and the engine change nothing but the time it takes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,18 +18,9 @@ from coordinator.kernel.statements import Statements
 from coordinator.kernel.tables import TableState
 from coordinator.modules import MODULES
 
+from .engines import Engine, SerialEngine
 from .state import NetworkState
-
-
-class Engine(Protocol):
-    """What maps a pure function over parts; the results keep the order of the parts."""
-
-    def map(self, function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]: ...
-
-
-class SerialEngine:
-    def map(self, function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
-        return [function(part) for part in parts]
+from .timing import Timer, Untimed
 
 
 class Executed(NamedTuple):
@@ -95,33 +86,44 @@ def run_part(part: Part) -> Any:
 
 
 def execute(
-    state: NetworkState, frame: Frame, statements: Statements, engine: Engine | None = None, lanes: int = 1
+    state: NetworkState,
+    frame: Frame,
+    statements: Statements,
+    engine: Engine | None = None,
+    lanes: int = 1,
+    timer: Timer | None = None,
 ) -> Executed:
     """Run every module and check its invariants. An AssertionError is a fault: sealing stops."""
     assert __debug__, "invariants are assertions: do not run with python -O"
     chosen: Engine = engine or SerialEngine()
+    timed: Timer = timer or Untimed()
     bounds = lanes_of(statements, lanes)
     made = [lane_of(statements, one) for one in bounds]
     names = [lane.devices.tolist() for lane in made]
     views: dict[str, ModuleView] = {}
     effects: dict[str, Effects] = {}
     after: dict[str, dict[str, Rows]] = {}
-    for wave in waves(MODULES):
-        parts = [
-            Part(module.name, lane, _snapshot(module, state, views, frame, of_lane, at))
-            for module in wave
-            if module.partial
-            for lane, of_lane, at in zip(made, names, bounds, strict=True)
-        ]
+    for number, wave in enumerate(waves(MODULES)):
+        with timed.step("read", number):
+            parts = [
+                Part(module.name, lane, _snapshot(module, state, views, frame, of_lane, at))
+                for module in wave
+                if module.partial
+                for lane, of_lane, at in zip(made, names, bounds, strict=True)
+            ]
         found = dict[str, list[Any]]()
-        for part, partial in zip(parts, chosen.map(run_part, parts), strict=True):
+        labels = [(module.name, lane) for module in wave if module.partial for lane in range(len(made))]
+        partials = timed.map(chosen, run_part, parts, number, labels)
+        for part, partial in zip(parts, partials, strict=True):
             found.setdefault(part.module, []).append(partial)
         del parts
         for module in wave:
             own: TableState = state.get(module.name, {})
             context = Context(own, {name: views[name] for name in module.reads}, frame, statements)
-            done = module.finish(context, found.pop(module.name, []))
-            module.check(context, done)
+            with timed.step("finish", number, module.name):
+                done = module.finish(context, found.pop(module.name, []))
+            with timed.step("check", number, module.name):
+                module.check(context, done)
             effects[module.name] = done
             after[module.name] = applied(own, done.delta)
             views[module.name] = ModuleView(own, after[module.name], done.findings, done.of_statements)

@@ -16,11 +16,13 @@ from coordinator.modules.rewards import PAYOUTS
 
 from .beacons import BeaconChain
 from .content import Content
-from .execute import Engine, Executed, execute
+from .engines import Engine
+from .execute import Executed, execute
 from .header import RULES_VERSION, Header, entries_of
 from .inputs import REFUSALS, Inputs, pack_owner_messages
 from .roots import root_of
 from .state import NetworkState
+from .timing import Timer, Untimed
 
 STATEMENTS_FILE = "statements.bin"
 OWNER_FILE = "owner.bin"
@@ -59,6 +61,7 @@ def sealed(
     beacons: BeaconChain,
     engine: Engine | None = None,
     lanes: int = 1,
+    timer: Timer | None = None,
 ) -> Sealed:
     """Seal the slots of `position`; beacon last_slot + 1 must be in the chain. Raises AssertionError for a fault."""
     beacon = beacons.beacons[position.last_slot + 1]
@@ -71,7 +74,20 @@ def sealed(
         parameters,
         inputs.owner_rows,
     )
-    executed = execute(state, frame, inputs.statements, engine, lanes)
+    executed = execute(state, frame, inputs.statements, engine, lanes, timer)
+    with (timer or Untimed()).step("files and roots"):
+        return _sealed(position, inputs, refusals, parameters, beacons, executed)
+
+
+def _sealed(
+    position: Position,
+    inputs: Inputs,
+    refusals: Sequence[Row],
+    parameters: Parameters,
+    beacons: BeaconChain,
+    executed: Executed,
+) -> Sealed:
+    beacon = beacons.beacons[position.last_slot + 1]
     measured = inputs.statements["measured"]
     files = {
         STATEMENTS_FILE: inputs.packed if len(measured) else Content.of(b""),

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from coordinator.engine.log import Tile
+from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
     ConsistencyView,
     DeviceView,
@@ -64,6 +65,8 @@ class Reader(Protocol):
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
         ...
+
+    async def batch(self, number: int) -> BatchView | None: ...
 
     async def log_checkpoint(self) -> bytes | None:
         """The signed note of the log of headers, None before the first."""
