@@ -181,7 +181,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
     Raises HomeInUse, OSError (a port is taken), Fault.
     """
-    home = Home(base / settings.data_dir)
+    home = settings.home(base)
     home.make()
     home.lock()
     try:

@@ -25,12 +25,13 @@ def main() -> None:
     )
     app.add_typer(device_app, name="device")
     try:
-        from . import audit, bench, demo, doctor, network
+        from . import audit, bench, demo, doctor, network, rebuild
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
         network.register(app)
         audit.register(app)
+        rebuild.register(app)
         doctor.register(app)
         demo.register(app)
         bench.register(app)
