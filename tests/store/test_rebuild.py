@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from coordinator.engine.archive import Wrong
-from coordinator.rebuild import rebuild
+from coordinator.engine.header import HEADER_FILE
+from coordinator.rebuild import rebuild, source_of
 from coordinator.store.folders import numbered
 from coordinator.store.look import READ_BYTES_MAX, StoreBroken, trouble
 from coordinator.store.schema import INTAKE, METADATA
-from device_client.core import verdicts
+from device_client.core import cose, verdicts
 from tests.e2e.running import Net, edgetally
+from tests.engine.published import signer_of
 from tests.ingest.hand import Hand
 
 from .driven import driven
@@ -213,6 +215,20 @@ def test_damaged_folders_make_no_store(net: Net) -> None:
         rebuild(net.home, ["ledger"], quiet)
 
 
+def test_a_header_that_executing_does_not_give(net: Net) -> None:
+    """Though it is signed: what its batch changed is something else."""
+    source = source_of(net.home)
+    header, _ = source.header(5)
+    (name, _), *rest = header.deltas
+    forged = header._replace(deltas=[(name, bytes(32)), *rest])
+    key = net.home.coordinator_key.read_bytes()
+    data = signer_of(key, net.genesis.hash).envelope(cose.TYPE_HEADER, forged.payload())
+    (net.home.batches / "5" / HEADER_FILE).write_bytes(data)
+    shutil.rmtree(net.home.snapshots, ignore_errors=True)
+    with pytest.raises(Wrong, match="batches/5: executed again it is another batch"):
+        rebuild(net.home, ["ledger"], quiet)
+
+
 def test_readings_that_are_gone_are_told(net: Net) -> None:
     shutil.rmtree(net.home.private_readings)
     net.home.private_readings.mkdir()
@@ -231,7 +247,8 @@ def test_an_old_log_does_not_survive_beside_the_new_file(net: Net) -> None:
     connection.close()
     for one, data in copies:
         one.write_bytes(data)
-    assert copies
+    beginning_overwritten(path)  # so that SQLite itself cannot tidy up
+    assert {one.name for one, _ in copies} >= {"ledger.sqlite-wal"}
     rebuild(net.home, ["ledger"], quiet)
     assert tables(net, "ledger") == before
 
