@@ -17,12 +17,12 @@ import nacl.signing
 
 from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
+from coordinator.engine.content import Content
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
     REFUSALS,
     BadInput,
-    Declared,
     Held,
     Inputs,
     Measured,
@@ -31,6 +31,7 @@ from coordinator.engine.inputs import (
     declared,
     in_order,
     measured,
+    pack_statements,
     read_message,
     read_owner_messages,
     reports_with,
@@ -50,7 +51,7 @@ from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, changes_of
 from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
-from coordinator.kernel.module import StatementRow
+from coordinator.kernel.statements import Statements
 from coordinator.kernel.tables import Row
 from coordinator.store import folders
 from coordinator.store.home import Home
@@ -267,13 +268,12 @@ class Node:
             held += found
             refusals += refused
         inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
-        inputs, readings, declarations, measurements = self._inputs(in_order(held), inbox)
+        inputs, readings, public, measurements = self._inputs(in_order(held), inbox)
         del held, found
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
         batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.genesis.parameters, self.beacons)
         payload = batch.header.payload()
         header = self.signer.envelope(cose.TYPE_HEADER, payload)
-        public = reports_with(inputs.rows, declarations, public=True)
         folders.write_readings(
             self.home,
             position.number,
@@ -283,19 +283,18 @@ class Node:
         memories, rows = measurements.memories, measurements.rows
         crash.reached("before_redo")
         write_redo(self.home, position.number, batch.deltas, memories, rows)
-        folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
+        folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: Content.of(header)})
         crash.reached("after_rename_before_apply")
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
         return SealedBatch(batch, header_id, payload, rows, memories, inbox)
 
-    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, dict[bytes, Declared], Measured]:
+    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, set[int], Measured]:
         rows = [one.row for one in held]
         readings = {index: (one.salt, one.readings) for index, one in enumerate(held) if one.salt}
         declarations = declared(rows, self.state.get("identity", {}))
         units = self.genesis.parameters.units("sensing_units")
         memories = self.state.remembered({row.device for row in rows})
         found = measured(rows, readings, declarations, memories, units)
-        rows = [StatementRow(*row[:-1], code) for row, code in zip(rows, found.codes, strict=True)]
         messages = []
         for path in inbox:
             data = path.read_bytes()
@@ -306,8 +305,9 @@ class Node:
                 continue
             messages.append(data)
         owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
-        inputs = Inputs(rows, [one.envelope for one in held], owner_rows, owner_envelopes)
-        return inputs, readings, declarations, found
+        packed = pack_statements(rows, [one.envelope for one in held])
+        inputs = Inputs(Statements.of(rows, found.codes), packed, owner_rows, owner_envelopes)
+        return inputs, readings, reports_with(rows, declarations, public=True), found
 
     def adopt(self, batch: SealedBatch) -> Changes:
         """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.

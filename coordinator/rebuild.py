@@ -130,7 +130,7 @@ class _Work:
 
     def measure(self, one: Replayed) -> None:
         """Public readings of a batch, and what sensing remembers of all that are held."""
-        rows, number = one.inputs.rows, one.header.number
+        rows, number = one.rows, one.header.number
         archive = self._source.archive
         held: Readings = {}
         for name, data in (

@@ -24,6 +24,7 @@ from coordinator.ingest.pipeline import Answer, Pipeline, verifier
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.registry import Changes
 from coordinator.ingest.transport import Login
+from coordinator.kernel.tables import rows_in
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
@@ -149,7 +150,9 @@ class Service:
             await self._count()
             await self.stores.checkpoint()
             await self.ingest.renewed()
-            for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
+            for epoch, emission, paid, treasury, devices in rows_in(
+                batch.sealed.executed.effects["rewards"].records["epochs"]
+            ):
                 log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
     async def _sealed(self) -> SealedBatch | None:
@@ -162,7 +165,7 @@ class Service:
         number = batch.sealed.header.number
         for name, effects in batch.sealed.executed.effects.items():
             await self.stores.apply(name, number, effects.delta, effects.records)
-        refusals = REFUSALS.unpack(batch.sealed.files.get(REFUSALS_FILE, b""))
+        refusals = REFUSALS.unpack(bytes(batch.sealed.files.get(REFUSALS_FILE, b"")))
         records = {"readings": batch.reading_rows, "refusals": refusals}
         await self.stores.apply(INTAKE, number, intake_delta(batch.memories), records)
         drop_redo(self.home, number)

@@ -5,10 +5,11 @@ header names; signatures of devices are left to `verify`.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from coordinator.kernel.module import Effects
+from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.kernel.tables import Row, TableState
 from device_client.core import cose, light
 
@@ -21,6 +22,7 @@ from .inputs import (
     REFUSALS,
     BadInput,
     Inputs,
+    pack_statements,
     read_owner_messages,
     read_statements,
     unpack_owner_messages,
@@ -38,8 +40,7 @@ class Replayed(NamedTuple):
     """One batch; `identity` is that module's state before it, until the next one is asked for."""
 
     header: Header
-    inputs: Inputs
-    refusals: list[Row]
+    rows: Sequence[StatementRow]
     identity: TableState
     effects: Mapping[str, Effects]
 
@@ -91,15 +92,19 @@ class Source(NamedTuple):
         except BadSnapshot as error:
             raise Wrong(number, folder, str(error)) from error
 
-    def inputs(self, header: Header, files: Mapping[str, bytes], identity: TableState) -> tuple[Inputs, list[Row]]:
-        """The inputs of a batch and its refusals; signatures of devices are not checked. Raises Wrong."""
+    def inputs(
+        self, header: Header, files: Mapping[str, bytes], identity: TableState
+    ) -> tuple[Inputs, list[StatementRow], list[Row]]:
+        """The inputs of a batch, its statements as rows, its refusals; signatures of devices are not checked. Raises
+        Wrong."""
         try:
             held = unpack_statements(files.get(STATEMENTS_FILE, b""))
             rows, envelopes = read_statements(held, identity, self.beacons, self.genesis.hash, verify=False)
             rows = [row._replace(measured=code) for row, code in zip(rows, files.get(MEASURED_FILE, b""), strict=True)]
             messages = unpack_owner_messages(files.get(OWNER_FILE, b""))
             owner = read_owner_messages(messages, self.genesis.hash, self._key(header))
-            return Inputs(rows, envelopes, *owner), REFUSALS.unpack(files.get(REFUSALS_FILE, b""))
+            inputs = Inputs(Statements.of(rows), pack_statements(rows, envelopes), *owner)
+            return inputs, rows, REFUSALS.unpack(files.get(REFUSALS_FILE, b""))
         except (BadInput, ValueError, Refused) as error:
             raise Wrong(header.number, f"batches/{header.number}", str(error)) from error
 
@@ -135,7 +140,7 @@ class Replay:
                 raise Wrong(number, f"batches/{number}/{HEADER_FILE}", "does not follow the batch before it")
             files = source.files(header)
             identity = state.get("identity", {})
-            inputs, refusals = source.inputs(header, files, identity)
+            inputs, rows, refusals = source.inputs(header, files, identity)
             position = Position(number, previous, first_slot, header.last_slot)
             try:
                 again = sealed(position, inputs, refusals, state, source.genesis.parameters, source.beacons)
@@ -143,6 +148,6 @@ class Replay:
                 raise Wrong(number, f"batches/{number}", f"it cannot be executed: {error!r}") from error
             if again.header != header:
                 raise Wrong(number, f"batches/{number}", "executed again it is another batch")
-            yield Replayed(header, inputs, refusals, identity, again.executed.effects)
+            yield Replayed(header, rows, identity, again.executed.effects)
             state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
             previous, first_slot = header_id, header.last_slot + 1

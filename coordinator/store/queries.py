@@ -41,11 +41,12 @@ class Queries(MoneyQueries):
         live = self._live()
         devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
         quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
-        counted = sa.select(sa.func.count(), quarantined, sa.func.sum(devices.c.statements))
+        counted = sa.select(sa.func.count(), quarantined)
         known = await self._one("identity", counted.select_from(devices))
+        spoken = await self._one("identity", sa.select(sa.func.sum(table_of("identity", "activity").c.statements)))
         owners = await self._one("identity", sa.select(sa.func.count(sa.distinct(devices.c.owner))))
         money = await self._one("rewards", sa.select(sa.func.sum(epochs.c.paid), sa.func.sum(epochs.c.treasury)))
-        assert known is not None and owners is not None and money is not None
+        assert known is not None and spoken is not None and owners is not None and money is not None
         return NetworkView(
             name=self._genesis.name,
             genesis=self._genesis.hash,
@@ -55,7 +56,7 @@ class Queries(MoneyQueries):
             epoch_beacons=self._calendar.epoch_beacons,
             epoch=self._calendar.epoch_of(max(0, live.beacon)),
             batches=await self._stores.applied("ledger") + 1,
-            statements=known[2] or 0,
+            statements=spoken[0] or 0,
             devices=known[0],
             quarantined=known[1] or 0,
             owners=owners[0],

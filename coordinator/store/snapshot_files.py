@@ -48,7 +48,7 @@ def write_snapshot(
 
     try:
         entries = written(state, write)
-        write_synced(temporary / MANIFEST_FILE, signed(entries))
+        write_synced(temporary / MANIFEST_FILE, (signed(entries),))
         sync_folder(temporary)
         temporary.rename(home.snapshots / str(number))
     except (OSError, Stopped):

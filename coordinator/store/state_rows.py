@@ -112,6 +112,7 @@ class StoreRows(Rows):
         self._reader = reader
         self._key = table.key
         names = [f'"{column.name}"' for column in table.columns]
+        self._names = names
         self._key_names = names[: table.key]
         self._columns = ", ".join(names)
         self._name = f'"{table.name}"'
@@ -176,6 +177,16 @@ class StoreRows(Rows):
             found = {row[: self._key]: row[self._key :] for row in self._bulk(part)}
             for key in part:
                 yield key, found.get(tuple(key))
+
+    def among(self, firsts: Sequence[Value], columns: Sequence[int]) -> list[Row]:
+        names = ", ".join(self._names[at] for at in columns)
+        order = ", ".join(self._key_names)
+        found: list[Row] = []
+        for at in range(0, len(firsts), EACH_ROWS):
+            part = firsts[at : at + EACH_ROWS]
+            chosen = f"{self._key_names[0]} IN ({_marks(len(part))})"
+            found += self._reader.all(f"SELECT {names} {self._from} WHERE {chosen} ORDER BY {order}", part)
+        return found
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Whole keys, or beginnings of keys; all of one length. In their order: neighbours lie on the same pages."""

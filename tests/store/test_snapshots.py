@@ -228,7 +228,7 @@ def test_a_snapshot_that_is_damaged_is_not_used(tmp_path: Path) -> None:
     net, held = lived.net, lived.snapshots
     before = {name: tables(net, name) for name in STORES}
     path = next((net.home.snapshots / str(held[-1])).glob("identity.devices.state"))
-    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    path.write_bytes(path.read_bytes()[:-1] + bytes((path.read_bytes()[-1] ^ 1,)))
     with pytest.raises(Wrong, match=r"identity.devices.state: does not have the hash"):
         source_of(net.home).snapshot(held[-1])
     assert rebuild(net.home, ["ledger"], quiet).start == held[-2] + 1
