@@ -8,6 +8,8 @@ The service drives it with real messages and a real clock, the simulation with s
 """
 
 import hashlib
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +39,7 @@ from coordinator.engine.inputs import (
     sorted_refusals,
     unpack_statements,
 )
-from coordinator.engine.log import origin_of
+from coordinator.engine.log import BUNDLE, TILE_HASHES, Tile, entries, origin_of
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
@@ -55,7 +57,7 @@ from coordinator.kernel.statements import Statements
 from coordinator.kernel.tables import Row
 from coordinator.store import folders
 from coordinator.store.home import Home
-from coordinator.store.log_files import LogWriter
+from coordinator.store.log_files import LogFiles, LogWriter
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle
 
@@ -146,12 +148,40 @@ class Node:
         return self._key.sign(message).signature
 
     def _read_headers(self) -> None:
-        for number in folders.numbered(self.home.batches):
-            data = (self.home.batches / str(number) / HEADER_FILE).read_bytes()
-            signed = envelope(data, cose.TYPE_HEADER, self.genesis.hash)
+        """The log must become the one that the newest beacon names. An AssertionError is a fault."""
+        numbers = folders.numbered(self.home.batches)
+        named = self.beacons.beacons[-1] if self.beacons.beacons else None
+        for payload in chain(self._moved_away(numbers[0] if numbers else 0), self._in_folders(numbers)):
+            self.frontier.append(payload)
+            self._log.append(payload)
+            if named is not None and named.log_size == self.frontier.size:
+                assert named.log_root == self.frontier.root(), (
+                    f"beacon {named.number} names other batches than are here"
+                )
+
+    def _moved_away(self, end: int) -> Iterator[bytes]:
+        """The headers up to before `end`, whose folders are not here: the log has them."""
+        log = LogFiles(self.home.log)
+        for first in range(0, end, TILE_HASHES):
+            tile = Tile(BUNDLE, first // TILE_HASHES, min(TILE_HASHES, end - first))
+            data = log.tile(tile)
+            assert data is not None, (
+                f"batches {first} to {first + tile.width - 1} are not here, nor is {self.home.log / tile.path}"
+            )
+            yield from entries(data)
+
+    def _in_folders(self, numbers: list[int]) -> Iterator[bytes]:
+        for number in numbers:
+            folder = self.home.batches / str(number)
+            assert number == self.frontier.size, f"{self.home.batches / str(self.frontier.size)} is missing"
+            signed = envelope((folder / HEADER_FILE).read_bytes(), cose.TYPE_HEADER, self.genesis.hash)
             self.header, self._header_id = parse_header(signed.payload), signed.id
-            self.frontier.append(signed.payload)
-            self._log.append(signed.payload)
+            yield signed.payload
+
+    @property
+    def header_id(self) -> bytes:
+        """Of the newest batch; zero bytes before the first."""
+        return self._header_id
 
     @property
     def next_batch(self) -> int:

@@ -32,6 +32,7 @@ from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
+from coordinator.snapshots import Snapshots
 from coordinator.store.home import Home
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
@@ -77,6 +78,7 @@ class Service:
     link: BrokerLink
     home: Home
     broker: Broker
+    snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
@@ -138,6 +140,7 @@ class Service:
         """Seal and apply every batch that is due. Raises Fault; OSError, and then the next call goes on from there."""
         while True:
             if self._unapplied is None:
+                await self.snapshots.offer()
                 self._unapplied = await self._sealed()
             batch = self._unapplied
             if batch is None:
@@ -199,7 +202,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
     Raises HomeInUse, OSError (a port is taken), Fault, EngineFailed.
     """
-    home = Home(base / settings.data_dir)
+    home = settings.home(base)
     home.make()
     home.lock()
     try:
@@ -232,9 +235,12 @@ async def _started(
     settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float], engine: Engine
 ) -> AsyncIterator[Service]:
     limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
-    node = Node(
-        home, stores.state(), None if settings.ingest_workers else limits, engine, settings.lanes_used, time.monotonic
-    )
+    state = stores.state()
+    try:
+        ingest_limits = None if settings.ingest_workers else limits
+        node = Node(home, state, ingest_limits, engine, settings.lanes_used, time.monotonic)
+    except AssertionError as error:
+        raise Fault(str(error)) from error
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     login = login_of(settings, base, home, COORDINATOR)
@@ -250,13 +256,15 @@ async def _started(
             else _here(settings, node, broker, login, executor, shown)
         )
         queries = Queries(stores, home, node.genesis, lambda: live(node))
-        service = Service(node, stores, queries, ingest, link, home, broker, clock)
+        snapshots = Snapshots(home, node, settings.snapshots_kept)
+        service = Service(node, stores, queries, ingest, link, home, broker, snapshots, clock)
         async with broker.listening(), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
                     tasks.create_task(ingest.run(), name="ingest"),
                     tasks.create_task(broker.run(), name="broker"),
+                    tasks.create_task(snapshots.run(), name="snapshots"),
                 ]
                 await link.retain("keys", home.keys.read_bytes())
                 beat = tasks.create_task(service.beat(), name="beat")

@@ -25,7 +25,7 @@ def main() -> None:
     )
     app.add_typer(device_app, name="device")
     try:
-        from . import audit, batch, bench, demo, doctor, network, replay
+        from . import audit, batch, bench, demo, doctor, network, rebuild, replay
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
@@ -33,6 +33,7 @@ def main() -> None:
         audit.register(app)
         batch.register(app)
         replay.register(app)
+        rebuild.register(app)
         doctor.register(app)
         demo.register(app)
         bench.register(app)

@@ -30,6 +30,7 @@ from coordinator.recovery import Fault, restart
 from coordinator.service import Service, running
 from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings, overridden
 from coordinator.store.home import Home, HomeInUse
+from coordinator.store.look import StoreBroken
 from device_client.core import cose
 from device_client.durable import write_secret
 from device_client.provisioning import Provisioning
@@ -228,7 +229,7 @@ def run_guarded(work: Coroutine[object, object, None]) -> None:
             raise fail(str(cause)) from None
         if isinstance(cause, EngineFailed):
             raise fail(str(cause), 1) from None
-        if isinstance(cause, Fault):
+        if isinstance(cause, Fault | StoreBroken):
             raise fail(f"fault: {cause}", EXIT_FAULT) from None
         if isinstance(cause, OSError) and cause.errno is None:  # ours: it says itself what it is about
             raise fail(str(cause), 1) from None
@@ -250,7 +251,7 @@ def opened(config: Path) -> tuple[Settings, Home, Genesis]:
         settings = load_settings(config)
     except SettingsError as error:
         raise fail(str(error)) from None
-    home = Home(config.parent / settings.data_dir)
+    home = settings.home(config.parent)
     if not home.exists:
         raise fail(f"{home.root} holds no network; make one with: edgetally init {config.parent}")
     try:

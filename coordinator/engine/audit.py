@@ -22,6 +22,7 @@ from . import wire
 from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, RESTARTS_FILE, Archive, Wrong
 from .audit_log import LogAudit
 from .audit_readings import ReadingsAudit
+from .audit_snapshots import SnapshotAudit
 from .beacons import BeaconChain, intake_root, unframed
 from .execute import Executed
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
@@ -106,6 +107,7 @@ class Auditor:
         self._read_beacons()
         restarts = self._restarts(genesis)
         self._log = LogAudit(self._archive)
+        self._snapshots = SnapshotAudit(self._archive, genesis, self._certificates)
         self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
         state = MemoryState()
@@ -223,6 +225,7 @@ class Auditor:
         self._log.take(payload)
         self._look(Look(header, inputs, refusals, state, genesis.parameters, self._beacons, again.executed))
         state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
+        self._snapshots.check(header, header_id, self._frontier, state)
         return header, header_id
 
     def _header(self, genesis: Genesis, number: int, previous: bytes, first_slot: int) -> tuple[Header, bytes, bytes]:

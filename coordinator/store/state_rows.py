@@ -11,7 +11,7 @@ Reads may come from several threads: each query has the connection for itself, a
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from coordinator.kernel.tables import Delta, Key, Row, Table, TableState, Value
 from coordinator.modules import MODULES
 from coordinator.modules.sensing import Memory
 
+from .look import failure
 from .schema import INTAKE, MEMORIES
 
 BUSY_MS = 5000
@@ -68,7 +69,7 @@ class Reader:
             try:
                 found: Row | None = self._connection.execute(sql, values).fetchone()
             except sqlite3.Error as error:
-                raise OSError(f"store {self._store}: {error}") from error
+                raise failure(self._store, self._path, error) from error
             self.queries += 1
             self.rows += found is not None
         return found
@@ -97,11 +98,11 @@ class Reader:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """What the database cannot do is an OSError like any other failing disk."""
+        """What the database cannot do is an OSError like any other failing disk, or says that the file is broken."""
         try:
             yield
         except sqlite3.Error as error:
-            raise OSError(f"store {self._store}: {error}") from error
+            raise failure(self._store, self._path, error) from error
 
 
 class StoreRows(Rows):
@@ -233,14 +234,15 @@ def _equal(names: Sequence[str]) -> str:
 
 
 class StoreState(State):
-    """The state of all modules, and what sensing remembers. Every store must be at the same batch when it is made."""
+    """The state of all modules, and what sensing remembers. Every store must be at the same batch when it is made.
+    `path_of` a store is its file. Raises OSError, StoreBroken."""
 
-    def __init__(self, folder: Path, tables: Mapping[str, Sequence[Table]]) -> None:
+    def __init__(self, path_of: Callable[[str], Path], tables: Mapping[str, Sequence[Table]]) -> None:
         self._readers: dict[str, Reader] = {}
         self._rows: dict[str, dict[str, StoreRows]] = {}
         try:
             for store, of_store in tables.items():
-                reader = self._readers[store] = Reader(store, folder / f"{store}.sqlite")
+                reader = self._readers[store] = Reader(store, path_of(store))
                 self._rows[store] = {table.name: StoreRows(reader, table) for table in of_store}
         except OSError:
             self.close()

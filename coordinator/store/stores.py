@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from coordinator.kernel.tables import Changed, Delta, Key, Records, Row, deleted
 from device_client.core import cbor
 
 from .home import Home
+from .look import failure, look_at_all
 from .migrate import migrate
 from .schema import INTAKE, METADATA, STATE, table_of
 from .state_rows import StoreState
@@ -33,12 +35,17 @@ class Stores:
 
     @classmethod
     async def open(cls, home: Home, read_only: bool = False) -> "Stores":
-        """Migrate and open; read-only leaves the files to a coordinator that may be running. Raises OSError."""
+        """Migrate and open; read-only leaves the files to a coordinator that may be running.
+
+        Raises OSError; StoreBroken where a store of a network with batches is missing or broken.
+        """
+        if not read_only:
+            await asyncio.to_thread(look_at_all, home, list(METADATA))
         engines = {}
         for store in METADATA:
-            path = home.stores / f"{store}.sqlite"
+            path = home.store(store)
             if not read_only:
-                with _storage_errors(store):
+                with _storage_errors(store, path):
                     await asyncio.to_thread(migrate, store, path)
             engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
             sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
@@ -58,7 +65,7 @@ class Stores:
 
     async def applied(self, store: str) -> int:
         """Number of the last batch in a store, -1 for none. Raises OSError."""
-        with _storage_errors(store):
+        with self._errors(store):
             async with self.connect(store) as connection:
                 applied = await connection.scalar(sa.select(table_of(store, "meta").c.applied))
         assert isinstance(applied, int), f"store {store} has no meta row"
@@ -70,7 +77,7 @@ class Stores:
         Raises OSError.
         """
         assert self._state is None, "one coordinator, one state"
-        self._state = StoreState(self._home.stores, STATE)
+        self._state = StoreState(self._home.store, STATE)
         return self._state
 
     async def checkpoint(self) -> None:
@@ -103,9 +110,12 @@ class Stores:
 
     @contextlib.asynccontextmanager
     async def _begun(self, store: str) -> AsyncIterator[AsyncConnection]:
-        with _storage_errors(store):
+        with self._errors(store):
             async with self._engines[store].begin() as connection:
                 yield connection
+
+    def _errors(self, store: str) -> contextlib.AbstractContextManager[None]:
+        return _storage_errors(store, self._home.store(store))
 
     async def count_refusals(self, by_device: Mapping[tuple[bytes, int], int], reasons: Mapping[int, int]) -> None:
         """Write down the running counts of the intake; they belong to no batch."""
@@ -121,12 +131,12 @@ def store_names() -> list[str]:
 
 
 @contextlib.contextmanager
-def _storage_errors(store: str) -> Iterator[None]:
+def _storage_errors(store: str, path: Path) -> Iterator[None]:
     """What the database cannot do (full, locked) is an OSError like any other failing disk."""
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise OSError(f"store {store}: {error.orig}") from error
+        raise failure(store, path, error.orig) from error
 
 
 def intake_delta(memories: Memories) -> Delta:

@@ -121,6 +121,18 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ("[http]\nprot = 80", ["http.prot: no such setting", "known are host, port"]),
         ("[limits]\nqueue_max = true", ["limits.queue_max: True", "from 1 to 1000000"]),
         ("[limits]\nverify_threads = 65", ["limits.verify_threads: 65", "from 0 to 64"]),
+        (
+            '[stores]\nledger = "postgresql://db/ledger"',
+            ["stores.ledger: ", "sqlite:////", "PostgreSQL is not supported yet"],
+        ),
+        ('[stores]\nledger = "/srv/ledger.sqlite"', ["stores.ledger: ", "it must be sqlite:////path"]),
+        ('[stores]\nledger = "sqlite:///srv/"', ["stores.ledger: ", "it must be sqlite:////path"]),
+        ('[stores]\nloans = "sqlite:///a"', ["stores.loans: no such setting", "known are identity, intake, ledger"]),
+        (
+            '[stores]\nledger = "sqlite:///a"\nrewards = "sqlite:///b/../a"',
+            ["stores.ledger: ", "is the file of stores.rewards already"],
+        ),
+        ('[stores]\nintake = "sqlite:///data/intake.sqlite"', ["stores.intake: ", "would be published"]),
         ("limits = 3", ["limits: 3", "a table"]),
         ("beacon_interval_s = 60", ["beacon_interval_s: no such setting", "known are broker, data_dir, engine, http"]),
         ("[broker\nport = 1", ["line 1"]),

@@ -7,6 +7,7 @@ column, no lane, no delta. State is everything that was ever said.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 from coordinator.kernel.chains import ID8, Chain, Place
 from coordinator.kernel.module import Frame
@@ -75,9 +76,7 @@ class Oracle:
             if len(self.enrolled) >= self.places:
                 del self.chains[device]
                 first = next(at for at, row in enumerate(rows) if row.kind == KIND_ENROLL and codes[at] in _COUNTS)
-                return [
-                    verdicts.TOKEN_EXHAUSTED if at == first else verdicts.NOT_ENROLLED for at in range(len(rows))
-                ]
+                return [verdicts.TOKEN_EXHAUSTED if at == first else verdicts.NOT_ENROLLED for at in range(len(rows))]
             self.enrolled.add(device)
         if device not in self.enrolled:
             del self.chains[device]
@@ -106,7 +105,9 @@ class Oracle:
         """Presence and sensing of each device in a closed epoch, in millionths."""
         total = frame.parameters.calendar.windows(self.interval_s)
         late_ppm = frame.parameters.integer("sensing_late_ppm")
-        presence = {device: MILLION * len(found) // total for (device, at), found in self.present.items() if at == epoch}
+        presence = {
+            device: MILLION * len(found) // total for (device, at), found in self.present.items() if at == epoch
+        }
         sensing = {}
         for (device, at), windows in self.measured.items():
             if at == epoch:
@@ -127,7 +128,7 @@ class Oracle:
         each = [0 if device in self.jailed else weights.get(device, 0) for device in devices]
         total = sum(each)
         sums = [sum(each[:at]) for at in range(len(each) + 1)]
-        return [pool * after // total - pool * before // total if total else 0 for before, after in zip(sums, sums[1:])]
+        return [pool * after // total - pool * before // total if total else 0 for before, after in pairwise(sums)]
 
 
 _COUNTS = (verdicts.OK, verdicts.LATE)

@@ -190,3 +190,11 @@ def test_invariants_see_what_they_forbid() -> None:
     left = effects._replace(delta=released, records={"verdicts": []}, of_statements={"code": np.zeros(0)})
     with pytest.raises(AssertionError, match="left quarantine"):
         identity.MODULE.check(jailed, left)
+
+
+def test_a_new_boot_that_seems_to_go_on_from_the_old_one_begins_a_chain_of_its_own() -> None:
+    world = enrolled()
+    effects = world.slot(2, row(1, 2, 2)._replace(boot=2))
+    assert codes(effects) == ["ok"]
+    held = {boot: chain[1:3] for (device, boot), chain in world.state["chains"].items() if device == device_id(1)}
+    assert held == {1: (1, 0), 2: (2, 0)}
