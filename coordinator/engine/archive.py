@@ -29,10 +29,16 @@ class Archive(Protocol):
 
 
 class Wrong(Exception):
-    """The first thing that is wrong: in which batch (-1 for none), which file, and what."""
+    """The first thing that is wrong: in which batch (-1 for none), which file, what, and in which field of the file
+    (empty where the whole file is meant)."""
 
-    def __init__(self, batch: int, file: str, what: str) -> None:
-        super().__init__(f"{file}: {what}")
+    def __init__(self, batch: int, file: str, what: str, field: str | None = "") -> None:
+        super().__init__(f"{file}: {field}: {what}" if field else f"{file}: {what}")
         self.batch = batch
         self.file = file
         self.what = what
+        self.field = field or ""
+
+
+class Missing(Wrong):
+    """A file is not there, or none speaks of it."""

@@ -8,6 +8,7 @@ from coordinator.modules import sensing
 from device_client.core import statement
 from device_client.core.statement import KIND_REPORT
 
+from . import diagnose_readings
 from .archive import Archive, Wrong
 from .inputs import BadInput, Inputs, Memories, Readings, declared, measured, reports_with, unpack_readings
 from .seal import MEASURED_FILE
@@ -53,6 +54,7 @@ class ReadingsAudit:
                     f"batches/{number}/{MEASURED_FILE}",
                     f"statement {row.id.hex()} says {sensing.MEASURED_NAMES[row.measured]},"
                     f" its readings say {sensing.MEASURED_NAMES[code]}",
+                    "measured",
                 )
 
     def _read(self, number: int, file: str, data: bytes | None, inputs: Inputs) -> Readings:
@@ -63,5 +65,7 @@ class ReadingsAudit:
         for index, (salt, encoded) in readings.items():
             row = inputs.rows[index] if index < len(inputs.rows) else None
             if row is None or row.kind != KIND_REPORT or statement.commitment(salt, encoded) != row.body[1]:
-                raise Wrong(number, file, f"the readings of entry {index} are not those that the device signed")
+                reports = {at: one.body[1] for at, one in enumerate(inputs.rows) if one.kind == KIND_REPORT}
+                fault = diagnose_readings.fault(index, salt, encoded, reports)
+                raise Wrong(number, file, fault.what, fault.field)
         return readings

@@ -25,7 +25,7 @@ from .beacons import BeaconChain
 from .report_shape import ReportShape
 from .wire import Refused
 
-_STATEMENT_FRAME = struct.Struct(">QI")
+STATEMENT_FRAME = struct.Struct(">QI")
 _OWNER_FRAME = struct.Struct(">I")
 _READINGS_FRAME = struct.Struct(">I16sI")
 ENVELOPE_BYTES_MAX = 2048
@@ -205,7 +205,7 @@ def read_owner_messages(
 
 def pack_statements(rows: list[StatementRow], envelopes: list[bytes]) -> bytes:
     return b"".join(
-        _STATEMENT_FRAME.pack(row.slot, len(envelope)) + envelope for row, envelope in zip(rows, envelopes, strict=True)
+        STATEMENT_FRAME.pack(row.slot, len(envelope)) + envelope for row, envelope in zip(rows, envelopes, strict=True)
     )
 
 
@@ -214,10 +214,10 @@ def unpack_statements(data: bytes) -> list[tuple[int, bytes]]:
     found = []
     at = 0
     while at < len(data):
-        if at + _STATEMENT_FRAME.size > len(data):
+        if at + STATEMENT_FRAME.size > len(data):
             raise BadInput("truncated")
-        slot, length = _STATEMENT_FRAME.unpack_from(data, at)
-        at += _STATEMENT_FRAME.size
+        slot, length = STATEMENT_FRAME.unpack_from(data, at)
+        at += STATEMENT_FRAME.size
         if not 0 < length <= ENVELOPE_BYTES_MAX or at + length > len(data):
             raise BadInput(f"impossible length {length}")
         found.append((slot, data[at : at + length]))
