@@ -38,7 +38,7 @@ from .inputs import (
     unpack_statements,
 )
 from .log import BadNote, opened_checkpoint, origin_of
-from .repair import Fault
+from .repair import Fault, attempted
 from .restarts import Restart, check_restarts, unpack_restarts
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, Sealed, sealed
 from .signatures import Sample, Signatures
@@ -167,7 +167,7 @@ class Auditor:
         data = self._need(-1, GENESIS_FILE)
         found = hashlib.sha256(data).digest()
         if expected is not None and found != expected:
-            fault = diagnose_folder.genesis(self._archive, data, expected)
+            fault = attempted(diagnose_folder.genesis, self._archive, data, expected)
             raise Wrong(-1, GENESIS_FILE, f"its hash is {found.hex()}, not {expected.hex()}", fault and fault.field)
         try:
             return parse_genesis(data)
@@ -180,9 +180,11 @@ class Auditor:
             self._certificates = parse_certificates(data, genesis.hash, genesis.root_key)
         except Refused as error:
             encoded = genesis.encoded()
-            if may_be_another and (fault := diagnose_folder.genesis(self._archive, encoded, None)):
+            if may_be_another and (fault := attempted(diagnose_folder.genesis, self._archive, encoded, None)):
                 raise Wrong(-1, GENESIS_FILE, fault.what, fault.field) from error
-            raise self._named(KEYS_FILE, str(error), diagnose_folder.keys(self._archive, data, genesis)) from error
+            raise self._named(
+                KEYS_FILE, str(error), attempted(diagnose_folder.keys, self._archive, data, genesis)
+            ) from error
 
     @staticmethod
     def _named(file: str, what: str, fault: Fault | None) -> Wrong:
@@ -199,7 +201,7 @@ class Auditor:
             for envelope in envelopes[known:]:
                 self._take_root(self._beacons.append(envelope))
         except Refused as error:
-            fault = diagnose_folder.beacon(self._archive, self._beacons, genesis, self._certificates)
+            fault = attempted(diagnose_folder.beacon, self._archive, self._beacons, genesis, self._certificates)
             told = f"beacon {self._beacons.newest + 1}: {error}"
             raise self._named(BEACONS_FILE, told, fault) from error
         if end != len(data):
@@ -211,7 +213,9 @@ class Auditor:
             restarts = unpack_restarts(data)
             check_restarts(restarts, self._beacons, genesis.hash, self._certificates)
         except Refused as error:
-            raise self._named(RESTARTS_FILE, str(error), diagnose_folder.restarts(data, error)) from error
+            raise self._named(
+                RESTARTS_FILE, str(error), attempted(diagnose_folder.restarts, data, error, self._beacons)
+            ) from error
         return restarts
 
     def _take_root(self, beacon: light.Beacon) -> None:

@@ -21,6 +21,7 @@ from .log import (
     subtree,
     tiles_of,
 )
+from .repair import attempted
 
 PREFIX = "log/"
 TRIES = 3  # a running coordinator replaces the last tiles with every batch
@@ -81,7 +82,7 @@ class LogAudit:
         try:
             checkpoint = opened_checkpoint(self._checkpoint, origins, keys, wire.signature_holds)
         except BadNote as error:
-            fault = diagnose_folder.checkpoint(self._checkpoint, genesis, incarnations, keys, roots)
+            fault = attempted(diagnose_folder.checkpoint, self._checkpoint, genesis, incarnations, keys, roots)
             field, told = (fault.field, fault.what) if fault else ("", str(error))
             raise Wrong(-1, CHECKPOINT_FILE, told, field) from error
         size = checkpoint.size

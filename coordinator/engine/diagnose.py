@@ -7,7 +7,6 @@ an archive is right, only what is wrong with one that is not.
 """
 
 import hashlib
-import struct
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -22,15 +21,13 @@ from .diagnose_statements import Known
 from .genesis import Genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
 from .inputs import BadInput, unpack_readings
-from .repair import Fault
+from .repair import STRANGE, Fault
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Sealed
 from .state import NetworkState
 from .wire import Refused
 
 EARLIER_MAX = 8  # batches in which the predecessor of a statement is looked for
 Files = Mapping[str, bytes]
-# Whatever hostile bytes make of pure code: then the first finding stands.
-STRANGE = (ValueError, AssertionError, LookupError, TypeError, OverflowError, struct.error, Wrong)
 
 
 class Case(NamedTuple):
@@ -55,7 +52,7 @@ def batch(case: Case, wrong: Wrong) -> Wrong:
     """The same finding, or a more exact one. Never raises for anything that an archive may hold."""
     try:
         return _batch(case) or wrong
-    except STRANGE:
+    except (*STRANGE, Wrong):
         return wrong
 
 

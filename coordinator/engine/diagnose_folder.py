@@ -18,6 +18,7 @@ from .header import HEADER_FILE, parse_header
 from .inputs import BadInput, unpack_statements
 from .log import BadNote, Checkpoint, key_id, origin_of, parse_checkpoint
 from .repair import Fault, near, part_of
+from .restarts import unpack_restarts
 from .wire import Refused
 
 SERIALS = range(1, 1000)
@@ -45,12 +46,11 @@ def genesis(archive: Archive, data: bytes, expected: bytes | None) -> Fault | No
         digest = hashlib.sha256(cbor.encode([parts["name"], root_key, parts["parameters"], salt])).digest()
         return digest == expected if expected else bool(prefix) and digest.hex().startswith(prefix)
 
-    defaults: dict[Any, Any] = {key: value for key, value in Parameters(DECLARED, {}).as_list()}
+    defaults = {str(pair[0]): pair[1] for pair in Parameters(DECLARED, {}).as_list()}
     candidates: dict[str, Iterable[Any]] = {"name": [network] if network else []}
     for index, (key, old) in enumerate(listed):
         others = [defaults.get(key), *(near(old, 300) if type(old) is int else ())]
-        lists = ([*listed[:index], [key, other], *listed[index + 1 :]] for other in others)
-        candidates[f"parameters.{key}"] = lists
+        candidates[f"parameters.{key}"] = [[*listed[:index], [key, one], *listed[index + 1 :]] for one in others]
     if found := part_of(candidates, holds):
         return Fault(found, "the genesis has the right hash with another one")
     kid = _root_kid(archive)
@@ -282,16 +282,20 @@ def _loose(data: bytes, genesis: Genesis, incarnations: Iterable[int]) -> Fault 
     return Fault("signature", "is not a signature in base64")
 
 
-def restarts(data: bytes, error: Refused) -> Fault:
+def restarts(data: bytes, error: Refused, chain: BeaconChain) -> Fault:
     """What check_restarts said, with the field that it speaks of."""
     told = str(error)
-    for words, field in (
-        ("tells a loss without evidence", "last"),
-        ("bad_signature", "evidence"),
-        ("the evidence of", "last"),
-        ("raise the incarnation", "incarnation"),
-        ("not in order", "incarnation"),
-    ):
-        if words in told:
-            return Fault(field, told)
-    return Fault("evidence" if data[:1] not in (b"", b"\x80") else "", told)
+    try:
+        rows = unpack_restarts(data)
+    except Refused:
+        return Fault("", told)
+    steps: list[tuple[int, int]] = [(1, 0)]
+    for beacon in chain.beacons:
+        if beacon.incarnation != steps[-1][0]:
+            steps.append((beacon.incarnation, beacon.number))
+    if [row[:2] for row in rows if row.first <= chain.newest] != steps[1:]:
+        incarnations = {step[0] for step in steps}
+        return Fault("first" if {row.incarnation for row in rows} <= incarnations else "incarnation", told)
+    if "loss" in told or "the evidence of" in told:
+        return Fault("last", told)
+    return Fault("incarnation" if "not in order" in told else "evidence", told)

@@ -4,6 +4,7 @@ A signature or a hash says only that something is wrong. But most parts are know
 so each is tried in turn. What cannot be tried is named by elimination, and the text says so.
 """
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,6 +17,18 @@ class Fault(NamedTuple):
 
     field: str
     what: str
+
+
+# What hostile bytes make of pure code that looks for the part: then the first finding stands.
+STRANGE = (ValueError, AssertionError, LookupError, TypeError, AttributeError, OverflowError, struct.error)
+
+
+def attempted(look: Callable[..., Fault | None], *arguments: Any) -> Fault | None:
+    """What `look` finds; None for whatever it stumbles over."""
+    try:
+        return look(*arguments)
+    except STRANGE:
+        return None
 
 
 def part_of(candidates: Mapping[str, Iterable[Any]], holds: Callable[[str, Any], bool]) -> str:

@@ -33,7 +33,15 @@ from tests.sim.network import LIMITS, Network, recovered
 from tests.sim.wire import Faults
 
 Files = dict[str, bytes]
-PUBLIC_GLOBS = ("genesis.cbor", "keys.cbor", "beacons.log", "restarts.cbor", "batches/*/*", "readings/*.bin", "log/**/*")
+PUBLIC_GLOBS = (
+    "genesis.cbor",
+    "keys.cbor",
+    "beacons.log",
+    "restarts.cbor",
+    "batches/*/*",
+    "readings/*.bin",
+    "log/**/*",
+)
 
 
 class MemoryArchive:
