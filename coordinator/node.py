@@ -15,6 +15,7 @@ import nacl.signing
 
 from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
+from coordinator.engine.engines import Engine
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
@@ -70,13 +71,16 @@ class SealedBatch(NamedTuple):
 
 class Node:
     """One coordinator on one data directory. `state` is that after the newest batch folder. Without `limits` the
-    intake is in other processes, and only their logs are read here."""
+    intake is in other processes, and only their logs are read here. Batches are executed in `lanes` by `engine`."""
 
-    def __init__(self, home: Home, state: State, limits: Limits | None) -> None:
+    def __init__(
+        self, home: Home, state: State, limits: Limits | None, engine: Engine | None = None, lanes: int = 1
+    ) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
         self.state = state
+        self._engine, self._lanes = engine, lanes
         self._beacon_seed = home.beacon_seed.read_bytes()
         self._key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
         self.public_key = bytes(self._key.verify_key)
@@ -223,7 +227,7 @@ class Node:
 
     def seal_next(self) -> SealedBatch | None:
         """Publish the log of the batches so far, then seal the next if all its slots are closed. An AssertionError is a
-        fault: stop. Raises OSError."""
+        fault: stop, and so is EngineFailed. Raises OSError."""
         self._log.publish()
         first_slot = self.next_slot
         last_slot = first_slot + self.genesis.parameters.calendar.batch_beacons - 1
@@ -240,7 +244,16 @@ class Node:
         inputs, readings, declarations, measurements = self._inputs(in_order(held), inbox)
         del held, found
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
-        batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.genesis.parameters, self.beacons)
+        batch = sealed(
+            position,
+            inputs,
+            sorted_refusals(refusals),
+            self.state,
+            self.genesis.parameters,
+            self.beacons,
+            self._engine,
+            self._lanes,
+        )
         payload = batch.header.payload()
         header = self.signer.envelope(cose.TYPE_HEADER, payload)
         public = reports_with(inputs.rows, declarations, public=True)

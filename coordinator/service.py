@@ -14,6 +14,8 @@ from aiohttp import web
 
 from coordinator import crash
 from coordinator.brokers import Broker, make_broker
+from coordinator.engine.choice import make_engine
+from coordinator.engine.engines import Engine, EngineFailed
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.ingest.access import COORDINATOR
@@ -154,6 +156,8 @@ class Service:
             return await asyncio.to_thread(self.node.seal_next)
         except AssertionError as error:
             raise Fault(f"batch {self.node.next_batch} breaks an invariant, nothing was sealed: {error}") from error
+        except EngineFailed as error:
+            raise Fault(f"batch {self.node.next_batch} was not executed, nothing was sealed: {error}") from error
 
     async def _apply(self, batch: SealedBatch) -> None:
         number = batch.sealed.header.number
@@ -179,7 +183,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
     `clock` gives unix seconds; beacons carry them, nothing else looks at them.
 
-    Raises HomeInUse, OSError (a port is taken), Fault.
+    Raises HomeInUse, OSError (a port is taken), Fault, EngineFailed.
     """
     home = Home(base / settings.data_dir)
     home.make()
@@ -190,7 +194,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
-            async with _started(settings, base, home, stores, clock) as service:
+            async with _engine(settings) as engine, _started(settings, base, home, stores, clock, engine) as service:
                 yield service
         finally:
             await stores.close()
@@ -199,11 +203,22 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
 
 @contextlib.asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[Engine]:
+    """What executes the batches; its start and end may take a second or two, during which others run."""
+    made = make_engine(settings.engine, settings.engine_workers, settings.scheduler)
+    engine = await asyncio.to_thread(made.__enter__)
+    try:
+        yield engine
+    finally:
+        await asyncio.to_thread(made.__exit__, None, None, None)
+
+
+@contextlib.asynccontextmanager
 async def _started(
-    settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
+    settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float], engine: Engine
 ) -> AsyncIterator[Service]:
     limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
-    node = Node(home, stores.state(), None if settings.ingest_workers else limits)
+    node = Node(home, stores.state(), None if settings.ingest_workers else limits, engine, settings.lanes_used)
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     login = login_of(settings, base, home, COORDINATOR)

@@ -1,5 +1,6 @@
 """network.toml: the operator's settings. Parameters of the network are not here; they are in the genesis."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -8,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 URL_PATTERN = r"^(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?$"
+SCHEDULER_PATTERN = r"^((tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$"
+SCHEDULER_ACCEPTED = "tcp://host:port or tls://host:port"
 URL_ACCEPTED = "mqtt://host:port or mqtts://host:port"
 # Keys of [broker] that mean something for one kind only.
 _ONLY = {
@@ -72,15 +75,32 @@ class Settings(_Section):
 
     data_dir: str = "data"
     ingest_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    engine: Literal["serial", "threads", "processes", "dask"] = "serial"
+    scheduler: Annotated[str, Field(pattern=SCHEDULER_PATTERN, description=SCHEDULER_ACCEPTED)] = ""
+    lanes: Annotated[int, Field(ge=0, le=64)] = 0
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
+
+    @property
+    def lanes_used(self) -> int:
+        """How many, where the setting leaves it to us: one for each processor, and one is enough for one."""
+        if self.lanes:
+            return self.lanes
+        return 1 if self.engine == "serial" else min(64, max(2, os.cpu_count() or 1))
+
+    @property
+    def engine_workers(self) -> int:
+        """No more than there are processors: what works on two lanes at a time is no faster with four."""
+        return min(self.lanes_used, max(2, os.cpu_count() or 1))
 
 
 TEMPLATE = """\
 # Settings of this coordinator. What the network agreed on (intervals, budget, caps) is in {data_dir}/genesis.cbor.
 data_dir = "{data_dir}"
 ingest_workers = 0  # processes that take in statements, each those of its devices; 0: the coordinator's own
+engine = "serial"   # what executes the lanes of a batch: "serial", "threads", "processes" or "dask"
+lanes = 0           # parts of a batch that are executed beside each other; 0: one for each processor
 
 [broker]            # open it to your devices with host = "0.0.0.0"
 kind = "embedded"   # for more than a few hundred devices: "mosquitto", or "external" with a url
@@ -110,9 +130,27 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(fields)
         _check_broker(path, settings.broker)
+        _check_engine(path, settings)
         return settings
     except ValidationError as error:
         raise SettingsError("\n".join(_told(path, one) for one in error.errors())) from None
+
+
+def overridden(settings: Settings, given: dict[str, object]) -> Settings:
+    """Settings with options of the command line over them. Raises SettingsError."""
+    where = Path("command line")
+    try:
+        changed = Settings.model_validate({**dict(settings), **given})
+    except ValidationError as error:
+        raise SettingsError("\n".join(_told(where, one) for one in error.errors())) from None
+    _check_engine(where, changed)
+    return changed
+
+
+def _check_engine(path: Path, settings: Settings) -> None:
+    """Raises SettingsError."""
+    if settings.scheduler and settings.engine != "dask":
+        raise SettingsError(f'{path}: scheduler: only for engine = "dask", which is "{settings.engine}"')
 
 
 def _check_broker(path: Path, broker: BrokerSettings) -> None:

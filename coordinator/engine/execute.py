@@ -5,27 +5,17 @@ lanes of devices, which share nothing, through an engine's `map`; `finish` then 
 engine change nothing but the time it takes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from coordinator.kernel.module import Effects, Frame, Module, ModuleView, Snapshot, StatementRow
 from coordinator.kernel.rows import Rows, applied
 from coordinator.kernel.tables import TableState
 from coordinator.modules import MODULES
 
+from .engines import Engine, SerialEngine
 from .state import NetworkState
-
-
-class Engine(Protocol):
-    """What maps a pure function over parts; the results keep the order of the parts."""
-
-    def map(self, function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]: ...
-
-
-class SerialEngine:
-    def map(self, function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
-        return [function(part) for part in parts]
 
 
 class Executed(NamedTuple):

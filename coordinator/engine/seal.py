@@ -14,7 +14,8 @@ from coordinator.modules.rewards import PAYOUTS
 from device_client.core import merkle
 
 from .beacons import BeaconChain
-from .execute import Engine, Executed, execute
+from .engines import Engine
+from .execute import Executed, execute
 from .header import RULES_VERSION, Header, entries_of
 from .inputs import REFUSALS, Inputs, pack_owner_messages, pack_statements
 from .state import NetworkState

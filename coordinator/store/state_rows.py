@@ -6,6 +6,7 @@ stores take it over one after the other.
 
 What a batch needs of many devices it reads in bulk (`prefetch`, `each`); `prefetch` keeps it until the batch is over.
 Reads may come from several threads: each query has the connection for itself, and long reads are many short queries.
+A worker process of an engine opens the same files by itself: while a batch is executed, nothing is applied.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.engine import wire
+from coordinator.engine.engines import EngineFailed
 from coordinator.engine.inputs import Memories
 from coordinator.engine.state import State
 from coordinator.kernel.rows import EACH_ROWS, Found, Rows
@@ -95,6 +97,10 @@ class Reader:
         with self._lock:
             self._connection.close()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """What an engine sends to a worker: where the store is, and which batch must be the newest in it."""
+        return _opened_again, (self._store, self._path, self.applied)
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         """What the database cannot do is an OSError like any other failing disk."""
@@ -102,6 +108,14 @@ class Reader:
             yield
         except sqlite3.Error as error:
             raise OSError(f"store {self._store}: {error}") from error
+
+
+def _opened_again(store: str, path: Path, applied: int) -> Reader:
+    if not path.exists():  # SQLite would make an empty one
+        raise EngineFailed(f"a worker of the engine cannot see {path}: for batches, workers must run on this machine")
+    reader = Reader(store, path)
+    assert reader.applied == applied, f"store {store} is at batch {reader.applied}, not {applied}"
+    return reader
 
 
 class StoreRows(Rows):

@@ -56,6 +56,16 @@ def test_help_shows_an_example() -> None:
     assert edgetally("frobnicate").returncode == 2
 
 
+def test_an_engine_that_is_not_one_is_named(founded: Path) -> None:
+    config = ("--config", founded / "network.toml")
+    told = failed("up", *config, "--engine", "gpu")
+    assert 'engine: \'gpu\' is not accepted; it must be one of "serial", "threads", "processes", "dask"' in told
+    told = failed("up", *config, "--scheduler", "tcp://127.0.0.1:8786")
+    assert 'scheduler: only for engine = "dask", which is "serial"' in told
+    told = failed("up", *config, "--engine", "dask", "--scheduler", "http://x")
+    assert "it must be tcp://host:port or tls://host:port" in told
+
+
 def test_a_network_is_founded_once(founded: Path) -> None:
     held = {path: path.read_bytes() for path in founded.rglob("*") if path.is_file()}
     assert "already holds a network; choose another folder" in failed("init", founded)
@@ -110,7 +120,7 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ("[limits]\nqueue_max = true", ["limits.queue_max: True", "from 1 to 1000000"]),
         ("[limits]\nverify_threads = 65", ["limits.verify_threads: 65", "from 0 to 64"]),
         ("limits = 3", ["limits: 3", "a table"]),
-        ("beacon_interval_s = 60", ["beacon_interval_s: no such setting", "known are broker, data_dir, http"]),
+        ("beacon_interval_s = 60", ["beacon_interval_s: no such setting", "known are broker, data_dir, engine, http"]),
         ("[broker\nport = 1", ["line 1"]),
         ("data_dir = \x00", ["line 1"]),
         ("[broker]\nport = 0\n[http]\nport = 0", ["broker.port", "http.port"]),
