@@ -1,11 +1,26 @@
 """What an auditor reads, and how it says what is wrong."""
 
+import re
 from typing import Protocol
 
 GENESIS_FILE = "genesis.cbor"
 KEYS_FILE = "keys.cbor"
 BEACONS_FILE = "beacons.log"
 RESTARTS_FILE = "restarts.cbor"
+INDEX_FILE = "index.json"
+"""Over HTTP: {"first": of the batches, "newest": or -1, "snapshots": [...]}; a folder of a batch lists its names."""
+_NUMBER = r"(?:0|[1-9]\d{0,14})"
+_PUBLISHED = re.compile(
+    rf"genesis\.cbor|keys\.cbor|beacons\.log|restarts\.cbor|readings/{_NUMBER}\.bin"
+    rf"|batches/{_NUMBER}/[a-z_]{{1,40}}\.(?:rows|bin|cose)"
+    rf"|snapshots/{_NUMBER}/(?:manifest\.cose|[a-z_]{{1,40}}\.[a-z_]{{1,40}}\.state)",
+    re.ASCII,
+)
+
+
+def is_published(name: str) -> bool:
+    """Whether a file below the data directory is published under this name, `log/` apart."""
+    return _PUBLISHED.fullmatch(name) is not None
 
 
 class Archive(Protocol):
@@ -21,6 +36,10 @@ class Archive(Protocol):
 
     def log_files(self) -> list[str]:
         """Names of all files below `log/`, half-written ones left out."""
+        ...
+
+    def snapshots(self) -> list[int]:
+        """The batches after which there is a snapshot of the state."""
         ...
 
     def private_readings(self, number: int) -> bytes | None:

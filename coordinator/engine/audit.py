@@ -23,8 +23,9 @@ from . import diagnose, diagnose_folder, wire
 from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, RESTARTS_FILE, Archive, Missing, Wrong
 from .audit_log import LogAudit
 from .audit_readings import ReadingsAudit
+from .audit_start import Start, check_log, check_snapshot, leaves_of_tiles, start_before
 from .beacons import BeaconChain, intake_root, unframed
-from .execute import Engine
+from .engines import Engine
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header, program_for
 from .inputs import (
@@ -64,8 +65,10 @@ class Report(NamedTuple):
     restarts: list[Restart]
     signatures: int  # of statements, that were checked
     first: int  # batch from which on they were
+    executed_from: int  # the batches before it were not executed: a snapshot stands for them
+    oldest: int  # the first batch whose folder is here
     sample: Sample
-    roots: list[bytes]  # of the log, by its size
+    checkpoint: bytes | None  # the newest signed note of the log, which holds
 
     @property
     def level(self) -> str:
@@ -109,21 +112,25 @@ class Auditor:
         self._log = LogAudit(self._archive)
         self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
-        state = MemoryState()
-        previous, next_slot = NO_HEADER, 0
-        for index in range(len(numbers)):
-            if numbers[index] != index:
-                raise Wrong(index, f"batches/{index}", "this batch is missing")
+        total = max(numbers, default=-1) + 1
+        start = start_before(self._archive, self._first, genesis, self._certificates)
+        total = max(total, start.number)
+        state = start.state
+        previous, next_slot = self._looked_at(genesis, start, numbers)
+        present, snapshots = set(numbers), set(self._archive.snapshots())
+        for number in range(start.number, total):
+            if number not in present:
+                raise Missing(number, f"batches/{number}", "this batch is missing")
             self._log_root()
-            header, header_id = self._batch(genesis, index, previous, next_slot, state)
+            header, header_id = self._batch(genesis, number, previous, next_slot, state)
             previous, next_slot = header_id, header.last_slot + 1
-            self._progress(index + 1, len(numbers))
+            if number in snapshots:
+                check_snapshot(self._archive, number, genesis, self._certificates, state)
+            self._progress(number + 1, total)
         self._log_root()
         named = max(self._waiting, default=0)
-        if named > len(numbers):
-            raise Wrong(
-                len(numbers), f"batches/{len(numbers)}", f"this batch is missing; a beacon names {named} batches"
-            )
+        if named > total:
+            raise Wrong(total, f"batches/{total}", f"this batch is missing; a beacon names {named} batches")
         incarnations = [1, *(one.incarnation for one in restarts)]
         self._log.check(genesis, incarnations, self._certificates, self._roots)
         if checkpoint is not None:
@@ -132,7 +139,7 @@ class Auditor:
         spacing = [after - before for before, after in pairwise(times)]
         return Report(
             genesis,
-            len(numbers),
+            total,
             self._statements,
             len(times),
             self._readings.reports,
@@ -144,9 +151,36 @@ class Auditor:
             restarts,
             self._signatures.checked,
             self._first,
+            start.number,
+            min(present, default=0),
             self._sample,
-            self._roots,
+            self._log.checkpoint,
         )
+
+    def _looked_at(self, genesis: Genesis, start: Start, numbers: list[int]) -> tuple[bytes, int]:
+        """Check what can be checked of the batches before the first that is executed; (id of the last header, first
+        slot that follows, -1 where nothing tells)."""
+        previous, next_slot = NO_HEADER, 0
+        if start.manifest is None:
+            return previous, next_slot
+        if numbers and numbers[0] < start.number:
+            for number in range(start.number):
+                self._log_root()
+                header, header_id, payload = self._header(genesis, number, previous, next_slot)
+                self._files(number, header)
+                previous, next_slot = header_id, header.last_slot + 1
+                self._frontier.append(payload)
+                self._log.take(payload)
+                self._progress(number + 1, numbers[-1] + 1)
+        else:
+            for leaf in leaves_of_tiles(self._archive, start.number, self._log.size):
+                self._log_root()
+                self._frontier.append_leaf(leaf)
+                self._log.take_leaf(leaf)
+            previous, next_slot = start.manifest.header, -1
+        check_log(start.manifest, self._frontier, previous)
+        self._readings.forget(key[0] for key in start.state.get("identity", {}).get("devices", {}))
+        return previous, next_slot
 
     def _kept(self, genesis: Genesis, incarnations: list[int], name: str, data: bytes) -> None:
         """The log must be the one of this checkpoint, grown since."""
@@ -308,6 +342,8 @@ class Auditor:
     def _misplaced(self, genesis: Genesis, header: Header, number: int, previous: bytes, first_slot: int) -> str:
         if (header.number, header.previous) != (number, previous):
             return "number or previous: it does not follow the batch before it"
+        if first_slot < 0:  # the batch before it is not here: what it is bound to is its id
+            first_slot = header.first_slot
         if header.first_slot != first_slot or header.last_slot < first_slot:
             return f"slots {header.first_slot} to {header.last_slot} do not follow slot {first_slot - 1}"
         if header.last_slot + 1 > self._beacons.newest:

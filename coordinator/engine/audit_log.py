@@ -17,6 +17,7 @@ from .log import (
     entries,
     opened_checkpoint,
     origin_of,
+    parse_checkpoint,
     parse_path,
     subtree,
     tiles_of,
@@ -64,7 +65,23 @@ class LogAudit:
 
     def take(self, payload: bytes) -> None:
         """The next header, verified."""
-        self._leaves += merkle.leaf_hash(payload)
+        self.take_leaf(merkle.leaf_hash(payload))
+
+    def take_leaf(self, leaf: bytes) -> None:
+        self._leaves += leaf
+
+    @property
+    def checkpoint(self) -> bytes | None:
+        """The note as it was read."""
+        return self._checkpoint
+
+    @property
+    def size(self) -> int:
+        """Of the log that the checkpoint names; not checked yet. 0 without one."""
+        try:
+            return parse_checkpoint(self._checkpoint or b"")[0].size
+        except BadNote:
+            return 0
 
     def check(
         self, genesis: Genesis, incarnations: list[int], certificates: list[light.Certificate], roots: Sequence[bytes]

@@ -1,9 +1,9 @@
 """The measurement level of an audit: readings against the commitments in the reports and the codes of sensing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from coordinator.kernel.parameters import UnitRule
-from coordinator.kernel.tables import TableState
+from coordinator.kernel.tables import TableState, Value
 from coordinator.modules import sensing
 from device_client.core import statement
 from device_client.core.statement import KIND_REPORT
@@ -24,6 +24,10 @@ class ReadingsAudit:
         self._unknown: set[bytes] = set()
         self.reports = 0
         self.measured = 0
+
+    def forget(self, devices: Iterable[Value]) -> None:
+        """Nothing is known of what these measured before: what sensing compares with that cannot be checked."""
+        self._unknown.update(device for device in devices if isinstance(device, bytes))
 
     def check(self, number: int, inputs: Inputs, identity: TableState) -> None:
         """Those published must be there, the private ones may be. Raises Wrong."""

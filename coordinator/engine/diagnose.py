@@ -17,6 +17,7 @@ from device_client.core import cose, light
 from . import diagnose_owner, diagnose_rows, diagnose_statements, wire
 from .archive import Archive, Wrong
 from .beacons import BeaconChain
+from .conservation import BOOKS, imbalance
 from .diagnose_statements import Known
 from .genesis import Genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
@@ -82,7 +83,10 @@ def _batch(case: Case) -> Wrong | None:
     again = case.again(header, files)
     for name in sorted(again.files.keys() & files.keys()):
         if again.files[name] != files[name] and name in diagnose_rows.TABLES:
-            return _at(case, name, diagnose_rows.difference(diagnose_rows.TABLES[name], files[name], again.files[name]))
+            fault = diagnose_rows.difference(diagnose_rows.TABLES[name], files[name], again.files[name])
+            if name in BOOKS and fault.field != "length" and (told := imbalance(files)):
+                fault = fault._replace(what=f"{fault.what}; {told}")
+            return _at(case, name, fault)
     if found := _header(header, again.header):
         return _at(case, HEADER_FILE, found)
     signers = {cose.signer_id(one.public_key) for one in case.certificates if one.role == light.ROLE_COORDINATOR}

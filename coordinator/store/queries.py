@@ -1,12 +1,14 @@
 """Reads for pages, API and command line, over the module stores. Every total is computed here and nowhere else."""
 
 import asyncio
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from coordinator.engine import log
 from coordinator.engine.explain import Evidence, explain
 from coordinator.kernel.views import (
+    ArchiveView,
     ConsistencyView,
     DeviceView,
     Explanation,
@@ -63,6 +65,17 @@ class Queries(MoneyQueries):
             treasury=money[1] or 0,
             refusals={name: count for name, count in live.reasons.items() if name != verdicts.name(verdicts.OK)},
         )
+
+    # ARCHIVE
+
+    async def archive_index(self) -> ArchiveView:
+        return await asyncio.to_thread(self._published.index)
+
+    async def archive_batch(self, number: int) -> list[str]:
+        return await asyncio.to_thread(self._published.batch, number)
+
+    async def archive_file(self, name: str) -> Path | None:
+        return await asyncio.to_thread(self._published.file, name)
 
     # LOG
 

@@ -1,9 +1,11 @@
 """What the web needs of the rest; `service` plugs it in. The web knows neither the store nor the intake."""
 
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from coordinator.engine.log import Tile
 from coordinator.kernel.views import (
+    ArchiveView,
     ConsistencyView,
     DeviceView,
     EpochView,
@@ -63,6 +65,16 @@ class Reader(Protocol):
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
+        ...
+
+    async def archive_index(self) -> ArchiveView: ...
+
+    async def archive_batch(self, number: int) -> list[str]:
+        """Names of the files of a batch, none if there is no such batch."""
+        ...
+
+    async def archive_file(self, name: str) -> Path | None:
+        """Where a published file lies."""
         ...
 
     async def log_checkpoint(self) -> bytes | None:

@@ -64,6 +64,9 @@ class MemoryArchive:
     def log_files(self) -> list[str]:
         return sorted(name for name in self.files if name.startswith("log/"))
 
+    def snapshots(self) -> list[int]:
+        return sorted({int(name.split("/")[1]) for name in self.files if name.startswith("snapshots/")})
+
     def private_readings(self, number: int) -> bytes | None:
         return self.private.get(number)
 
