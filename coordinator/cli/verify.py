@@ -41,10 +41,12 @@ def register(app: typer.Typer) -> None:
 def verify(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     genesis: Annotated[str | None, typer.Option(help="The network's genesis hash, from whoever you trust.")] = None,
-    first: Annotated[int, typer.Option("--from", min=0, help="Check from this batch on; see the reference.")] = 0,
+    first: Annotated[
+        int, typer.Option("--from", min=0, help="Check from this batch on, behind a snapshot if there is one.")
+    ] = 0,
     sample: Annotated[
-        float, typer.Option(min=0, max=100, help="Check the signatures of this percentage of the statements.")
-    ] = ALL_PERCENT,
+        int, typer.Option(min=0, max=100, help="Check the signatures of this percentage of the statements.")
+    ] = 100,
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the sample; a random one if not given.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint that you kept: the archive must contain its log.")
@@ -71,9 +73,9 @@ def verify(
     workers = jobs or min(os.cpu_count() or 1, WORKERS_MAX)
     with telling(as_json), progress_of("verifying", as_json) as progress:
         archive = archive_of(source)
-        count = max(archive.batches(), default=-1) + 1 if first else 1
-        if first >= count:
-            raise fail(f"--from: there are {count} batches, from 0 to {count - 1}")
+        there = max(archive.batches(), default=-1) + 1 if first else 1
+        if first >= there:
+            raise fail(f"--from: there are {there} batches, from 0 to {there - 1}")
         with make_engine(name, workers, scheduler) as started:
             auditor = Auditor(archive, progress, started, chosen, first)
             report = auditor.run(expected, kept)

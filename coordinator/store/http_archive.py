@@ -64,6 +64,7 @@ class HttpArchive:
         return data
 
     def batches(self) -> list[int]:
+        self._listed = None  # a running coordinator has more of them each time
         index = self._index()
         return list(range(index["first"], index["newest"] + 1))
 
@@ -108,7 +109,6 @@ class HttpArchive:
         self._sizes.update({folder + entry.name: min(entry.size, FILE_BYTES_MAX) for entry in header.files})
 
     def _index(self) -> dict[str, Any]:
-        """Read once: batches that are sealed meanwhile are for the next time."""
         if self._listed is None:
             found = self._json(f"/archive/{INDEX_FILE}")
             if found is None:
