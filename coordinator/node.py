@@ -15,13 +15,13 @@ import nacl.signing
 
 from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
+from coordinator.engine.content import Content
 from coordinator.engine.engines import Engine
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
     REFUSALS,
     BadInput,
-    Declared,
     Held,
     Inputs,
     Measured,
@@ -30,6 +30,7 @@ from coordinator.engine.inputs import (
     declared,
     in_order,
     measured,
+    pack_statements,
     read_message,
     read_owner_messages,
     reports_with,
@@ -41,6 +42,7 @@ from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.state import State
+from coordinator.engine.timing import Clock, Recorder, Timer, Untimed
 from coordinator.engine.wire import envelope, opened
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
@@ -49,7 +51,7 @@ from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, changes_of
 from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
-from coordinator.kernel.module import StatementRow
+from coordinator.kernel.statements import Statements
 from coordinator.kernel.tables import Row
 from coordinator.store import folders
 from coordinator.store.home import Home
@@ -67,20 +69,28 @@ class SealedBatch(NamedTuple):
     reading_rows: list[Row]
     memories: Memories
     inbox: list[Path]
+    timer: Timer
 
 
 class Node:
     """One coordinator on one data directory. `state` is that after the newest batch folder. Without `limits` the
-    intake is in other processes, and only their logs are read here. Batches are executed in `lanes` by `engine`."""
+    intake is in other processes, and only their logs are read here. Batches are executed in `lanes` by `engine`;
+    with a clock it is recorded where their time goes."""
 
     def __init__(
-        self, home: Home, state: State, limits: Limits | None, engine: Engine | None = None, lanes: int = 1
+        self,
+        home: Home,
+        state: State,
+        limits: Limits | None,
+        engine: Engine | None = None,
+        lanes: int = 1,
+        clock: Clock | None = None,
     ) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
         self.state = state
-        self._engine, self._lanes = engine, lanes
+        self._engine, self._lanes, self._clock = engine, lanes, clock
         self._beacon_seed = home.beacon_seed.read_bytes()
         self._key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
         self.public_key = bytes(self._key.verify_key)
@@ -233,15 +243,18 @@ class Node:
         last_slot = first_slot + self.genesis.parameters.calendar.batch_beacons - 1
         if last_slot >= self.beacons.newest:
             return None
+        timer: Timer = Recorder(self._clock) if self._clock else Untimed()
         slots = range(first_slot, last_slot + 1)
         held: list[Held] = []
         refusals: list[Row] = []
-        for slot in slots:
-            found, refused = self.contents(slot)
-            held += found
-            refusals += refused
+        with timer.step("read the intake"):
+            for slot in slots:
+                found, refused = self.contents(slot)
+                held += found
+                refusals += refused
         inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
-        inputs, readings, declarations, measurements = self._inputs(in_order(held), inbox)
+        with timer.step("order and measure"):
+            inputs, readings, public, measurements = self._inputs(in_order(held), inbox)
         del held, found
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
         batch = sealed(
@@ -253,32 +266,32 @@ class Node:
             self.beacons,
             self._engine,
             self._lanes,
+            timer,
         )
         payload = batch.header.payload()
         header = self.signer.envelope(cose.TYPE_HEADER, payload)
-        public = reports_with(inputs.rows, declarations, public=True)
-        folders.write_readings(
-            self.home,
-            position.number,
-            {index: one for index, one in readings.items() if index in public},
-            {index: one for index, one in readings.items() if index not in public},
-        )
         memories, rows = measurements.memories, measurements.rows
-        crash.reached("before_redo")
-        write_redo(self.home, position.number, batch.deltas, memories, rows)
-        folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
+        with timer.step("write the folder"):
+            folders.write_readings(
+                self.home,
+                position.number,
+                {index: one for index, one in readings.items() if index in public},
+                {index: one for index, one in readings.items() if index not in public},
+            )
+            crash.reached("before_redo")
+            write_redo(self.home, position.number, batch.deltas, memories, rows)
+            folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: Content.of(header)})
         crash.reached("after_rename_before_apply")
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
-        return SealedBatch(batch, header_id, payload, rows, memories, inbox)
+        return SealedBatch(batch, header_id, payload, rows, memories, inbox, timer)
 
-    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, dict[bytes, Declared], Measured]:
+    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, set[int], Measured]:
         rows = [one.row for one in held]
         readings = {index: (one.salt, one.readings) for index, one in enumerate(held) if one.salt}
         declarations = declared(rows, self.state.get("identity", {}))
         units = self.genesis.parameters.units("sensing_units")
         memories = self.state.remembered({row.device for row in rows})
         found = measured(rows, readings, declarations, memories, units)
-        rows = [StatementRow(*row[:-1], code) for row, code in zip(rows, found.codes, strict=True)]
         messages = []
         for path in inbox:
             data = path.read_bytes()
@@ -289,8 +302,9 @@ class Node:
                 continue
             messages.append(data)
         owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
-        inputs = Inputs(rows, [one.envelope for one in held], owner_rows, owner_envelopes)
-        return inputs, readings, declarations, found
+        packed = pack_statements(rows, [one.envelope for one in held])
+        inputs = Inputs(Statements.of(rows, found.codes), packed, owner_rows, owner_envelopes)
+        return inputs, readings, reports_with(rows, declarations, public=True), found
 
     def adopt(self, batch: SealedBatch) -> Changes:
         """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.

@@ -18,6 +18,7 @@ from coordinator.engine.choice import make_engine
 from coordinator.engine.engines import Engine, EngineFailed
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
+from coordinator.engine.timing import Recorder
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -26,6 +27,7 @@ from coordinator.ingest.pipeline import Answer, Pipeline, verifier
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.registry import Changes
 from coordinator.ingest.transport import Login
+from coordinator.kernel.tables import rows_in
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
@@ -36,6 +38,7 @@ from coordinator.store.reads import Live
 from coordinator.store.redo import drop_redo
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
+from coordinator.store.timings import write_timings
 from coordinator.web.app import make_app
 from coordinator.web.ports import Submit, Submitted
 from coordinator.web.server import Runner
@@ -139,7 +142,9 @@ class Service:
             batch = self._unapplied
             if batch is None:
                 return
-            await self._apply(batch)
+            with batch.timer.step("apply to the stores"):
+                await self._apply(batch)
+            self._keep_timings(batch)
             crash.reached("after_apply_before_adopt")
             async with self.ingest.held():
                 await self.ingest.refreshed(batch.sealed.header.number, self.node.adopt(batch))
@@ -148,7 +153,9 @@ class Service:
             await self._count()
             await self.stores.checkpoint()
             await self.ingest.renewed()
-            for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
+            for epoch, emission, paid, treasury, devices in rows_in(
+                batch.sealed.executed.effects["rewards"].records["epochs"]
+            ):
                 log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
     async def _sealed(self) -> SealedBatch | None:
@@ -163,10 +170,17 @@ class Service:
         number = batch.sealed.header.number
         for name, effects in batch.sealed.executed.effects.items():
             await self.stores.apply(name, number, effects.delta, effects.records)
-        refusals = REFUSALS.unpack(batch.sealed.files.get(REFUSALS_FILE, b""))
+        refusals = REFUSALS.unpack(bytes(batch.sealed.files.get(REFUSALS_FILE, b"")))
         records = {"readings": batch.reading_rows, "refusals": refusals}
         await self.stores.apply(INTAKE, number, intake_delta(batch.memories), records)
         drop_redo(self.home, number)
+
+    def _keep_timings(self, batch: SealedBatch) -> None:
+        if isinstance(batch.timer, Recorder):
+            try:
+                write_timings(self.home, batch.sealed.header.number, batch.timer.spans)
+            except OSError as error:  # for people only: the batch is what counts
+                log.warning("storage_failed", what="timings", error=str(error))
 
     async def _count(self) -> None:
         counts = self.node.counts
@@ -218,7 +232,9 @@ async def _started(
     settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float], engine: Engine
 ) -> AsyncIterator[Service]:
     limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
-    node = Node(home, stores.state(), None if settings.ingest_workers else limits, engine, settings.lanes_used)
+    node = Node(
+        home, stores.state(), None if settings.ingest_workers else limits, engine, settings.lanes_used, time.monotonic
+    )
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     login = login_of(settings, base, home, COORDINATOR)

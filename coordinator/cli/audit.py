@@ -100,6 +100,11 @@ def _payout_fields(row: PayoutView) -> dict[str, object]:
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in row._asdict().items()}
 
 
+def read_stores(data_dir: Path, look: Callable[[Queries], Awaitable[T]]) -> T:
+    """What `look` finds in the stores; ends the command with a clear message where there are none."""
+    return asyncio.run(_with_queries(data_dir, look))
+
+
 async def _with_queries(data_dir: Path, look: Callable[[Queries], Awaitable[T]]) -> T:
     """Read the stores, beside a coordinator that may be running."""
     home = Home(data_dir)

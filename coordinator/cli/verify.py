@@ -77,7 +77,7 @@ def verify(
         if first >= there:
             raise fail(f"--from: there are {there} batches, from 0 to {there - 1}")
         with make_engine(name, workers, scheduler) as started:
-            auditor = Auditor(archive, progress, started, chosen, first)
+            auditor = Auditor(archive, progress, engine=started, sample=chosen, first=first)
             report = auditor.run(expected, kept)
     if save_checkpoint is not None:
         if report.checkpoint is None:

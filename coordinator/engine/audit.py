@@ -15,7 +15,9 @@ from itertools import count, pairwise
 from statistics import median
 from typing import NamedTuple
 
-from coordinator.kernel.tables import Row
+from coordinator.kernel.parameters import Parameters
+from coordinator.kernel.statements import StatementRow, Statements
+from coordinator.kernel.tables import Row, rows_in
 from coordinator.modules import sensing
 from device_client.core import cose, light, merkle
 
@@ -26,12 +28,14 @@ from .audit_readings import ReadingsAudit
 from .audit_start import Start, check_log, check_snapshot, leaves_of_tiles, start_before
 from .beacons import BeaconChain, intake_root, unframed
 from .engines import Engine
+from .execute import Executed
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header, program_for
 from .inputs import (
     REFUSALS,
     BadInput,
     Inputs,
+    pack_statements,
     read_owner_messages,
     read_statements,
     sorted_refusals,
@@ -75,14 +79,37 @@ class Report(NamedTuple):
         return "measurement" if self.measured == self.reports else "money"
 
 
+class Look(NamedTuple):
+    """A batch that was just verified, and the state before it."""
+
+    header: Header
+    inputs: Inputs
+    refusals: list[Row]
+    state: NetworkState
+    parameters: Parameters  # in force in this batch
+    beacons: BeaconChain
+    executed: Executed
+
+
+class Decoded(NamedTuple):
+    """What a batch is made of, as rows and as columns."""
+
+    rows: list[StatementRow]
+    envelopes: list[bytes]
+    inputs: Inputs
+    refusals: list[Row]
+
+
 class Auditor:
-    """One pass over an archive. `progress(done, total)` is called after each batch; the signatures of statements are
-    checked by `engine`, from batch `first` on, a `sample` of them."""
+    """One pass over an archive. `progress(done, total)` is called after each batch, `look` in each before the state
+    goes on; what it raises ends the pass. The signatures of statements are checked by `engine`, from batch `first` on,
+    a `sample` of them."""
 
     def __init__(
         self,
         archive: Archive,
         progress: Callable[[int, int], None] | None = None,
+        look: Callable[[Look], None] | None = None,
         engine: Engine | None = None,
         sample: Sample | None = None,
         first: int = 0,
@@ -91,6 +118,7 @@ class Auditor:
         self._engine = engine
         self._sample = sample or Sample()
         self._first = first
+        self._look = look or (lambda at: None)
         self._progress = progress or (lambda done, total: None)
         self._frontier = merkle.Frontier()
         self._device_spacing: list[float] = []
@@ -281,8 +309,9 @@ class Auditor:
         try:
             header, header_id, payload = self._header(genesis, number, previous, first_slot)
             files = self._files(number, header)
-            inputs, refusals = self._inputs(genesis, number, header, files, state)
-            again = self._sealed(genesis, header, inputs, refusals, state)
+            decoded = self._inputs(genesis, number, header, files, state)
+            again = self._sealed(genesis, header, decoded, state)
+            inputs, refusals = decoded.inputs, decoded.refusals
             self._compare(number, header, files, again)
             self._intake_roots(number, header, inputs)
         except Missing:
@@ -292,27 +321,25 @@ class Auditor:
                 raise
 
             def repeat(header: Header, files: Mapping[str, bytes]) -> Sealed:
-                decoded = self._decoded(genesis, number, header, files, state)
-                return self._sealed(genesis, header, *decoded, state)
+                return self._sealed(genesis, header, self._decoded(genesis, number, header, files, state), state)
 
             case = diagnose.Case(
                 self._archive, genesis, self._certificates, self._beacons, number, previous, first_slot, state, repeat
             )
             raise diagnose.batch(case, wrong) from wrong
         self._uptimes(inputs)
-        self._statements += len(inputs.rows)
-        self._epochs += again.executed.effects["rewards"].records["epochs"]
+        self._statements += len(inputs.statements)
+        self._epochs += rows_in(again.executed.effects["rewards"].records["epochs"])
         self._frontier.append(payload)
         self._log.take(payload)
+        self._look(Look(header, inputs, refusals, state, genesis.parameters, self._beacons, again.executed))
         state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
         return header, header_id
 
-    def _sealed(
-        self, genesis: Genesis, header: Header, inputs: Inputs, refusals: list[Row], state: NetworkState
-    ) -> Sealed:
+    def _sealed(self, genesis: Genesis, header: Header, decoded: Decoded, state: NetworkState) -> Sealed:
         position = Position(header.number, header.previous, header.first_slot, header.last_slot)
         try:
-            return sealed(position, inputs, refusals, state, genesis.parameters, self._beacons)
+            return sealed(position, decoded.inputs, decoded.refusals, state, genesis.parameters, self._beacons)
         except (AssertionError, KeyError, IndexError, OverflowError) as error:
             told = f"it cannot be executed: {str(error) or repr(error)}"
             raise Wrong(header.number, f"batches/{header.number}", told) from error
@@ -320,7 +347,7 @@ class Auditor:
     def _compare(self, number: int, header: Header, files: dict[str, bytes], again: Sealed) -> None:
         folder = f"batches/{number}"
         for name in sorted(again.files.keys() | files.keys()):
-            if again.files.get(name) != files.get(name):
+            if bytes(again.files.get(name, b"")) != files.get(name, b""):
                 raise Wrong(number, f"{folder}/{name}", "is not what the inputs give")
         if again.header != header:
             fields = [name for name in header._fields if getattr(header, name) != getattr(again.header, name)]
@@ -375,20 +402,20 @@ class Auditor:
 
     def _inputs(
         self, genesis: Genesis, number: int, header: Header, files: dict[str, bytes], state: NetworkState
-    ) -> tuple[Inputs, list[Row]]:
-        inputs, refusals = self._decoded(genesis, number, header, files, state)
+    ) -> Decoded:
+        decoded = self._decoded(genesis, number, header, files, state)
         identity = state.get("identity", {})
         if number >= self._first:
             try:
-                self._signatures.check(inputs.envelopes, identity)
+                self._signatures.check(decoded.envelopes, identity)
             except BadInput as error:
                 raise Wrong(number, f"batches/{number}/{STATEMENTS_FILE}", str(error)) from error
-        self._readings.check(number, inputs, identity)
-        return inputs, refusals
+        self._readings.check(number, decoded.rows, identity)
+        return decoded
 
     def _decoded(
         self, genesis: Genesis, number: int, header: Header, files: Mapping[str, bytes], state: NetworkState
-    ) -> tuple[Inputs, list[Row]]:
+    ) -> Decoded:
         """All but the signatures of the statements is checked."""
         identity = state.get("identity", {})
         file = STATEMENTS_FILE
@@ -415,12 +442,14 @@ class Auditor:
         except (BadInput, ValueError, Refused) as error:
             raise Wrong(number, f"batches/{number}/{file}", str(error)) from error
         rows = [row._replace(measured=code) for row, code in zip(rows, codes, strict=True)]
-        return Inputs(rows, envelopes, owner_rows, owner_envelopes), refusals
+        inputs = Inputs(Statements.of(rows), pack_statements(rows, envelopes), owner_rows, owner_envelopes)
+        return Decoded(rows, envelopes, inputs, refusals)
 
     def _intake_roots(self, number: int, header: Header, inputs: Inputs) -> None:
         ids: dict[int, list[bytes]] = {slot: [] for slot in range(header.first_slot, header.last_slot + 1)}
-        for row in inputs.rows:
-            ids[row.slot].append(row.id)
+        columns = inputs.statements.columns
+        for slot, statement_id in zip(columns["slot"].tolist(), columns["id"].tolist(), strict=True):
+            ids[slot].append(statement_id)
         for slot, of_slot in ids.items():
             if slot + 2 > self._beacons.newest:
                 continue
@@ -429,11 +458,12 @@ class Auditor:
                 raise Wrong(number, f"batches/{number}/{STATEMENTS_FILE}", what)
 
     def _uptimes(self, inputs: Inputs) -> None:
-        for row in inputs.rows:
-            boot, quoted, uptime_s = self._last.get(row.device, (0, 0, 0))
-            if boot == row.boot and row.quoted > quoted and len(self._device_spacing) < 1_000_000:
-                self._device_spacing.append((row.uptime_s - uptime_s) / (row.quoted - quoted))
-            self._last[row.device] = (row.boot, row.quoted, row.uptime_s)
+        columns = (inputs.statements.columns[name].tolist() for name in ("device", "boot", "quoted", "uptime_s"))
+        for device, boot, quoted, uptime_s in zip(*columns, strict=True):
+            last_boot, last_quoted, last_uptime_s = self._last.get(device, (0, 0, 0))
+            if last_boot == boot and quoted > last_quoted and len(self._device_spacing) < 1_000_000:
+                self._device_spacing.append((uptime_s - last_uptime_s) / (quoted - last_quoted))
+            self._last[device] = (boot, quoted, uptime_s)
 
     def _need(self, batch: int, name: str) -> bytes:
         data = self._archive.read(name)

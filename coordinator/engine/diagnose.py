@@ -82,8 +82,9 @@ def _batch(case: Case) -> Wrong | None:
             return _at(case, name, found)
     again = case.again(header, files)
     for name in sorted(again.files.keys() & files.keys()):
-        if again.files[name] != files[name] and name in diagnose_rows.TABLES:
-            fault = diagnose_rows.difference(diagnose_rows.TABLES[name], files[name], again.files[name])
+        want = bytes(again.files[name])
+        if want != files[name] and name in diagnose_rows.TABLES:
+            fault = diagnose_rows.difference(diagnose_rows.TABLES[name], files[name], want)
             if name in BOOKS and fault.field != "length" and (told := imbalance(files)):
                 fault = fault._replace(what=f"{fault.what}; {told}")
             return _at(case, name, fault)

@@ -1,7 +1,7 @@
 """The data directory. All that lies in it is published, except `private/`.
 
 genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin  log/
-private/      keys, tokens, intake log, module stores, redo, private readings, inbox, lock
+private/      keys, tokens, intake log, module stores, redo, private readings, timings, inbox, lock
 """
 
 import fcntl
@@ -33,6 +33,7 @@ class Home:
         self.stores = self.private / "stores"
         self.redo = self.private / "redo"
         self.private_readings = self.private / "readings"
+        self.timings = self.private / "timings"
         self.inbox = self.private / "inbox"
         self.broker_secret = self.private / "broker.secret"
         self.mosquitto = self.private / "mosquitto"

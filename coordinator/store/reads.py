@@ -28,6 +28,7 @@ class Reads:
 
     def __init__(self, stores: Stores, home: Home, genesis: Genesis, live: Callable[[], Live]) -> None:
         self._stores = stores
+        self._home = home
         self._genesis = genesis
         self._calendar = genesis.parameters.calendar
         self._live = live

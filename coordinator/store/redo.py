@@ -6,7 +6,8 @@ left behind. The records of the batch are read from its folder.
 
 from coordinator.engine import wire
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, Row, encode_rows
+from coordinator.kernel.tables import Delta, Row, decode_delta, encode_rows
+from coordinator.modules import MODULES
 from coordinator.modules.sensing import Memory
 from device_client.core import cbor
 from device_client.durable import replace_durably
@@ -24,12 +25,8 @@ def write_redo(home: Home, number: int, deltas: dict[str, bytes], memories: Memo
 def read_redo(home: Home, number: int) -> tuple[dict[str, Delta], Memories, list[Row]]:
     """Raises FileNotFoundError when the batch was never written or is applied everywhere."""
     modules, remembered, reading_rows = wire.decoded((home.redo / f"{number}.cbor").read_bytes())
-    deltas: dict[str, Delta] = {}
-    for name, encoded in modules:
-        deltas[name] = {
-            table: {tuple(key): tuple(row) if row else None for key, row in rows}
-            for table, rows in wire.decoded(encoded)
-        }
+    tables = {module.name: module.state for module in MODULES}
+    deltas = {name: decode_delta(encoded, tables[name]) for name, encoded in modules}
     memories = {device: Memory(boot, seq, tuple(values), tuple(runs)) for device, boot, seq, values, runs in remembered}
     return deltas, memories, [tuple(row) for row in reading_rows]
 

@@ -6,7 +6,6 @@ stores take it over one after the other.
 
 What a batch needs of many devices it reads in bulk (`prefetch`, `each`); `prefetch` keeps it until the batch is over.
 Reads may come from several threads: each query has the connection for itself, and long reads are many short queries.
-A worker process of an engine opens the same files by itself: while a batch is executed, nothing is applied.
 """
 
 import contextlib
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.engine import wire
-from coordinator.engine.engines import EngineFailed
 from coordinator.engine.inputs import Memories
 from coordinator.engine.state import State
 from coordinator.kernel.rows import EACH_ROWS, Found, Rows
@@ -97,10 +95,6 @@ class Reader:
         with self._lock:
             self._connection.close()
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """What an engine sends to a worker: where the store is, and which batch must be the newest in it."""
-        return _opened_again, (self._store, self._path, self.applied)
-
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         """What the database cannot do is an OSError like any other failing disk."""
@@ -110,14 +104,6 @@ class Reader:
             raise OSError(f"store {self._store}: {error}") from error
 
 
-def _opened_again(store: str, path: Path, applied: int) -> Reader:
-    if not path.exists():  # SQLite would make an empty one
-        raise EngineFailed(f"a worker of the engine cannot see {path}: for batches, workers must run on this machine")
-    reader = Reader(store, path)
-    assert reader.applied == applied, f"store {store} is at batch {reader.applied}, not {applied}"
-    return reader
-
-
 class StoreRows(Rows):
     """One table of a store."""
 
@@ -125,6 +111,7 @@ class StoreRows(Rows):
         self._reader = reader
         self._key = table.key
         names = [f'"{column.name}"' for column in table.columns]
+        self._names = names
         self._key_names = names[: table.key]
         self._columns = ", ".join(names)
         self._name = f'"{table.name}"'
@@ -189,6 +176,16 @@ class StoreRows(Rows):
             found = {row[: self._key]: row[self._key :] for row in self._bulk(part)}
             for key in part:
                 yield key, found.get(tuple(key))
+
+    def among(self, firsts: Sequence[Value], columns: Sequence[int]) -> list[Row]:
+        names = ", ".join(self._names[at] for at in columns)
+        order = ", ".join(self._key_names)
+        found: list[Row] = []
+        for at in range(0, len(firsts), EACH_ROWS):
+            part = firsts[at : at + EACH_ROWS]
+            chosen = f"{self._key_names[0]} IN ({_marks(len(part))})"
+            found += self._reader.all(f"SELECT {names} {self._from} WHERE {chosen} ORDER BY {order}", part)
+        return found
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Whole keys, or beginnings of keys; all of one length. In their order: neighbours lie on the same pages."""

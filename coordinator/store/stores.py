@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from coordinator import crash
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, Key, Row
+from coordinator.kernel.tables import Changed, Delta, Key, Records, Row, deleted_keys, rows_in, rows_set
 from device_client.core import cbor
 
 from .home import Home
@@ -89,7 +89,7 @@ class Stores:
                 state[table.name] = {tuple(row[: table.key]): tuple(row[table.key :]) for row in rows}
         return state
 
-    async def apply(self, store: str, batch: int, delta: Delta, records: Mapping[str, Sequence[Row]]) -> None:
+    async def apply(self, store: str, batch: int, delta: Delta, records: Mapping[str, Records]) -> None:
         """Take over one batch, in one transaction. One that is in already changes nothing. Raises OSError."""
         if await self.applied(store) >= batch:
             return
@@ -138,36 +138,34 @@ def intake_delta(memories: Memories) -> Delta:
     }
 
 
-async def _append(connection: AsyncConnection, made: sa.Table, batch: int, rows: Sequence[Row]) -> None:
+async def _append(connection: AsyncConnection, made: sa.Table, batch: int, rows: Records) -> None:
     """Records of a batch, whose number stands in the statement itself: the rows go to the database as they are."""
     number, *columns = made.columns
     values: dict[Any, Any] = {column: sa.bindparam(column.name) for column in columns}
     await _each(connection, sa.insert(made).values({number: sa.literal_column(str(batch)), **values}), rows)
 
 
-async def _change(
-    connection: AsyncConnection, store: str, name: str, key: int, changes: Mapping[Key, Row | None]
-) -> None:
+async def _change(connection: AsyncConnection, store: str, name: str, key: int, changes: Changed) -> None:
     """Delete rows and set rows: two statements for any number of them. A row that is there already keeps its place in
     every index whose columns did not change."""
     made = table_of(store, name)
     columns = list(made.columns)
     where = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in columns[:key]))
-    await _each(connection, sa.delete(made).where(where), [at for at, row in changes.items() if row is None])
+    await _each(connection, sa.delete(made).where(where), deleted_keys(changes))
     setting = insert(made)
     kept = {column.name: setting.excluded[column.name] for column in columns[key:]}
     upsert = setting.on_conflict_do_update(index_elements=columns[:key], set_=kept)
-    await _each(connection, upsert, [at + row for at, row in changes.items() if row is not None])
+    await _each(connection, upsert, rows_set(changes))
 
 
-async def _each(connection: AsyncConnection, statement: sa.ClauseElement, rows: Sequence[Row]) -> None:
+async def _each(connection: AsyncConnection, statement: sa.ClauseElement, rows: Records) -> None:
     """Run a statement with each row, whose values stand in the order of its parameters. As text and tuples: bytes and
     integers need none of what SQLAlchemy does to a value, and it costs more than SQLite's own work."""
-    if not rows:
+    if not len(rows):
         return
     compiled = statement.compile(dialect=connection.dialect)
     for at in range(0, len(rows), ROWS_AT_ONCE):
-        await connection.exec_driver_sql(str(compiled), rows[at : at + ROWS_AT_ONCE])
+        await connection.exec_driver_sql(str(compiled), rows_in(rows[at : at + ROWS_AT_ONCE]))
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from coordinator.engine.log import Tile
+from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
     ArchiveView,
     ConsistencyView,
@@ -76,6 +77,8 @@ class Reader(Protocol):
     async def archive_file(self, name: str) -> Path | None:
         """Where a published file lies."""
         ...
+
+    async def batch(self, number: int) -> BatchView | None: ...
 
     async def log_checkpoint(self) -> bytes | None:
         """The signed note of the log of headers, None before the first."""

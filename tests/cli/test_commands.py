@@ -21,6 +21,8 @@ COMMANDS = [
     ("compare",),
     ("explain",),
     ("payouts",),
+    ("batch", "show"),
+    ("replay",),
     ("doctor",),
     ("demo",),
     ("device", "run"),
