@@ -1,14 +1,15 @@
 """The measurement level of an audit: readings against the commitments in the reports and the codes of sensing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from coordinator.kernel.parameters import UnitRule
 from coordinator.kernel.statements import StatementRow
-from coordinator.kernel.tables import TableState
+from coordinator.kernel.tables import TableState, Value
 from coordinator.modules import sensing
 from device_client.core import statement
 from device_client.core.statement import KIND_REPORT
 
+from . import diagnose_readings
 from .archive import Archive, Wrong
 from .inputs import BadInput, Memories, Readings, declared, measured, reports_with, unpack_readings
 from .seal import MEASURED_FILE
@@ -24,6 +25,10 @@ class ReadingsAudit:
         self._unknown: set[bytes] = set()
         self.reports = 0
         self.measured = 0
+
+    def forget(self, devices: Iterable[Value]) -> None:
+        """Nothing is known of what these measured before: what sensing compares with that cannot be checked."""
+        self._unknown.update(device for device in devices if isinstance(device, bytes))
 
     def check(self, number: int, rows: Sequence[StatementRow], identity: TableState) -> None:
         """Those published must be there, the private ones may be. Raises Wrong."""
@@ -53,6 +58,7 @@ class ReadingsAudit:
                     f"batches/{number}/{MEASURED_FILE}",
                     f"statement {row.id.hex()} says {sensing.MEASURED_NAMES[row.measured]},"
                     f" its readings say {sensing.MEASURED_NAMES[code]}",
+                    "measured",
                 )
 
     def _read(self, number: int, file: str, data: bytes | None, rows: Sequence[StatementRow]) -> Readings:
@@ -63,5 +69,7 @@ class ReadingsAudit:
         for index, (salt, encoded) in readings.items():
             row = rows[index] if index < len(rows) else None
             if row is None or row.kind != KIND_REPORT or statement.commitment(salt, encoded) != row.body[1]:
-                raise Wrong(number, file, f"the readings of entry {index} are not those that the device signed")
+                reports = {at: one.body[1] for at, one in enumerate(rows) if one.kind == KIND_REPORT}
+                fault = diagnose_readings.fault(index, salt, encoded, reports)
+                raise Wrong(number, file, fault.what, fault.field)
         return readings

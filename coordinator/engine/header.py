@@ -17,6 +17,7 @@ from .wire import Refused
 
 HEADER_FILE = "header.cose"
 RULES_VERSION = 2
+RELEASES = {2: "0.1"}  # rules version -> the release of edgetally that executes it
 _FIELD_TYPES: tuple[Any, ...] = (int, bytes, int, int, int, bytes, int, bytes, int, bytes, bytes, list, list)
 
 
@@ -44,6 +45,12 @@ class Header(NamedTuple):
     def payload(self) -> bytes:
         fixed = list(self[:11])
         return cbor.encode([*fixed, [list(entry) for entry in self.files], [list(delta) for delta in self.deltas]])
+
+
+def program_for(rules_version: int) -> str:
+    """What to install to execute batches of these rules."""
+    release = RELEASES.get(rules_version)
+    return f"edgetally {release}" if release else f"a release of edgetally newer than {RELEASES[RULES_VERSION]}"
 
 
 def entries_of(files: dict[str, Content]) -> list[FileEntry]:

@@ -27,7 +27,7 @@ from .content import Content
 from .report_shape import ReportShape
 from .wire import Refused
 
-_STATEMENT_FRAME = struct.Struct(">QI")
+STATEMENT_FRAME = struct.Struct(">QI")
 _OWNER_FRAME = struct.Struct(">I")
 _READINGS_FRAME = struct.Struct(">I16sI")
 ENVELOPE_BYTES_MAX = 2048
@@ -213,7 +213,7 @@ def pack_statements(rows: Sequence[StatementRow], envelopes: Sequence[bytes]) ->
 
 def packed(slots: Sequence[int], envelopes: Sequence[bytes]) -> Content:
     def pieces() -> Iterator[bytes]:
-        pack = _STATEMENT_FRAME.pack
+        pack = STATEMENT_FRAME.pack
         for at in range(0, len(envelopes), STATEMENTS_A_PIECE):
             some = envelopes[at : at + STATEMENTS_A_PIECE]
             framed = zip(slots[at : at + STATEMENTS_A_PIECE], some, strict=True)
@@ -227,10 +227,10 @@ def unpack_statements(data: bytes) -> list[tuple[int, bytes]]:
     found = []
     at = 0
     while at < len(data):
-        if at + _STATEMENT_FRAME.size > len(data):
+        if at + STATEMENT_FRAME.size > len(data):
             raise BadInput("truncated")
-        slot, length = _STATEMENT_FRAME.unpack_from(data, at)
-        at += _STATEMENT_FRAME.size
+        slot, length = STATEMENT_FRAME.unpack_from(data, at)
+        at += STATEMENT_FRAME.size
         if not 0 < length <= ENVELOPE_BYTES_MAX or at + length > len(data):
             raise BadInput(f"impossible length {length}")
         found.append((slot, data[at : at + length]))

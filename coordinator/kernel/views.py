@@ -36,6 +36,14 @@ class InclusionView(NamedTuple):
     proof: list[bytes]
 
 
+class ArchiveView(NamedTuple):
+    """The batches whose folders are published, `newest` -1 before the first, and those with a snapshot behind them."""
+
+    first: int
+    newest: int
+    snapshots: list[int]
+
+
 class ConsistencyView(NamedTuple):
     """That the log of `second` batches begins with that of `first`."""
 

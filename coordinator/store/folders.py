@@ -34,11 +34,15 @@ class FolderArchive:
         return numbered(self._root / "batches")
 
     def batch_files(self, number: int) -> list[str]:
-        return sorted(path.name for path in (self._root / "batches" / str(number)).iterdir())
+        folder = self._root / "batches" / str(number)
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
     def log_files(self) -> list[str]:
         paths = (path for path in (self._root / "log").rglob("*") if path.suffix != ".tmp" and not path.is_dir())
         return sorted(path.relative_to(self._root).as_posix() for path in paths)
+
+    def snapshots(self) -> list[int]:
+        return numbered(self._root / "snapshots")
 
     def private_readings(self, number: int) -> bytes | None:
         return self.read(f"private/readings/{number}.bin")

@@ -1,6 +1,7 @@
 """Reads for pages, API and command line, over the module stores. Every total is computed here and nowhere else."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from coordinator.engine.derivation import Rates, Sums
 from coordinator.engine.explain import Evidence, explain
 from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
+    ArchiveView,
     ConsistencyView,
     DeviceView,
     Explanation,
@@ -68,6 +70,17 @@ class Queries(MoneyQueries):
             treasury=money[1] or 0,
             refusals={name: count for name, count in live.reasons.items() if name != verdicts.name(verdicts.OK)},
         )
+
+    # ARCHIVE
+
+    async def archive_index(self) -> ArchiveView:
+        return await asyncio.to_thread(self._published.index)
+
+    async def archive_batch(self, number: int) -> list[str]:
+        return await asyncio.to_thread(self._published.batch, number)
+
+    async def archive_file(self, name: str) -> Path | None:
+        return await asyncio.to_thread(self._published.file, name)
 
     # BATCHES
 

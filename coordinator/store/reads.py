@@ -12,6 +12,7 @@ from device_client.core import cose
 
 from .home import Home
 from .log_files import LogFiles
+from .published import PublishedFiles
 from .stores import Stores
 
 
@@ -33,6 +34,7 @@ class Reads:
         self._calendar = genesis.parameters.calendar
         self._live = live
         self._log_files = LogFiles(home.log)
+        self._published = PublishedFiles(home)
         self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
 
     async def _rows(self, store: str, statement: Any) -> Sequence[Any]:

@@ -25,7 +25,11 @@ class Frontier:
         self._roots: "list[tuple[int, bytes]]" = []  # (leaves, hash)
 
     def append(self, data: bytes) -> None:
-        self._roots.append((1, leaf_hash(data)))
+        self.append_leaf(leaf_hash(data))
+
+    def append_leaf(self, leaf: bytes) -> None:
+        """An entry of which only the hash is known."""
+        self._roots.append((1, leaf))
         self.size += 1
         while len(self._roots) > 1 and self._roots[-1][0] == self._roots[-2][0]:
             leaves, right = self._roots.pop()

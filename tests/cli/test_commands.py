@@ -18,6 +18,7 @@ COMMANDS = [
     ("token", "new"),
     ("up",),
     ("verify",),
+    ("compare",),
     ("explain",),
     ("payouts",),
     ("batch", "show"),
@@ -193,5 +194,6 @@ def test_questions_about_nothing(founded: Path, tmp_path: Path) -> None:
     assert told.returncode == 3 and json.loads(told.stdout)["wrong"] == {
         "batch": None,
         "file": "genesis.cbor",
+        "field": None,
         "what": "is missing",
     }

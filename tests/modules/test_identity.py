@@ -196,5 +196,5 @@ def test_a_new_boot_that_seems_to_go_on_from_the_old_one_begins_a_chain_of_its_o
     world = enrolled()
     effects = world.slot(2, row(1, 2, 2)._replace(boot=2))
     assert codes(effects) == ["ok"]
-    held = {boot: chain[1:3] for (device, boot), chain in world.state["chains"].items() if device == device_id(1)}
-    assert held == {1: (1, 0), 2: (2, 0)}
+    held = {boot: chain[:3] for (device, boot), chain in world.state["chains"].items() if device == device_id(1)}
+    assert held == {1: (1, 1, 0), 2: (2, 2, 0)}

@@ -10,6 +10,7 @@ from coordinator.engine.timing import Span
 from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.kernel.amounts import share_ppm, split
 from coordinator.kernel.views import (
+    ArchiveView,
     ConsistencyView,
     DeviceView,
     EpochView,
@@ -23,7 +24,9 @@ from coordinator.kernel.views import (
     ReadingView,
     Reason,
 )
+from coordinator.store.home import Home
 from coordinator.store.log_files import LogFiles
+from coordinator.store.published import PublishedFiles
 from coordinator.web.ports import Submitted
 
 EPOCH_BEACONS = 12
@@ -181,6 +184,7 @@ class FakeReader:
         self.fault: Exception | None = None
         self.delay = None
         self.log = LogFiles(Path("nowhere"))
+        self.published = PublishedFiles(Home(Path("nowhere")))
 
     async def _enter(self) -> None:
         if self.delay is not None:
@@ -243,6 +247,16 @@ class FakeReader:
     async def log_checkpoint(self) -> bytes | None:
         await self._enter()
         return self.log.checkpoint()
+
+    async def archive_index(self) -> ArchiveView:
+        await self._enter()
+        return self.published.index()
+
+    async def archive_batch(self, number: int) -> list[str]:
+        return self.published.batch(number)
+
+    async def archive_file(self, name: str) -> Path | None:
+        return self.published.file(name)
 
     async def log_tile(self, tile: log.Tile) -> bytes | None:
         return self.log.tile(tile)
