@@ -22,6 +22,8 @@ from .engines import Engine, SerialEngine
 from .state import NetworkState
 from .timing import Timer, Untimed
 
+LANE_STATEMENTS_MAX = 65_536  # what works on one stays in the cache, and needs memory for no more
+
 
 class Executed(NamedTuple):
     """Effects by module, in the order of MODULES, and the state after them, until the one before them advances."""
@@ -97,7 +99,7 @@ def execute(
     assert __debug__, "invariants are assertions: do not run with python -O"
     chosen: Engine = engine or SerialEngine()
     timed: Timer = timer or Untimed()
-    bounds = lanes_of(statements, lanes)
+    bounds = lanes_of(statements, max(lanes, -(-len(statements) // LANE_STATEMENTS_MAX)))
     made = [lane_of(statements, one) for one in bounds]
     names = [lane.devices.tolist() for lane in made]
     views: dict[str, ModuleView] = {}
