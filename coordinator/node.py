@@ -20,7 +20,7 @@ from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
 from coordinator.engine.content import Content
 from coordinator.engine.engines import Engine
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
-from coordinator.engine.header import HEADER_FILE, Header, parse_header
+from coordinator.engine.header import HEADER_FILE, RULES_VERSION, Header, parse_header, program_for
 from coordinator.engine.inputs import (
     REFUSALS,
     BadInput,
@@ -158,6 +158,11 @@ class Node:
                 assert named.log_root == self.frontier.root(), (
                     f"beacon {named.number} names other batches than are here"
                 )
+        made_by = self.header.rules_version if self.header else RULES_VERSION
+        assert made_by == RULES_VERSION, (
+            f"the newest batch is of rules version {made_by}, this program has {RULES_VERSION}; it takes"
+            f" {program_for(made_by)} to go on, or a new data directory"
+        )
 
     def _moved_away(self, end: int) -> Iterator[bytes]:
         """The headers up to before `end`, whose folders are not here: the log has them."""
