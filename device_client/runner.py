@@ -69,6 +69,7 @@ def make_client(
         retry_ms=retry_ms,
         spread_ms=spread_ms,
         attempts_max=attempts_max,
+        calendar=given.calendar,
     )
     return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, now_ms())
 

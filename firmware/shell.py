@@ -92,14 +92,24 @@ class Shell:
             len(outbox.pending),
             device.beacon.number if device.beacon else -1,
             json.dumps(refused),
+            *self._proofs(),
         )
         if said != self._said:
             self._said = said
             print(
                 '{"online": %s, "enrolled": %s, "reports": %d, "receipts": %d, "pending": %d, "beacon": %d,'
-                ' "refused": %s, "device": "%s", "boot": %d, "heap_free": %d}'
+                ' "refused": %s, "proofs": {"verified": %d, "absent": %d, "wrong": %d, "missing": %d}, "device": "%s",'
+                ' "boot": %d, "heap_free": %d}'
                 % (said + (device.device_id.hex(), device.boot, self._board.heap_free()))
             )
+
+    def _proofs(self):
+        """How many payouts were verified, what is not there, is wrong, or did not come."""
+        asker = self._client.asker
+        if asker is None:
+            return 0, 0, 0, 0
+        state = asker.state
+        return state.verified, state.absent, state.wrong, state.missing
 
     async def stop(self):
         """Say DISCONNECT and close, in two seconds."""

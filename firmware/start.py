@@ -13,7 +13,9 @@ from device_client.core import client, cose, outbox, secret, statement
 
 def ready(given):
     """The shell for what `provisioning.load` returned. Raises OSError, and ValueError, if the state cannot be used."""
-    network, genesis, root_key, token_seed, host, port, interval_s, beacon_s, folder, public, retry_ms, records = given
+    network, genesis, root_key, token_seed, host, port, interval_s, beacon_s, folder, public, retry_ms, records = given[
+        :12
+    ]
     board.make_folder(folder)
     seed, log = identity.opened(folder, lambda storage: outbox.Outbox(storage, records), board)
     del board.make_folder
@@ -30,6 +32,7 @@ def ready(given):
         board.CHANNELS,
         public,
         retry_ms=retry_ms,
+        calendar=given[12:],
     )
     now_ms = shell.Counter(board).now_ms
     client.IN_FLIGHT_MAX = shell.IN_FLIGHT_MAX

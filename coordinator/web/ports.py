@@ -14,6 +14,7 @@ from coordinator.kernel.views import (
     OwnerView,
     PayoutView,
     PresenceView,
+    ProofView,
     ReadingView,
 )
 
@@ -63,6 +64,11 @@ class Reader(Protocol):
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
+        ...
+
+    async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
+        """Of a closed epoch, at the log of the first `size` batches or at the newest checkpoint; None without a payout
+        there."""
         ...
 
     async def log_checkpoint(self) -> bytes | None:

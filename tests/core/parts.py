@@ -13,7 +13,7 @@ from tests.parts import ROOT, require_micropython
 
 HERE = Path(__file__).parent
 VECTORS = ROOT / "tests" / "vectors"
-FILES = ("cbor", "statements", "beacons", "certificates", "receipts", "merkle", "secrets")
+FILES = ("cbor", "statements", "beacons", "certificates", "receipts", "merkle", "secrets", "proofs")
 
 
 @cache
