@@ -11,9 +11,9 @@ import structlog
 
 from coordinator.engine.proofs import Busy, Prover
 from coordinator.engine.wire import Refused
-from device_client.core import proofs, verdicts
+from device_client.core import questions, verdicts
+from device_client.core.asking import PROOF_BYTES_MAX, Question
 from device_client.core.cbor import Malformed
-from device_client.core.proofs import Question
 
 log = structlog.get_logger("edgetally")
 QUESTIONS_MAX = 20_000
@@ -53,7 +53,7 @@ class Proving:
     def ask(self, message: bytes, device: bytes) -> None:
         """Take a question of a device that the broker vouches for, or refuse it."""
         try:
-            question = proofs.parse_question(message)
+            question = questions.parsed(message)
         except Malformed:
             self._refuse(verdicts.MALFORMED, device)
             return
@@ -87,7 +87,7 @@ class Proving:
             return
         if answer:
             self.answered += 1
-            await self._send(device, proofs.pieces(question, answer))
+            await self._send(device, questions.pieces(question, answer))
 
     def _made(self, question: Question, device: bytes) -> bytes:
         """The signed answer, empty where nothing can be told. Raises Refused."""
@@ -101,7 +101,7 @@ class Proving:
         if payload is None:
             return b""
         answer = self._seal(payload)
-        if len(answer) > proofs.PROOF_BYTES_MAX:
+        if len(answer) > PROOF_BYTES_MAX:
             log.error("proof_too_large", subject=question.subject, size=len(answer))
             return b""
         return answer

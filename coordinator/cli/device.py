@@ -63,10 +63,10 @@ async def _until_stopped(runner: Runner) -> None:
         await task
 
 
-def _proofs(client: Client) -> dict[str, int]:
+def _proofs(client: Client) -> dict[str, int] | None:
     """How many payouts were verified, and how many proofs were wrong, or did not come."""
     if client.asker is None:
-        return {}
+        return None
     state = client.asker.state
     return {"verified": state.verified, "absent": state.absent, "wrong": state.wrong, "missing": state.missing}
 

@@ -77,10 +77,20 @@ def _found(public_key: bytes, outbox: Outbox) -> dict[str, Any]:
             "absent": proofs.absent,
             "wrong": proofs.wrong,
             "missing": proofs.missing,
-            "trouble": asking.trouble(proofs),
+            "trouble": _trouble(proofs),
         },
         "evidence": evidence,
     }
+
+
+def _trouble(state: asking.State) -> str:
+    """The newest thing that is not as it should be, in a sentence; empty for nothing."""
+    said = {
+        asking.ABSENT: "is the coordinator's word that there is nothing",
+        asking.WRONG: "is wrong",
+        asking.MISSING: "did not come",
+    }
+    return f"the proof of epoch or slot {state.subject} {said[state.outcome]}" if state.outcome else ""
 
 
 def _known(epoch: int) -> int | None:

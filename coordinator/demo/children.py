@@ -14,7 +14,7 @@ from typing import Any
 from device_client.provisioning import Provisioning
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
-HEAP = "96K"
+HEAP = "128K"  # in 96K a device runs, and has no room for proofs
 ARCH = "x64"  # of the MicroPython that pip installs
 STOP_S = 5.0
 LINE_BYTES_MAX = 65536

@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 
 from coordinator.kernel.epochs import Calendar
 from coordinator.modules.identity import VERDICTS
-from device_client.core import cbor, cose, merkle, proofs
-from device_client.core.proofs import KIND_PAYOUT, Question
+from device_client.core import asking, cbor, cose, merkle, proofs
+from device_client.core.asking import KIND_PAYOUT, Question
 from device_client.core.statement import U32_MAX
 
 from . import log, wire
@@ -119,7 +119,7 @@ class Prover:
         self._size = size
         self._genesis = genesis
         self._calendar = calendar
-        self._device_calendar = proofs.Calendar(
+        self._device_calendar = asking.Calendar(
             calendar.batch_beacons, calendar.epoch_beacons, calendar.deadline_beacons
         )
         self._trees: OrderedDict[tuple[int, int], _Payouts | _Statements] = OrderedDict()

@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 from coordinator.engine.wire import Refused
-from device_client.core import proofs, verdicts
+from device_client.core import asking, verdicts
 from device_client.core.statement import KIND_ENROLL
 
 from .intake import Group, Intake, Outcome
@@ -24,7 +24,7 @@ GROUP_MAX = 512
 GROUPS_MAX = 4  # taken apart, and waiting for their turn to be committed
 CHUNK = 128
 ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
-QUESTION_TAG = bytes([proofs.QUESTION_TAG])
+QUESTION_TAG = bytes([asking.QUESTION_TAG])
 BEACON_TAG = b"\xd2"  # a tagged envelope, not the array that a statement travels in: a device shows a beacon
 Send = Callable[[list[SignedSheet]], Awaitable[None]]
 

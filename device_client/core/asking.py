@@ -12,10 +12,12 @@ Notes in the outbox's log, each one the newest of its kind:
     Q the first answer that the coordinator signed and that proves nothing
 """  # noqa: E501
 
+import hashlib
 import struct
 
-from . import cose, proofs
-from .proofs import KIND_PAYOUT, KIND_STATEMENT
+from . import cbor, cose
+from .cbor import Malformed, is_uint
+from .statement import U64_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
 
     from .light import Beacon, Trust
     from .outbox import Outbox
+
+KIND_PAYOUT = 1
+KIND_STATEMENT = 2
+KINDS = (KIND_PAYOUT, KIND_STATEMENT)
+
+QUESTION_TAG = 0x85  # an array of five, where a statement's message has one or three and a beacon a tag
+QUESTION_BYTES_MAX = 64
+PROOF_BYTES_MAX = 3072
+PIECE_BYTES_MAX = 1024
+PIECE_DATA_BYTES = 960
+PIECES_MAX = 4
+DIGEST_BYTES = 8
+ROOT_BYTES = 32
 
 ASKS_MAX = 6
 ASK_CAP_MS = 300_000
@@ -42,6 +57,107 @@ NOTE_WRONG = b"Q"
 _STATE = ">QQqIIIIIQB"
 _WITNESS = ">QQIII32s"
 NONE = 0xFFFFFFFFFFFFFFFF
+
+
+class Calendar:
+    """Slots to a batch and an epoch, and the deadline, all in beacons: coordinator.kernel.epochs for a device."""
+
+    def __init__(self, batch_beacons: int, epoch_beacons: int, deadline_beacons: int) -> None:
+        self.batch_beacons = batch_beacons
+        self.epoch_beacons = epoch_beacons
+        self.deadline_beacons = deadline_beacons
+
+    def end_of(self, epoch: int) -> int:
+        """The first slot after an epoch and its deadline."""
+        return (epoch + 1) * self.epoch_beacons + self.deadline_beacons
+
+    def closing_batch(self, epoch: int) -> int:
+        return -(-self.end_of(epoch) // self.batch_beacons) - 1
+
+    def last_closed(self, batches: int) -> int:
+        """The newest epoch that so many batches have closed, -1 for none."""
+        return max(-1, (batches * self.batch_beacons - self.deadline_beacons) // self.epoch_beacons - 1)
+
+    def closes(self, epoch: int, first_slot: int, last_slot: int) -> bool:
+        """Whether a batch of these slots closes the epoch."""
+        return first_slot < self.end_of(epoch) <= last_slot + 1
+
+
+class Question:
+    """What is asked, at which log. `subject` and `number` as the module says; `log_root` has 32 bytes."""
+
+    def __init__(self, kind: int, log_size: int, log_root: bytes, subject: int, number: int) -> None:
+        self.kind = kind
+        self.log_size = log_size
+        self.log_root = log_root
+        self.subject = subject
+        self.number = number
+
+    def encoded(self) -> bytes:
+        return cbor.encode([self.kind, self.log_size, self.log_root, self.subject, self.number])
+
+
+class Piece:
+    """One of `total` parts of an answer; `digest` is the beginning of SHA-256 of the whole."""
+
+    def __init__(
+        self, kind: int, subject: int, number: int, index: int, total: int, digest: bytes, data: bytes
+    ) -> None:
+        self.kind = kind
+        self.subject = subject
+        self.number = number
+        self.index = index
+        self.total = total
+        self.digest = digest
+        self.data = data
+
+
+def parse_piece(data: bytes) -> Piece:
+    """Raises Malformed."""
+    if len(data) > PIECE_BYTES_MAX:
+        raise Malformed("piece too large")
+    fields = cbor.decode(data)
+    if not isinstance(fields, list) or len(fields) != 7:
+        raise Malformed("piece")
+    kind, subject, number, index, total, digest, part = fields
+    if kind not in KINDS or not is_uint(subject, U64_MAX) or not is_uint(number, U64_MAX):
+        raise Malformed("piece")
+    if not is_uint(total, PIECES_MAX) or not is_uint(index, PIECES_MAX) or index >= total:
+        raise Malformed("piece")
+    if not isinstance(digest, bytes) or len(digest) != DIGEST_BYTES:
+        raise Malformed("piece")
+    if not isinstance(part, bytes) or not 1 <= len(part) <= PIECE_DATA_BYTES:
+        raise Malformed("piece")
+    if index < total - 1 and len(part) != PIECE_DATA_BYTES:
+        raise Malformed("piece")
+    return Piece(kind, subject, number, index, total, digest, part)
+
+
+class Gathered:
+    """The pieces of one answer, in any order; those of another answer begin anew."""
+
+    def __init__(self) -> None:
+        self._digest = b""
+        self._parts: "list[bytes]" = []
+
+    def add(self, piece: Piece) -> bytes:
+        """The whole answer when this was its last piece, else nothing. Raises Malformed when the whole is another than
+        its pieces say."""
+        if piece.digest != self._digest or piece.total != len(self._parts):
+            self._digest = piece.digest
+            self._parts = [b""] * piece.total
+        self._parts[piece.index] = piece.data
+        if b"" in self._parts:
+            return b""
+        answer = b"".join(self._parts)
+        self.clear()
+        if len(answer) > PROOF_BYTES_MAX or hashlib.sha256(answer).digest()[:DIGEST_BYTES] != piece.digest:
+            raise Malformed("answer")
+        return answer
+
+    def clear(self) -> None:
+        self._digest = b""
+        self._parts = []
 
 
 class State:
@@ -64,7 +180,7 @@ class Asker:
 
     def __init__(
         self,
-        calendar: proofs.Calendar,
+        calendar: Calendar,
         device_id: bytes,
         outbox: "Outbox",
         trust: "Trust",
@@ -82,8 +198,8 @@ class Asker:
         self._count = count
         self._retry_ms = retry_ms
         self._spread_ms = min(SPREAD_MS_MAX, calendar.epoch_beacons * beacon_interval_s * 125)  # an eighth
-        self._question: "proofs.Question | None" = None
-        self._gathered = proofs.Gathered()
+        self._question: "Question | None" = None
+        self._gathered = Gathered()
         self._statement_id = b""
         self._beacon_number = -1  # the log of which is asked about
         self._incarnation = 0
@@ -162,13 +278,13 @@ class Asker:
         self._gathered.clear()
         self._incarnation = beacon.incarnation
         self._beacon_number = beacon.number
-        self._question = proofs.Question(kind, beacon.log_size, beacon.log_root, subject, number)
+        self._question = Question(kind, beacon.log_size, beacon.log_root, subject, number)
 
     # ANSWERS
 
-    def take(self, data: bytes, now_ms: int) -> None:
+    def take(self, data: bytes) -> None:
         """A piece. Raises Malformed, BadSignature: what the coordinator did not sign is evidence against nobody."""
-        piece = proofs.parse_piece(data)
+        piece = parse_piece(data)
         question = self._question
         if question is None or (piece.kind, piece.subject, piece.number) != (
             question.kind,
@@ -185,9 +301,18 @@ class Asker:
             return
         self._answers += 1
         payload = self._trust.signed_at(answer, cose.TYPE_PROOF, self._beacon_number)
-        self._judge(payload, answer, question, now_ms)
+        try:
+            self._judge(payload, answer, question)
+        finally:
+            self.judged()
 
-    def _judge(self, payload: bytes, answer: bytes, question: proofs.Question, now_ms: int) -> None:
+    def judged(self) -> None:
+        """A board forgets here what it needs for a moment only."""
+
+    def _judge(self, payload: bytes, answer: bytes, question: Question) -> None:
+
+        from . import proofs  # larger than all that stays
+
         try:
             row = proofs.checked(payload, question, self._device_id, self.calendar, self._statement_id)
         except proofs.Wrong as wrong:
@@ -226,14 +351,14 @@ class Asker:
             return
         self._next_epoch()
 
-    def _ask_for_statement(self, payout: proofs.Question) -> bool:
+    def _ask_for_statement(self, payout: Question) -> bool:
         held = self._outbox.notes.get(NOTE_WITNESS[payout.subject % 2], b"")
         if not held:
             return False
         epoch, slot, boot, seq, _, self._statement_id = struct.unpack(_WITNESS, held)
         if epoch != payout.subject:
             return False
-        self._question = proofs.Question(KIND_STATEMENT, payout.log_size, payout.log_root, slot, boot << 32 | seq)
+        self._question = Question(KIND_STATEMENT, payout.log_size, payout.log_root, slot, boot << 32 | seq)
         self._asks = 0
         self._asked_beacon = -1
         self._due_ms = 0
@@ -255,13 +380,3 @@ class Asker:
 
     def _save(self) -> None:
         self._outbox.note(NOTE_STATE, self.state.note(), True)
-
-
-def trouble(state: State) -> str:
-    """The newest thing that is not as it should be, in a sentence; empty for nothing."""
-    if not state.outcome:
-        return ""
-    what = "the proof of epoch or slot %d " % state.subject
-    if state.outcome == ABSENT:
-        return what + "is the coordinator's word that there is nothing"
-    return what + ("is wrong" if state.outcome == WRONG else "did not come")

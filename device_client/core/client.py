@@ -131,10 +131,10 @@ class Client:
         self.boot = outbox.begin_boot()
         self.asker: "Asker | None" = None
         if config.calendar[0] and config.calendar[1]:
-            from . import asking, proofs  # a board that asks for nothing needs the memory
+            from . import asking  # a board that asks for nothing needs the memory
 
             self.asker = asking.Asker(
-                proofs.Calendar(*config.calendar),
+                asking.Calendar(*config.calendar),
                 self.device_id,
                 outbox,
                 self.trust,
@@ -163,7 +163,7 @@ class Client:
                     self.connected(now_ms)
             elif topic == self.down_topic:
                 if self.asker is not None and payload[:1] != cose.TAG_SIGN1:
-                    self.asker.take(payload, now_ms)
+                    self.asker.take(payload)
                 else:
                     self._take_sheet(payload)
             else:
@@ -174,6 +174,8 @@ class Client:
             self._count("bad_signature")
         except OSError:
             self._count("storage_errors")
+        except MemoryError:  # an answer may be too much for a small heap: it comes again
+            self._count("no_memory")
 
     def _take_beacon(self, data: bytes, now_ms: int) -> None:
         if data == self.beacon_bytes:

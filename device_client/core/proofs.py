@@ -19,20 +19,10 @@ import hashlib
 import struct
 
 from . import cbor, merkle
+from .asking import KIND_PAYOUT, Calendar, Question
 from .cbor import Malformed, is_uint
 from .statement import U32_MAX, U64_MAX
 
-KIND_PAYOUT = 1
-KIND_STATEMENT = 2
-KINDS = (KIND_PAYOUT, KIND_STATEMENT)
-
-QUESTION_TAG = 0x85  # an array of five, where a statement's message has one or three and a beacon a tag
-QUESTION_BYTES_MAX = 64
-PROOF_BYTES_MAX = 3072
-PIECE_BYTES_MAX = 1024
-PIECE_DATA_BYTES = 960
-PIECES_MAX = 4
-DIGEST_BYTES = 8
 PATH_HASHES_MAX = 64
 IDS_MAX = 4
 FIELDS = 13
@@ -51,117 +41,6 @@ if TYPE_CHECKING:
 
 class Wrong(ValueError):
     """What the coordinator signed is no proof of what was asked; the text says where the chain breaks."""
-
-
-class Question:
-    """What is asked, at which log. `subject` and `number` as the module says; `log_root` has 32 bytes."""
-
-    def __init__(self, kind: int, log_size: int, log_root: bytes, subject: int, number: int) -> None:
-        self.kind = kind
-        self.log_size = log_size
-        self.log_root = log_root
-        self.subject = subject
-        self.number = number
-
-    def encoded(self) -> bytes:
-        return cbor.encode([self.kind, self.log_size, self.log_root, self.subject, self.number])
-
-
-def parse_question(data: bytes) -> Question:
-    """Raises Malformed."""
-    fields = cbor.decode(data) if len(data) <= QUESTION_BYTES_MAX else None
-    if not isinstance(fields, list) or len(fields) != 5:
-        raise Malformed("question")
-    kind, log_size, log_root, subject, number = fields
-    if kind not in KINDS or not isinstance(log_root, bytes) or len(log_root) != merkle.HASH_BYTES:
-        raise Malformed("question")
-    for value in (log_size, subject, number):
-        if not is_uint(value, U64_MAX):
-            raise Malformed("question")
-    if kind == KIND_PAYOUT and number:
-        raise Malformed("question")
-    return Question(kind, log_size, log_root, subject, number)
-
-
-# PIECES
-
-
-class Piece:
-    """One of `total` parts of an answer; `digest` is the beginning of SHA-256 of the whole."""
-
-    def __init__(
-        self, kind: int, subject: int, number: int, index: int, total: int, digest: bytes, data: bytes
-    ) -> None:
-        self.kind = kind
-        self.subject = subject
-        self.number = number
-        self.index = index
-        self.total = total
-        self.digest = digest
-        self.data = data
-
-
-def pieces(question: Question, answer: bytes) -> "list[bytes]":
-    """An answer cut into messages of PIECE_BYTES_MAX at most."""
-    digest = hashlib.sha256(answer).digest()[:DIGEST_BYTES]
-    total = -(-len(answer) // PIECE_DATA_BYTES)
-    head = [question.kind, question.subject, question.number]
-    found = []
-    for index in range(total):
-        data = answer[index * PIECE_DATA_BYTES : (index + 1) * PIECE_DATA_BYTES]
-        found.append(cbor.encode(head + [index, total, digest, data]))
-    return found
-
-
-def parse_piece(data: bytes) -> Piece:
-    """Raises Malformed."""
-    if len(data) > PIECE_BYTES_MAX:
-        raise Malformed("piece too large")
-    fields = cbor.decode(data)
-    if not isinstance(fields, list) or len(fields) != 7:
-        raise Malformed("piece")
-    kind, subject, number, index, total, digest, part = fields
-    if kind not in KINDS or not is_uint(subject, U64_MAX) or not is_uint(number, U64_MAX):
-        raise Malformed("piece")
-    if not is_uint(total, PIECES_MAX) or not is_uint(index, PIECES_MAX) or index >= total:
-        raise Malformed("piece")
-    if not isinstance(digest, bytes) or len(digest) != DIGEST_BYTES:
-        raise Malformed("piece")
-    if not isinstance(part, bytes) or not 1 <= len(part) <= PIECE_DATA_BYTES:
-        raise Malformed("piece")
-    if index < total - 1 and len(part) != PIECE_DATA_BYTES:
-        raise Malformed("piece")
-    return Piece(kind, subject, number, index, total, digest, part)
-
-
-class Gathered:
-    """The pieces of one answer, in any order; those of another answer begin anew."""
-
-    def __init__(self) -> None:
-        self._digest = b""
-        self._parts: "list[bytes]" = []
-
-    def add(self, piece: Piece) -> bytes:
-        """The whole answer when this was its last piece, else nothing. Raises Malformed when the whole is another than
-        its pieces say."""
-        if piece.digest != self._digest or piece.total != len(self._parts):
-            self._digest = piece.digest
-            self._parts = [b""] * piece.total
-        self._parts[piece.index] = piece.data
-        if b"" in self._parts:
-            return b""
-        answer = b"".join(self._parts)
-        self.clear()
-        if len(answer) > PROOF_BYTES_MAX or hashlib.sha256(answer).digest()[:DIGEST_BYTES] != piece.digest:
-            raise Malformed("answer")
-        return answer
-
-    def clear(self) -> None:
-        self._digest = b""
-        self._parts = []
-
-
-# WHAT MAKES IT HOLD
 
 
 def root_from(leaf: bytes, index: int, size: int, path: bytes) -> bytes:
@@ -185,30 +64,6 @@ def root_from(leaf: bytes, index: int, size: int, path: bytes) -> bytes:
     if last:
         raise Wrong("path")
     return value
-
-
-class Calendar:
-    """Slots to a batch and an epoch, and the deadline, all in beacons: coordinator.kernel.epochs for a device."""
-
-    def __init__(self, batch_beacons: int, epoch_beacons: int, deadline_beacons: int) -> None:
-        self.batch_beacons = batch_beacons
-        self.epoch_beacons = epoch_beacons
-        self.deadline_beacons = deadline_beacons
-
-    def end_of(self, epoch: int) -> int:
-        """The first slot after an epoch and its deadline."""
-        return (epoch + 1) * self.epoch_beacons + self.deadline_beacons
-
-    def closing_batch(self, epoch: int) -> int:
-        return -(-self.end_of(epoch) // self.batch_beacons) - 1
-
-    def last_closed(self, batches: int) -> int:
-        """The newest epoch that so many batches have closed, -1 for none."""
-        return max(-1, (batches * self.batch_beacons - self.deadline_beacons) // self.epoch_beacons - 1)
-
-    def closes(self, epoch: int, first_slot: int, last_slot: int) -> bool:
-        """Whether a batch of these slots closes the epoch."""
-        return first_slot < self.end_of(epoch) <= last_slot + 1
 
 
 def checked(

@@ -6,7 +6,19 @@ is compared: with what the vector says, and between interpreters. Faults that ar
 
 from binascii import hexlify
 
-from device_client.core import cbor, client, cose, light, merkle, proofs, received, secret, statement
+from device_client.core import (
+    asking,
+    cbor,
+    client,
+    cose,
+    light,
+    merkle,
+    proofs,
+    questions,
+    received,
+    secret,
+    statement,
+)
 from device_client.core.cbor import Malformed, Map
 from device_client.core.light import BadSignature
 
@@ -124,15 +136,15 @@ def secrets_line(vector, everything, verify):
 def proofs_line(vector, everything, verify):
     data, name = unhex(vector["hex"]), vector["name"]
     if name.startswith("question: "):
-        question = proofs.parse_question(data)
+        question = questions.parsed(data)
         assert question.encoded() == data, "encoded again, it is another"
         return shown((question.kind, question.log_size, question.log_root, question.subject, question.number))
     if name.startswith("piece: "):
-        piece = proofs.parse_piece(data)
+        piece = asking.parse_piece(data)
         return shown((piece.kind, piece.subject, piece.number, piece.index, piece.total, piece.digest, piece.data))
-    question = proofs.parse_question(unhex(vector["question"]))
+    question = questions.parsed(unhex(vector["question"]))
     payload = trust_of(everything, verify).signed_at(data, cose.TYPE_PROOF, 0)
-    calendar = proofs.Calendar(*everything["calendar"])
+    calendar = asking.Calendar(*everything["calendar"])
     device, held = unhex(everything["device_id"]), unhex(everything["statement_id"])
     row = proofs.checked(payload, question, device, calendar, held)
     return "nothing" if row is None else shown(row)

@@ -12,7 +12,7 @@ import time
 import ed25519
 
 gc.collect()
-from device_client.core import cose, light, proofs  # noqa: E402
+from device_client.core import asking, cose, light, proofs, questions  # noqa: E402
 
 NAME = "100,000 devices and 3,000,000 batches"
 
@@ -33,22 +33,22 @@ def vector(path):
                 found[key] = bytes.fromhex(line.split('"')[3])
     trust = light.Trust(found["genesis"], found["root_key"], ed25519.verify)
     trust.coordinators.append(light.Certificate(1, light.ROLE_COORDINATOR, found["coordinator_key"], 0))
-    return proofs.parse_question(found["question"]), found["hex"], found["device_id"], trust
+    return questions.parsed(found["question"]), found["hex"], found["device_id"], trust
 
 
 def main(path, rounds):
     question, answer, device_id, trust = vector(path)
-    pieces = proofs.pieces(question, answer)
+    pieces = questions.pieces(question, answer)
     del answer
-    calendar = proofs.Calendar(2, 8, 4)
+    calendar = asking.Calendar(2, 8, 4)
     fastest_us, row, used = 1 << 30, None, 0
     for _ in range(rounds):
         gc.collect()
         before = gc.mem_alloc()
         started = time.ticks_us()
-        gathered = proofs.Gathered()
+        gathered = asking.Gathered()
         for piece in pieces:
-            whole = gathered.add(proofs.parse_piece(piece))
+            whole = gathered.add(asking.parse_piece(piece))
         payload = trust.signed_at(whole, cose.TYPE_PROOF, 0)
         row = proofs.checked(payload, question, device_id, calendar, b"")
         fastest_us = min(fastest_us, time.ticks_diff(time.ticks_us(), started))

@@ -4,8 +4,8 @@ import hashlib
 import struct
 from typing import Any, NamedTuple
 
-from device_client.core import cbor, cose, merkle, proofs
-from device_client.core.proofs import KIND_PAYOUT, KIND_STATEMENT, Question
+from device_client.core import asking, cbor, cose, merkle, proofs, questions
+from device_client.core.asking import KIND_PAYOUT, KIND_STATEMENT, Question
 from device_client.core.statement import U32_MAX, U64_MAX
 from tests.vectors.make_signed import COORDINATOR, DEVICE_ID, OTHER_ID, signatures, trusted
 from tests.vectors.parts import envelope, invalid, seed
@@ -106,7 +106,7 @@ def largest() -> Case:
     number, log_size = 1_234_567, 3_000_000
     first = number * CALENDAR[0]
     epoch = (first + CALENDAR[0] - CALENDAR[2]) // CALENDAR[1] - 1
-    while not proofs.Calendar(*CALENDAR).closes(epoch, first, first + 1):
+    while not asking.Calendar(*CALENDAR).closes(epoch, first, first + 1):
         number, first = number + 1, first + CALENDAR[0]
         epoch = (first + CALENDAR[0] - CALENDAR[2]) // CALENDAR[1] - 1
     row = payout_row(epoch)
@@ -229,9 +229,9 @@ def _pieces() -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     question, answer = largest().question, largest().answer()
     vectors = [
         {"name": f"piece: {number}", "fields": _hexed(cbor.decode(data)), "hex": data.hex()}
-        for number, data in enumerate(proofs.pieces(question, answer))
+        for number, data in enumerate(questions.pieces(question, answer))
     ]
-    good: Any = cbor.decode(proofs.pieces(question, answer)[0])
+    good: Any = cbor.decode(questions.pieces(question, answer)[0])
     changes = [
         ("kind 3", 0, 3),
         ("index 4 of 4", 3, 4),
@@ -260,7 +260,7 @@ def _hexed(fields: Any) -> list[Any]:
 def proofs_file() -> dict[str, Any]:
     vectors = []
     for name, one in _valid():
-        assert len(one.answer()) <= proofs.PROOF_BYTES_MAX, (name, len(one.answer()))
+        assert len(one.answer()) <= asking.PROOF_BYTES_MAX, (name, len(one.answer()))
         vectors.append({"name": name, **shown(one, one.answer())})
     bad = [{"name": name, **shown(one, one.answer()), "why": why} for name, one, why in _invalid()]
     good = case(KIND_PAYOUT, payout_row(), b"", 2, 7, 30)
