@@ -43,7 +43,7 @@ def status_of(state: Path) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_fleet_and_a_micropython_verify_their_payouts(tmp_path: Path, workers: int) -> None:
-    net = Net(tmp_path / "net", kind="mosquitto" if workers else "embedded")
+    net = Net(tmp_path / "net")
     settings = net.settings.model_copy(update={"ingest_workers": workers})
     runner = fleet_device(net.given(net.token()), tmp_path / "fleet", SimulatedRoom(1), 1)
     board = micropython_child(require_micropython(), net.given(net.token()), tmp_path / "board", 1, 1000)
