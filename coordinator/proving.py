@@ -71,13 +71,17 @@ class Proving:
         """Until cancelled."""
         while True:
             await self._wake.wait()
+            await self.serve()
+
+    async def serve(self) -> None:
+        """Answer what waits."""
+        while self._waiting:
             # Those of one batch one behind the other: they share a tree.
             self._waiting.sort(key=lambda one: (one[0].kind, one[0].subject))
             group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
-            if not self._waiting:
-                self._wake.clear()
             for question, device in group:
                 await self._answer(question, device)
+        self._wake.clear()
 
     async def _answer(self, question: Question, device: bytes) -> None:
         try:

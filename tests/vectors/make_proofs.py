@@ -46,13 +46,13 @@ class Case(NamedTuple):
 
 
 def header(
-    payouts: int, statements_root: bytes, payouts_root: bytes, number: int = BATCH, first: int = FIRST_SLOT
+    payouts: int, statements_root: bytes, payouts_root: bytes, number: int, first: int, batch_beacons: int
 ) -> bytes:
     files = [[name, U32_MAX, seed(name)] for name in FILES]
     if payouts:
         files = sorted([*files, [proofs.PAYOUTS_FILE, payouts * proofs.PAYOUT_BYTES, seed("payouts")]])
     deltas = [[name, seed(name)] for name in ("identity", "ledger", "presence", "rewards", "sensing")]
-    slots = first, first + CALENDAR[0] - 1
+    slots = first, first + batch_beacons - 1
     head = [number, seed("previous"), 1, *slots, seed("beacon"), 1, seed("parameters"), 100_000]
     return cbor.encode([*head, statements_root, payouts_root, files, deltas])
 
@@ -87,13 +87,14 @@ def case(
     first: int = FIRST_SLOT,
     asked: tuple[int, int] | None = None,
     payouts: int = -1,
+    batch_beacons: int = CALENDAR[0],
 ) -> Case:
     """A proof that holds, unless leaf and question disagree."""
     path, log_path = path_of(index, size, "leaf"), path_of(number, log_size, "log")
     root = proofs.root_from(merkle.leaf_hash(leaf), index, size, path)
     is_payout = kind == KIND_PAYOUT
     roots = (seed("statements"), root) if is_payout else (root, seed("payouts root"))
-    payload = header(size if payouts < 0 else payouts, *roots, number, first)
+    payload = header(size if payouts < 0 else payouts, *roots, number, first, batch_beacons)
     log_root = proofs.root_from(merkle.leaf_hash(payload), number, log_size, log_path)
     asked = asked or ((EPOCH, 0) if is_payout else (SLOT, BOOT << 32 | SEQ))
     shown = b"" if len(ids) > 32 * proofs.IDS_MAX else ids
