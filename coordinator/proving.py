@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from coordinator.engine.proofs import Busy, Prover
+from coordinator.engine.proofs import Archived, Busy, Prover
 from coordinator.engine.wire import Refused
 from device_client.core import questions, verdicts
 from device_client.core.asking import PROOF_BYTES_MAX, Question
@@ -97,6 +97,8 @@ class Proving:
         """The signed answer, empty where nothing can be told. Raises Refused."""
         try:
             payload = self._prover.payload(question, device)
+        except Archived:
+            return b""
         except Busy:
             raise Refused(verdicts.OVERLOADED) from None
         except (AssertionError, OSError) as error:  # the folder is damaged: `verify` tells more

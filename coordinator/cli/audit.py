@@ -21,11 +21,11 @@ from coordinator.engine.wire import Refused
 from coordinator.ingest.access import device_of
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import Explanation, PayoutView
+from coordinator.settings import SettingsError, home_at
 from coordinator.store.folders import FolderArchive
-from coordinator.store.home import Home
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
-from coordinator.store.stores import Stores
+from coordinator.store.stores import Stores, store_names
 from device_client.core.cose import unwrap
 from device_client.core.light import parse_beacon
 
@@ -193,9 +193,17 @@ def _payout_fields(row: PayoutView) -> dict[str, object]:
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in row._asdict().items()}
 
 
+def read_stores(data_dir: Path, look: Callable[[Queries], Awaitable[T]]) -> T:
+    """What `look` finds in the stores; ends the command with a clear message where there are none."""
+    return asyncio.run(_with_queries(data_dir, look))
+
+
 async def _with_queries(data_dir: Path, look: Callable[[Queries], Awaitable[T]]) -> T:
     """Read the stores, beside a coordinator that may be running."""
-    home = Home(data_dir)
+    try:
+        home = home_at(data_dir)
+    except SettingsError as error:
+        raise fail(str(error)) from None
     if not home.exists or not home.stores.is_dir():
         raise fail(f"{data_dir} holds no network's stores; name a coordinator's data directory with --data-dir")
     try:
@@ -205,6 +213,9 @@ async def _with_queries(data_dir: Path, look: Callable[[Queries], Awaitable[T]])
         raise fail(f"{data_dir}: {error}", 1) from None
     newest = parse_beacon(unwrap(envelopes[-1]).payload) if envelopes else None
     live = Live(newest.number if newest else -1, newest.time if newest else 0, {})
+    missing = [home.store(name) for name in store_names() if not home.store(name).exists()]
+    if missing:
+        raise fail(f"{missing[0]} is missing: start the coordinator, or see edgetally doctor", 1)
     stores = await Stores.open(home, read_only=True)
     try:
         return await look(Queries(stores, home, genesis, lambda: live))

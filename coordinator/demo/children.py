@@ -79,7 +79,7 @@ def micropython_path() -> str | None:
 
 
 def micropython_child(interpreter: str, given: Provisioning, folder: Path, interval_s: int, retry_ms: int) -> Child:
-    """The firmware, compiled as for a board, in a process of the unix MicroPython with 96 KiB of heap.
+    """The firmware, compiled as for a board, in a process of the unix MicroPython with 128 KiB of heap.
 
     Raises RuntimeError when it cannot be compiled.
     """

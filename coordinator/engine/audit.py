@@ -12,7 +12,9 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from coordinator.kernel.tables import Row
+from coordinator.kernel.parameters import Parameters
+from coordinator.kernel.statements import Statements
+from coordinator.kernel.tables import Row, rows_in
 from coordinator.modules import sensing
 from device_client.core import cose, light, merkle
 
@@ -20,13 +22,16 @@ from . import wire
 from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, RESTARTS_FILE, Archive, Wrong
 from .audit_log import LogAudit
 from .audit_readings import ReadingsAudit
+from .audit_snapshots import SnapshotAudit
 from .beacons import BeaconChain, intake_root, unframed
+from .execute import Executed
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
 from .inputs import (
     REFUSALS,
     BadInput,
     Inputs,
+    pack_statements,
     read_owner_messages,
     read_statements,
     sorted_refusals,
@@ -61,11 +66,30 @@ class Report(NamedTuple):
         return "measurement" if self.measured == self.reports else "money"
 
 
-class Auditor:
-    """One pass over an archive. `progress(done, total)` is called after each batch."""
+class Look(NamedTuple):
+    """A batch that was just verified, and the state before it."""
 
-    def __init__(self, archive: Archive, progress: Callable[[int, int], None] | None = None) -> None:
+    header: Header
+    inputs: Inputs
+    refusals: list[Row]
+    state: NetworkState
+    parameters: Parameters  # in force in this batch
+    beacons: BeaconChain
+    executed: Executed
+
+
+class Auditor:
+    """One pass over an archive. `progress(done, total)` is called after each batch, `look` in each before the state
+    goes on; what it raises ends the pass."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        progress: Callable[[int, int], None] | None = None,
+        look: Callable[[Look], None] | None = None,
+    ) -> None:
         self._archive = archive
+        self._look = look or (lambda at: None)
         self._progress = progress or (lambda done, total: None)
         self._frontier = merkle.Frontier()
         self._device_spacing: list[float] = []
@@ -83,6 +107,7 @@ class Auditor:
         self._read_beacons()
         restarts = self._restarts(genesis)
         self._log = LogAudit(self._archive)
+        self._snapshots = SnapshotAudit(self._archive, genesis, self._certificates)
         self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
         numbers = self._archive.batches()
         state = MemoryState()
@@ -187,18 +212,20 @@ class Auditor:
         except (AssertionError, KeyError, IndexError, OverflowError) as error:
             raise Wrong(number, folder, f"it cannot be executed: {error!r}") from error
         for name in sorted(again.files.keys() | files.keys()):
-            if again.files.get(name) != files.get(name):
+            if bytes(again.files.get(name, b"")) != files.get(name, b""):
                 raise Wrong(number, f"{folder}/{name}", "is not what the inputs give")
         if again.header != header:
             fields = [name for name in header._fields if getattr(header, name) != getattr(again.header, name)]
             raise Wrong(number, f"{folder}/{HEADER_FILE}", f"{', '.join(fields)}: not what the inputs give")
         self._intake_roots(number, header, inputs)
         self._uptimes(inputs)
-        self._statements += len(inputs.rows)
-        self._epochs += again.executed.effects["rewards"].records["epochs"]
+        self._statements += len(inputs.statements)
+        self._epochs += rows_in(again.executed.effects["rewards"].records["epochs"])
         self._frontier.append(payload)
         self._log.take(payload)
+        self._look(Look(header, inputs, refusals, state, genesis.parameters, self._beacons, again.executed))
         state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
+        self._snapshots.check(header, header_id, self._frontier, state)
         return header, header_id
 
     def _header(self, genesis: Genesis, number: int, previous: bytes, first_slot: int) -> tuple[Header, bytes, bytes]:
@@ -272,14 +299,14 @@ class Auditor:
         except (BadInput, ValueError, Refused) as error:
             raise Wrong(number, f"batches/{number}/{file}", str(error)) from error
         rows = [row._replace(measured=code) for row, code in zip(rows, codes, strict=True)]
-        inputs = Inputs(rows, envelopes, owner_rows, owner_envelopes)
-        self._readings.check(number, inputs, identity)
-        return inputs, refusals
+        self._readings.check(number, rows, identity)
+        return Inputs(Statements.of(rows), pack_statements(rows, envelopes), owner_rows, owner_envelopes), refusals
 
     def _intake_roots(self, number: int, header: Header, inputs: Inputs) -> None:
         ids: dict[int, list[bytes]] = {slot: [] for slot in range(header.first_slot, header.last_slot + 1)}
-        for row in inputs.rows:
-            ids[row.slot].append(row.id)
+        columns = inputs.statements.columns
+        for slot, statement_id in zip(columns["slot"].tolist(), columns["id"].tolist(), strict=True):
+            ids[slot].append(statement_id)
         for slot, of_slot in ids.items():
             if slot + 2 > self._beacons.newest:
                 continue
@@ -288,11 +315,12 @@ class Auditor:
                 raise Wrong(number, f"batches/{number}/{STATEMENTS_FILE}", what)
 
     def _uptimes(self, inputs: Inputs) -> None:
-        for row in inputs.rows:
-            boot, quoted, uptime_s = self._last.get(row.device, (0, 0, 0))
-            if boot == row.boot and row.quoted > quoted and len(self._device_spacing) < 1_000_000:
-                self._device_spacing.append((row.uptime_s - uptime_s) / (row.quoted - quoted))
-            self._last[row.device] = (row.boot, row.quoted, row.uptime_s)
+        columns = (inputs.statements.columns[name].tolist() for name in ("device", "boot", "quoted", "uptime_s"))
+        for device, boot, quoted, uptime_s in zip(*columns, strict=True):
+            last_boot, last_quoted, last_uptime_s = self._last.get(device, (0, 0, 0))
+            if last_boot == boot and quoted > last_quoted and len(self._device_spacing) < 1_000_000:
+                self._device_spacing.append((uptime_s - last_uptime_s) / (quoted - last_quoted))
+            self._last[device] = (boot, quoted, uptime_s)
 
     def _need(self, batch: int, name: str) -> bytes:
         data = self._archive.read(name)

@@ -36,6 +36,10 @@ class Busy(Exception):
     """No tree may be built for it now: ask again in another slot."""
 
 
+class Archived(Exception):
+    """The batch is not in the folder any more."""
+
+
 class Tree:
     """The hash tree of RFC 6962 over some leaves, level by level; a hash without a sibling goes up as it is."""
 
@@ -138,7 +142,7 @@ class Prover:
 
     def payload(self, question: Question, device: bytes) -> bytes | None:
         """What to sign, None where it cannot be told: the log is another one, or does not hold the batch yet. Raises
-        Busy."""
+        Busy, Archived."""
         if self.log_root(question.log_size) != question.log_root:
             return None
         is_payout = question.kind == KIND_PAYOUT
@@ -175,7 +179,8 @@ class Prover:
 
     def _header(self, batch: int) -> tuple[bytes, Header]:
         data = self._read(f"batches/{batch}/{HEADER_FILE}")
-        assert data is not None, f"batch {batch} is not there"
+        if data is None:
+            raise Archived
         payload = wire.envelope(data, cose.TYPE_HEADER, self._genesis).payload
         return payload, parse_header(payload)
 

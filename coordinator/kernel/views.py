@@ -4,6 +4,7 @@ Amounts are integers of base units (9 decimals), ids are bytes. Nothing here is 
 two pages show comes from one field.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -160,9 +161,12 @@ class Explanation(NamedTuple):
     payout: PayoutView | None
     summary: str
     reasons: list[Reason]
+    derivation: Sequence[str] = ()  # the sum, from windows to postings; empty while the epoch is open
 
     def lines(self) -> list[str]:
         out = [self.summary]
         for reason in self.reasons:
             out.append(f"- {reason.text}" + (f" {reason.advice}" if reason.advice else ""))
+        if self.derivation:
+            out += ["The sum, in base units:", *(f"  {line}" for line in self.derivation)]
         return out

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
+from coordinator.kernel.module import Context, Effects, Module
 from coordinator.kernel.postings import EMISSION
 from coordinator.kernel.rows import rows_of
 from coordinator.kernel.tables import I64, ID16, U8, U64, Column, Key, Row, Table
@@ -27,13 +27,9 @@ POSTINGS = Table(
 # RULES
 
 
-def partial(_lane: Sequence[StatementRow], _snapshot: Snapshot) -> None:
-    """Statements reach the books only as postings."""
-
-
-def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
-    held = rows_of(snapshot.state, "balances")
-    postings = snapshot.reads["rewards"].findings
+def finish(context: Context, _partials: Sequence[None]) -> Effects:
+    held = rows_of(context.state, "balances")
+    postings = context.reads["rewards"].findings
     held.prefetch(account for _, posting in postings for account in (posting.debit, posting.credit))
     changed: dict[Key, Row | None] = {}
     rows: list[Row] = []
@@ -48,13 +44,13 @@ def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
 # INVARIANTS
 
 
-def check(snapshot: Snapshot, effects: Effects) -> None:
+def check(context: Context, effects: Effects) -> None:
     """Amounts are positive, balances sum to zero and only the emission account is below it."""
     for row in effects.records["postings"]:
         assert 0 < int(row[5]) <= AMOUNT_MAX, f"posting of {row[5]!r}"
     moved = 0
     for key, row_after in effects.delta["balances"].items():
-        before = snapshot.state.get("balances", {}).get(key, (0,))
+        before = context.state.get("balances", {}).get(key, (0,))
         assert row_after is not None
         balance = int(row_after[0])
         moved += balance - int(before[0])
@@ -70,7 +66,8 @@ MODULE = Module(
     parameters=(),
     state=(BALANCES,),
     records=(POSTINGS,),
-    partial=partial,
+    held=(),
+    partial=None,
     finish=finish,
     check=check,
 )

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from coordinator.engine.log import Tile
+from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
     ConsistencyView,
     DeviceView,
@@ -70,6 +71,8 @@ class Reader(Protocol):
         """Of a closed epoch, at the log of the first `size` batches or at the newest checkpoint; None without a payout
         there."""
         ...
+
+    async def batch(self, number: int) -> BatchView | None: ...
 
     async def log_checkpoint(self) -> bytes | None:
         """The signed note of the log of headers, None before the first."""

@@ -18,6 +18,7 @@ TYPE_BEACON = "beacon"
 TYPE_RECEIPTS = "receipts"
 TYPE_HEADER = "header"
 TYPE_PROOF = "proof"
+TYPE_MANIFEST = "manifest"
 
 KID_BYTES = 16
 SIGNATURE_BYTES = 64

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import nacl.signing
 
@@ -14,6 +15,7 @@ from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
     REFUSALS,
     Inputs,
+    pack_statements,
     read_owner_messages,
     read_statements,
     unpack_owner_messages,
@@ -23,6 +25,7 @@ from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, ST
 from coordinator.engine.state import NetworkState
 from coordinator.engine.wire import envelope
 from coordinator.ingest.receipts import Signer
+from coordinator.kernel.statements import StatementRow, Statements
 from device_client.core import cose
 from tests.sim.device import SimDevice, stuck
 from tests.sim.network import Network
@@ -30,6 +33,13 @@ from tests.sim.wire import Faults
 
 Files = dict[str, bytes]
 PUBLIC_GLOBS = ("genesis.cbor", "keys.cbor", "beacons.log", "batches/*/*", "readings/*.bin", "log/**/*")
+
+
+class Given(NamedTuple):
+    """The statements of a batch, to be changed."""
+
+    rows: list[StatementRow]
+    envelopes: list[bytes]
 
 
 class MemoryArchive:
@@ -101,7 +111,7 @@ class Published:
             end += 4 + len(one)
         return data[:end]
 
-    def resealed(self, number: int, change: Callable[[Inputs], Inputs]) -> Files:
+    def resealed(self, number: int, change: "Callable[[Given], Given]") -> Files:
         """All files with batch `number` made anew from changed inputs, executed and signed as the coordinator would."""
         folder = f"batches/{number}/"
         old = {name.removeprefix(folder): data for name, data in self.files.items() if name.startswith(folder)}
@@ -111,12 +121,14 @@ class Published:
         rows = [row._replace(measured=code) for row, code in zip(rows, old.get(MEASURED_FILE, b""), strict=True)]
         messages = unpack_owner_messages(old.get(OWNER_FILE, b""))
         owner = read_owner_messages(messages, self.genesis_hash, self.certificates[0].public_key)
-        inputs = change(Inputs(rows, envelopes, *owner))
+        given = change(Given(rows, envelopes))
+        packed = pack_statements(given.rows, given.envelopes)
+        inputs = Inputs(Statements.of(given.rows), packed, *owner)
         refusals = REFUSALS.unpack(old.get(REFUSALS_FILE, b""))
         position = Position(number, header.previous, header.first_slot, header.last_slot)
         batch = sealed(position, inputs, refusals, state, self.genesis.parameters, self.beacons)
         files = {name: data for name, data in self.files.items() if not name.startswith((folder, "log/"))}
-        files.update({folder + name: data for name, data in batch.files.items()})
+        files.update({folder + name: bytes(content) for name, content in batch.files.items()})
         files[folder + HEADER_FILE] = self.signer.envelope(cose.TYPE_HEADER, batch.header.payload())
         return files
 

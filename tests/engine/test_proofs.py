@@ -167,6 +167,13 @@ def test_no_more_trees_than_the_budget() -> None:
     assert prover.payload(folder.question(1, 0), device(2)), "what is there costs nothing"
 
 
+def test_a_batch_that_was_moved_away_is_not_proved() -> None:
+    folder = Folder(10, 3)
+    del folder.files["batches/5/header.cose"]
+    with pytest.raises(proofs.Archived):
+        folder.prover().payload(folder.question(1, 0), device(0))
+
+
 def test_a_damaged_file_is_not_proved() -> None:
     folder = Folder(10, 3)
     rows = folder.files["batches/5/payouts.rows"]

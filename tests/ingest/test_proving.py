@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from coordinator import proving
-from coordinator.engine.proofs import Busy
+from coordinator.engine.proofs import Archived, Busy
 from coordinator.proving import Proving
 from device_client.core import asking, questions, verdicts
 from device_client.core.asking import Question
@@ -86,6 +86,7 @@ def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ("answer", "refused"),
     [
         (None, []),
+        (Archived(), []),
         (Busy(), [verdicts.OVERLOADED]),
         (AssertionError("damaged"), []),
         (bytes(asking.PROOF_BYTES_MAX + 1), []),

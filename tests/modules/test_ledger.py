@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.kernel.module import Effects, Snapshot
+from coordinator.kernel.module import Effects
 from coordinator.kernel.postings import CODE_RELEASED, CODE_REWARD, EMISSION, NOBODY, OWNER, WITHHELD, Account, Posting
 from coordinator.modules import ledger
 
-from .build import Alone, findings_view, frame
+from .build import Alone, context, findings_view, frame
 
 SOURCE = Account(EMISSION, NOBODY)
 
@@ -82,4 +82,4 @@ def test_a_tampered_balance_is_a_fault() -> None:
     effects = post(module, Posting(SOURCE, account(OWNER, 1), 5, CODE_REWARD))
     delta = {"balances": {**effects.delta["balances"], account(OWNER, 1): (6,)}}
     with pytest.raises(AssertionError, match="debits and credits differ"):
-        ledger.MODULE.check(Snapshot({}, {}, frame(0, 0)), effects._replace(delta=delta))
+        ledger.MODULE.check(context({}, {}, frame(0, 0)), effects._replace(delta=delta))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coordinator.engine import log
+from coordinator.engine.timing import Span
+from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.kernel.amounts import share_ppm, split
 from coordinator.kernel.views import (
     ConsistencyView,
@@ -18,6 +20,7 @@ from coordinator.kernel.views import (
     OwnerView,
     PayoutView,
     PresenceView,
+    ProofView,
     ReadingView,
     Reason,
 )
@@ -168,7 +171,7 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
             Reason("fork", 1, "Two statements prove a second holder of its key.", "Enrol it with a new key.")
         )
     summary = f"It earned {row.paid} base units in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
-    return Explanation(device, number, "closed", row, summary, reasons)
+    return Explanation(device, number, "closed", row, summary, reasons, [f"paid = {row.paid} + 0 = {row.paid}."])
 
 
 class FakeReader:
@@ -235,6 +238,9 @@ class FakeReader:
     async def epoch(self, number: int) -> EpochView | None:
         return self.world.epochs[number] if number < len(self.world.epochs) else None
 
+    async def batch(self, number: int) -> BatchView | None:
+        return made_batch(number) if number < self.world.network.batches else None
+
     async def log_checkpoint(self) -> bytes | None:
         await self._enter()
         return self.log.checkpoint()
@@ -255,8 +261,37 @@ class FakeReader:
         roots = log.root(first, hashes), log.root(second, hashes)
         return ConsistencyView(first, second, *roots, log.consistency(first, second, hashes))
 
+    async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
+        return None
+
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         return [row for row in self.world.payouts.get(epoch, []) if row.device > after][:limit]
+
+
+def made_batch(number: int) -> BatchView:
+    """Two lanes on two workers, as a real one has; every third has no timings, batch 0 holds nothing."""
+    rng = random.Random(number)
+    spans, at = [Span(-1, "", "read the intake", -1, 40, 2_000, "1/1")], 2_100
+    modules = []
+    for wave, names in enumerate((("identity",), ("presence", "sensing"), ("rewards",), ("ledger",))):
+        for name in names:
+            took = [rng.randrange(1, 9_000) for _ in range(4)]
+            for lane in range(4):
+                start = at + (took[lane - 2] if lane > 1 else 0)
+                spans.append(Span(wave, name, "lane", lane, start, took[lane], f"1/{2 + lane % 2}"))
+            at += max(took[0] + took[2], took[1] + took[3]) + 50
+            spans.append(Span(wave, name, "finish", -1, at, 700, "1/1"))
+            at += 800
+            reads = ["identity"] if wave else []
+            modules.append(
+                BatchModuleView(name, wave, reads, ["devices", "tokens"], bool(number), {"rows": number * 7})
+            )
+    spans.append(Span(-1, "", "write the folder", -1, at, 3_000, "1/1"))
+    files = [BatchFileView("statements.bin", 170 * number, number), BatchFileView("owner.bin", 80, -1)]
+    header = hashlib.sha256(b"header" + bytes([number % 256])).digest()
+    closed = [number // 3] if number % 3 == 2 else []
+    known = None if number % 3 == 1 else spans
+    return BatchView(number, header, number, number, closed, 1, number, files if number else [], modules, known)
 
 
 def _owner_epoch(number: int, rows: list[PayoutView]) -> OwnerEpochView:
