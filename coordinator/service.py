@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
@@ -30,10 +31,12 @@ from coordinator.ingest.transport import Login
 from coordinator.kernel.tables import rows_in
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
+from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
 from coordinator.snapshots import Snapshots
 from coordinator.store.home import Home
+from coordinator.store.prover import prover_of
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
 from coordinator.store.redo import drop_redo
@@ -44,7 +47,7 @@ from coordinator.web.app import make_app
 from coordinator.web.ports import Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
-from device_client.core import verdicts
+from device_client.core import cose, verdicts
 
 log = structlog.get_logger("edgetally")
 RETRY_S = 1.0
@@ -249,21 +252,28 @@ async def _started(
         if node.is_rolled_back(beacon):
             note_rolled_back(home, beacon)
 
+    def asked(question: bytes, device: bytes) -> None:
+        proving.ask(question, device)
+
     with verifier(0 if settings.ingest_workers else settings.limits.verify_threads) as executor:
         ingest, link = (
-            _elsewhere(settings, base, node, broker, login, shown)
+            _elsewhere(settings, base, node, broker, login, shown, asked)
             if settings.ingest_workers
-            else _here(settings, node, broker, login, executor, shown)
+            else _here(settings, node, broker, login, executor, shown, asked)
         )
         queries = Queries(stores, home, node.genesis, lambda: live(node))
         snapshots = Snapshots(home, node, settings.snapshots_kept)
         service = Service(node, stores, queries, ingest, link, home, broker, snapshots, clock)
+        seal = functools.partial(node.signer.envelope, cose.TYPE_PROOF)
+        proving = Proving(prover_of(home, node.genesis), seal, link.tell, node.refuse)
+        service.on_beacon.append(lambda number: proving.open_slot())
         async with broker.listening(), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
                     tasks.create_task(ingest.run(), name="ingest"),
                     tasks.create_task(broker.run(), name="broker"),
+                    tasks.create_task(proving.run(), name="proving"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
                 ]
                 await link.retain("keys", home.keys.read_bytes())
@@ -290,6 +300,7 @@ def _here(
     login: Login,
     executor: Executor | None,
     shown: Callable[[bytes], None],
+    asked: Callable[[bytes, bytes], None],
 ) -> tuple[Pipeline, BrokerLink]:
     """Ingest in this process, on the link that also publishes beacons."""
 
@@ -316,16 +327,23 @@ def _here(
         settings.limits.queue_max,
         broker.enrolled,
         shown,
+        asked,
     )
     return pipeline, link
 
 
 def _elsewhere(
-    settings: Settings, base: Path, node: Node, broker: Broker, login: Login, shown: Callable[[bytes], None]
+    settings: Settings,
+    base: Path,
+    node: Node,
+    broker: Broker,
+    login: Login,
+    shown: Callable[[bytes], None],
+    asked: Callable[[bytes, bytes], None],
 ) -> tuple[WorkerPool, BrokerLink]:
     """Ingest in processes of its own; our link subscribes to nothing."""
     first = FirstContacts(node.genesis.name, node.genesis.hash, lambda message, device: None, node.refuse)
-    pool = WorkerPool(settings, base, node, broker.enrolled, shown)
+    pool = WorkerPool(settings, base, node, broker.enrolled, shown, asked)
     name = node.genesis.name
     link = BrokerLink(
         login,

@@ -121,6 +121,7 @@ class Worker:
                 self._settings.limits.queue_max,
                 lambda pairs: connection.write(frames.ENROLLED, pairs),
                 lambda beacon: connection.write(frames.SHOWN, beacon),
+                lambda question, device: connection.write(frames.ASKED, question, device),
             )
             await self._hold()  # until the coordinator says which slot is open
             connection.write(frames.ENROLLED, self._intake.enrolling())

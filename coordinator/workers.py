@@ -150,7 +150,7 @@ class WorkerProcess:
 
 
 class WorkerPool:
-    """All workers. `enrolled` and `shown` are the pipeline's; what `shown` raises ends `run`."""
+    """All workers. `enrolled`, `shown` and `asked` are the pipeline's; what `shown` raises ends `run`."""
 
     def __init__(
         self,
@@ -159,12 +159,14 @@ class WorkerPool:
         node: Node,
         enrolled: Callable[[list[tuple[bytes, bytes]]], None],
         shown: Callable[[bytes], None],
+        asked: Callable[[bytes, bytes], None] = lambda question, device: None,
     ) -> None:
         self._settings = settings
         self._base = base.absolute()
         self._node = node
         self._enrolled = enrolled
         self._shown = shown
+        self._asked = asked
         self._workers: dict[int, WorkerProcess] = {}
         self._gate = asyncio.Lock()  # between `hold` and `go`, and while a worker enters
         self._is_over = False  # we end in the middle of a beacon
@@ -238,6 +240,8 @@ class WorkerPool:
         elif word == frames.SHOWN:
             with contextlib.suppress(Refused):
                 self._shown(arguments[0])
+        elif word == frames.ASKED:
+            self._asked(*arguments)
         elif word == frames.COUNTED:
             reasons, by_device = arguments
             self._node.counts.merge(dict(reasons), {(device, code): count for device, code, count in by_device})

@@ -37,6 +37,11 @@ def open_state(folder: Path, records_max: int) -> tuple[nacl.signing.SigningKey,
     return nacl.signing.SigningKey(_read_key(key_path)), Outbox(FileStorage(log_path), records_max), renewed
 
 
+def read_public_key(folder: Path) -> bytes:
+    """Of the identity in `folder`. Raises KeystoreError, OSError."""
+    return bytes(nacl.signing.SigningKey(_read_key(folder / "device.key")).verify_key)
+
+
 def _is_lost(log_path: Path, records_max: int) -> bool:
     """Whether the boot counter is gone. A key whose first boot was never counted has said nothing yet: it is too."""
     if not log_path.exists() or log_path.stat().st_size == 0:

@@ -13,7 +13,12 @@ _FIELDS = {
     "host": "a host name or address",
     "port": "an integer from 1 to 65535",
     "beacon_interval_s": "an integer from 1 to 3600",
+    "batch_beacons": "an integer from 0 to 1000000",
+    "epoch_beacons": "an integer from 0 to 1000000",
+    "deadline_beacons": "an integer from 0 to 1000000",
 }
+_CALENDAR = ("batch_beacons", "epoch_beacons", "deadline_beacons")
+_MAXIMA = {"port": 65535, "beacon_interval_s": 3600}
 _HEX_FIELDS = ("genesis", "root_key", "token_seed")
 
 
@@ -22,7 +27,8 @@ class ProvisioningError(ValueError):
 
 
 class Provisioning(NamedTuple):
-    """`token_seed` is a secret: whoever has it can enrol devices for its owner."""
+    """`token_seed` is a secret: whoever has it can enrol devices for its owner. Without the last three (0), which older
+    files do not have, a device asks for no proofs."""
 
     network: str
     genesis: bytes
@@ -31,6 +37,13 @@ class Provisioning(NamedTuple):
     host: str
     port: int
     beacon_interval_s: int
+    batch_beacons: int = 0
+    epoch_beacons: int = 0
+    deadline_beacons: int = 0
+
+    @property
+    def calendar(self) -> tuple[int, int, int]:
+        return self.batch_beacons, self.epoch_beacons, self.deadline_beacons
 
     def to_json(self) -> str:
         fields = {name: value.hex() if isinstance(value, bytes) else value for name, value in self._asdict().items()}
@@ -47,12 +60,16 @@ def load_provisioning(path: Path) -> Provisioning:
         raise ProvisioningError(f"{path}: {error}") from None
     if not isinstance(fields, dict):
         raise ProvisioningError(f"{path}: not a JSON object")
+    without = set() if any(name in fields for name in _CALENDAR) else set(_CALENDAR)
     for name, accepted in _FIELDS.items():
+        if name in without:
+            continue
         if name not in fields:
             raise ProvisioningError(f"{path}: {name} is missing; it must be {accepted}")
         if not _accepts(name, fields[name]):
             raise ProvisioningError(f"{path}: {name} is not accepted; it must be {accepted}")
-    values: list[Any] = [bytes.fromhex(fields[name]) if name in _HEX_FIELDS else fields[name] for name in _FIELDS]
+    names = [name for name in _FIELDS if name not in without]
+    values: list[Any] = [bytes.fromhex(fields[name]) if name in _HEX_FIELDS else fields[name] for name in names]
     return Provisioning(*values)
 
 
@@ -63,5 +80,5 @@ def _accepts(name: str, value: object) -> bool:
         return isinstance(value, str) and re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", value) is not None
     if name == "host":
         return isinstance(value, str) and 0 < len(value) < 256
-    limit = 65535 if name == "port" else 3600
-    return type(value) is int and 1 <= value <= limit
+    low = 0 if name in _CALENDAR else 1
+    return type(value) is int and low <= value <= _MAXIMA.get(name, 1_000_000)

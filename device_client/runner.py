@@ -12,7 +12,7 @@ from aiomqtt.exceptions import MqttConnectError
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from .core import statement
+from .core import asking, cose, statement
 from .core.client import Client, Config, enroll_topic
 from .core.outbox import Outbox
 from .core.secret import broker_password, token_login
@@ -69,6 +69,7 @@ def make_client(
         retry_ms=retry_ms,
         spread_ms=spread_ms,
         attempts_max=attempts_max,
+        calendar=given.calendar,
     )
     return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, now_ms())
 
@@ -213,7 +214,8 @@ class Runner:
         while True:
             for topic, payload in self.advance(now_ms()):
                 await connection.publish(topic, payload, qos=0)
-                self.last_sent = payload
+                if payload[0] not in (cose.TAG_SIGN1[0], asking.QUESTION_TAG):
+                    self.last_sent = payload  # a statement
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), TICK_S)

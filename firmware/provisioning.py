@@ -18,7 +18,10 @@ beacon_interval_s integer 1 3600
 state_dir text 1 255
 readings_public flag 0 0 true
 retry_ms integer 100 300000 5000
-records_max integer 1 4096 64"""
+records_max integer 1 4096 64
+batch_beacons integer 0 1000000 0
+epoch_beacons integer 0 1000000 0
+deadline_beacons integer 0 1000000 0"""
 
 
 class Refused(Exception):

@@ -8,6 +8,7 @@ durable by then. It sleeps until the link has brought something, but never longe
 import asyncio
 import gc
 import json
+import sys
 
 import ed25519
 import mqtt_wire
@@ -32,6 +33,15 @@ class Counter:
 
 def signer(seed):
     return lambda message: ed25519.sign(seed, message)
+
+
+def forget_proofs():
+    """What checks proofs is read again for the next one: it is too much to hold between two epochs."""
+    core = sys.modules["device_client.core"]
+    for name in ("proofs", "merkle"):
+        if sys.modules.pop("device_client.core." + name, None):
+            delattr(core, name)
+    gc.collect()
 
 
 class Shell:
@@ -92,14 +102,24 @@ class Shell:
             len(outbox.pending),
             device.beacon.number if device.beacon else -1,
             json.dumps(refused),
+            self._proofs(),
         )
         if said != self._said:
             self._said = said
             print(
                 '{"online": %s, "enrolled": %s, "reports": %d, "receipts": %d, "pending": %d, "beacon": %d,'
-                ' "refused": %s, "device": "%s", "boot": %d, "heap_free": %d}'
+                ' "refused": %s, "proofs": %s, "device": "%s", "boot": %d, "heap_free": %d}'
                 % (said + (device.device_id.hex(), device.boot, self._board.heap_free()))
             )
+
+    def _proofs(self):
+        """How many payouts were verified, what is not there, is wrong, or did not come; null without room for it."""
+        asker = self._client.asker
+        if asker is None:
+            return "null"
+        state = asker.state
+        counts = (state.verified, state.absent, state.wrong, state.missing)
+        return '{"verified": %d, "absent": %d, "wrong": %d, "missing": %d}' % counts
 
     async def stop(self):
         """Say DISCONNECT and close, in two seconds."""

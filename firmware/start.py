@@ -11,9 +11,13 @@ import shell
 from device_client.core import client, cose, outbox, secret, statement
 
 
+PROOFS_HEAP_MIN = 32_768  # a device with less asks for no proofs: it could not hold an answer
+
+
 def ready(given):
     """The shell for what `provisioning.load` returned. Raises OSError, and ValueError, if the state cannot be used."""
-    network, genesis, root_key, token_seed, host, port, interval_s, beacon_s, folder, public, retry_ms, records = given
+    network, genesis, root_key, token_seed, host, port, interval_s, beacon_s, folder, public = given[:10]
+    retry_ms, records = given[10:12]
     board.make_folder(folder)
     seed, log = identity.opened(folder, lambda storage: outbox.Outbox(storage, records), board)
     del board.make_folder
@@ -30,10 +34,13 @@ def ready(given):
         board.CHANNELS,
         public,
         retry_ms=retry_ms,
+        calendar=given[-3:] if board.heap_free() >= PROOFS_HEAP_MIN else (0, 0, 0),
     )
     now_ms = shell.Counter(board).now_ms
     client.IN_FLIGHT_MAX = shell.IN_FLIGHT_MAX
     device = client.Client(config, log, shell.signer(seed), ed25519.verify, board.random, now_ms())
+    if device.asker is not None:
+        device.asker.judged = shell.forget_proofs
     link.Link.packet_bytes_max = 2_048  # a sheet or a beacon has 1 KiB at most, fifteen certificates fit
     name = cose.signer_id(public_key).hex()
     connection = link.Link(

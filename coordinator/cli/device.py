@@ -9,22 +9,18 @@ from typing import Annotated
 
 import typer
 
-from device_client.core import verdicts
+from device_client.core import asking, verdicts
 from device_client.core.client import Client
 from device_client.keystore import KeystoreError, open_state
 from device_client.provisioning import ProvisioningError, load_provisioning
 from device_client.runner import Runner, make_client
 from device_client.sensors.host import HostSensor
 
-from . import fail
+from . import device_status, fail
 
 app = typer.Typer(no_args_is_help=True, help="The light client of this machine.")
+app.command(epilog="Example: edgetally device status --state ~/.local/state/edgetally")(device_status.status)
 RECORDS_MAX = 20_000
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `device` a group while it has one command."""
 
 
 @app.command(epilog="Example: edgetally device run provisioning.json --state ~/.local/state/edgetally")
@@ -49,6 +45,8 @@ def run(
         typer.echo("The boot counter was lost: this machine enrols again with a new key.", err=True)
     if outbox.evidence is not None:
         typer.echo("The outbox holds two different beacons of one number: evidence against the coordinator.", err=True)
+    if asking.NOTE_WRONG in outbox.notes:
+        typer.echo("The outbox holds a wrong proof, signed by the coordinator: see edgetally device status.", err=True)
     typer.echo(f"device {client.device_id.hex()} on {given.network} at {given.host}:{given.port}", err=True)
     shown = _Shown(client, as_json)
     runner = Runner(given, client, sensor, shown.update)
@@ -63,6 +61,14 @@ async def _until_stopped(runner: Runner) -> None:
         loop.add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _proofs(client: Client) -> dict[str, int] | None:
+    """How many payouts were verified, and how many proofs were wrong, or did not come."""
+    if client.asker is None:
+        return None
+    state = client.asker.state
+    return {"verified": state.verified, "absent": state.absent, "wrong": state.wrong, "missing": state.missing}
 
 
 class _Shown:
@@ -82,6 +88,7 @@ class _Shown:
             "reports": client.counters.get("reports", 0),
             "receipts": client.counters.get("receipts_verified", 0),
             "pending": len(client.outbox.pending),
+            "proofs": _proofs(client),
             "refused": {verdicts.name(code): n for code, n in client.outbox.settled.items() if code != verdicts.OK},
         }
         if now == self._last:

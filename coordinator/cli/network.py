@@ -124,14 +124,15 @@ def token_new(
     """Issue an enrolment token and write the provisioning file that a device needs. It holds a secret."""
     settings, home, genesis = opened(config)
     token = issue_token(home, genesis, _owner_key(owner), devices, last_epoch, secrets.token_bytes)
-    interval_s = genesis.parameters.calendar.beacon_interval_s
+    calendar = genesis.parameters.calendar
     broker_host, broker_port = settings.broker.address
     if settings.broker.kind == "external" and host in LOOPBACK:
         host = broker_host
     if broker_host in LOOPBACK and host not in LOOPBACK:
         text = f"{config}: broker.host is {broker_host}, so devices elsewhere cannot reach {host}"
         typer.echo(f"edgetally: warning: {text}; set it to 0.0.0.0", err=True)
-    given = Provisioning(genesis.name, genesis.hash, genesis.root_key, token.seed, host, broker_port, interval_s)
+    pinned = genesis.name, genesis.hash, genesis.root_key
+    given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4])
     if out is None:
         typer.echo(given.to_json(), nl=False)
         return

@@ -14,7 +14,7 @@ from typing import Any
 from device_client.provisioning import Provisioning
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
-HEAP = "96K"
+HEAP = "128K"  # in 96K a device runs, and has no room for proofs
 ARCH = "x64"  # of the MicroPython that pip installs
 STOP_S = 5.0
 LINE_BYTES_MAX = 65536
@@ -79,7 +79,7 @@ def micropython_path() -> str | None:
 
 
 def micropython_child(interpreter: str, given: Provisioning, folder: Path, interval_s: int, retry_ms: int) -> Child:
-    """The firmware, compiled as for a board, in a process of the unix MicroPython with 96 KiB of heap.
+    """The firmware, compiled as for a board, in a process of the unix MicroPython with 128 KiB of heap.
 
     Raises RuntimeError when it cannot be compiled.
     """

@@ -54,10 +54,8 @@ class Setting:
         path = self._folder / f"{role}.json"
         if not path.exists():
             token = issue_token(self.home, self.genesis, self._owner_key(owner), devices, 1_000_000, os.urandom)
-            interval_s = self.genesis.parameters.calendar.beacon_interval_s
-            made = Provisioning(
-                self.genesis.name, self.genesis.hash, self.genesis.root_key, token.seed, "127.0.0.1", 1, interval_s
-            )
+            pinned = self.genesis.name, self.genesis.hash, self.genesis.root_key
+            made = Provisioning(*pinned, token.seed, "127.0.0.1", 1, *self.genesis.parameters.calendar[:4])
             write_secret(path, made.to_json().encode())
         return load_provisioning(path)._replace(port=self._port)
 

@@ -1,6 +1,7 @@
 """The coordinator's own connection to the broker: subscribes to every `up`, publishes beacons, keys and receipts."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
@@ -180,6 +181,14 @@ class BrokerLink:
             await self._session.publish_many(self._addressed(sheets))
         except LinkLost:
             return
+
+    async def tell(self, device: bytes, messages: Sequence[bytes]) -> None:
+        """Messages to one device. Without a link they are lost, and asked for again."""
+        if self._session is None:
+            return
+        topic = base_topic(self._network, device) + "/down"
+        with contextlib.suppress(LinkLost):
+            await self._session.publish_many((topic, message) for message in messages)
 
     def _addressed(self, sheets: Iterable[SignedSheet]) -> Iterator[tuple[str, bytes]]:
         for sheet in sheets:

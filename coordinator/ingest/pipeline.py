@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 from coordinator.engine.wire import Refused
-from device_client.core import verdicts
+from device_client.core import asking, verdicts
 from device_client.core.statement import KIND_ENROLL
 
 from .intake import Group, Intake, Outcome
@@ -24,6 +24,7 @@ GROUP_MAX = 512
 GROUPS_MAX = 4  # taken apart, and waiting for their turn to be committed
 CHUNK = 128
 ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
+QUESTION_TAG = bytes([asking.QUESTION_TAG])
 BEACON_TAG = b"\xd2"  # a tagged envelope, not the array that a statement travels in: a device shows a beacon
 Send = Callable[[list[SignedSheet]], Awaitable[None]]
 
@@ -59,7 +60,8 @@ class Pipeline:
     `commit_lock` is held by whoever may change the slot or the state. Without an executor signatures are verified
     between the other work, on the one thread that there is.
 
-    `shown(beacon)` looks at a beacon that a device holds against us; it may raise Refused, or whatever ends `run`."""
+    `shown(beacon)` looks at a beacon that a device holds against us; it may raise Refused, or whatever ends `run`.
+    `asked(question, device)` takes a device's question for a proof."""
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class Pipeline:
         queue_max: int,
         enrolled: Callable[[list[tuple[bytes, bytes]]], None] = lambda pairs: None,
         shown: Callable[[bytes], None] | None = None,
+        asked: Callable[[bytes, bytes], None] | None = None,
     ) -> None:
         self._intake = intake
         self._signer = signer
@@ -79,6 +82,7 @@ class Pipeline:
         self._send = send
         self._enrolled = enrolled
         self._shown = shown
+        self._asked = asked
         self._queue_max = queue_max
         self._waiting: list[_Queued] = []
         self._wake = asyncio.Event()
@@ -160,6 +164,9 @@ class Pipeline:
             try:
                 if one.message[:1] == BEACON_TAG and one.topic_device and self._shown:
                     self._shown(one.message)
+                    continue
+                if one.message[:1] == QUESTION_TAG and one.topic_device and self._asked:
+                    self._asked(one.message, one.topic_device)
                     continue
                 candidates.append(self._intake.screen(one.message, one.topic_device))
                 queued.append(one)

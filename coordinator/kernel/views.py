@@ -54,6 +54,22 @@ class ConsistencyView(NamedTuple):
     proof: list[bytes]
 
 
+class ProofView(NamedTuple):
+    """That a payout (the packed row, and its fields) stands in the batch that closed its epoch, and the batch's header
+    (the payload) in the log: what `device_client.core.proofs` checks."""
+
+    payout: "PayoutView"
+    row: bytes
+    number: int  # of the row among the batch's payouts
+    payouts: int
+    path: list[bytes]
+    batch: int
+    header: bytes
+    log_size: int
+    log_root: bytes
+    log_path: list[bytes]
+
+
 class DeviceView(NamedTuple):
     device: bytes
     owner: bytes

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from coordinator.engine import log
 from coordinator.engine.derivation import Rates, Sums
 from coordinator.engine.explain import Evidence, explain
+from coordinator.engine.proofs import Archived
 from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
     ArchiveView,
@@ -18,10 +19,12 @@ from coordinator.kernel.views import (
     InclusionView,
     NetworkView,
     PayoutView,
+    ProofView,
 )
 from coordinator.kernel.windows import marks
 from coordinator.modules.identity import QUARANTINED
-from device_client.core import verdicts
+from coordinator.modules.rewards import PAYOUTS
+from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .money_queries import MoneyQueries
@@ -114,6 +117,29 @@ class Queries(MoneyQueries):
 
         return await asyncio.to_thread(made)
 
+    # PROOFS
+
+    async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
+        def made() -> ProofView | None:
+            prover = self._prover
+            log_size = self._log_files.size() if size is None else size
+            batch, root = prover.closing_batch(epoch), prover.log_root(log_size)
+            if root is None or batch >= log_size:
+                return None
+            found = prover.payout(epoch, device)
+            if found is None:
+                return None
+            payout = PayoutView(*PAYOUTS.unpack(found.leaf)[0])  # type: ignore[arg-type]
+            proved = found.leaf, found.number, found.size, _hashes(found.path)
+            logged = log_size, root, _hashes(prover.log_path(batch, log_size))
+            return ProofView(payout, *proved, batch, prover.header(batch), *logged)
+
+        async with self._proving:  # a tree at a time
+            try:
+                return await asyncio.to_thread(made)
+            except Archived:
+                return None
+
     # WHY
 
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
@@ -203,3 +229,7 @@ class Queries(MoneyQueries):
             table.c.device == device, table.c.slot.between(first, last)
         )
         return {row[0]: row[1] for row in await self._rows(store, counted.group_by(table.c.code))}
+
+
+def _hashes(path: bytes) -> list[bytes]:
+    return [path[at : at + merkle.HASH_BYTES] for at in range(0, len(path), merkle.HASH_BYTES)]

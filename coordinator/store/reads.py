@@ -1,5 +1,6 @@
 """What all reads share: the stores, the network's calendar, and how far the network is."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from device_client.core import cose
 
 from .home import Home
 from .log_files import LogFiles
+from .prover import prover_of
 from .published import PublishedFiles
 from .stores import Stores
 
@@ -35,6 +37,8 @@ class Reads:
         self._live = live
         self._log_files = LogFiles(home.log)
         self._published = PublishedFiles(home)
+        self._prover = prover_of(home, genesis)
+        self._proving = asyncio.Lock()
         self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
 
     async def _rows(self, store: str, statement: Any) -> Sequence[Any]:

@@ -72,6 +72,21 @@ async def device_payouts(request: web.Request) -> web.Response:
     return web.json_response({"device": view.device.hex(), "payouts": [shapes.plain(each) for each in found]})
 
 
+@routes.get(PREFIX + "/devices/{id}/proof")
+async def device_proof(request: web.Request) -> web.Response:
+    epoch, size = query.number(request, "epoch"), query.number(request, "size", 1)
+    if epoch is None:
+        raise Problem(400, "bad_query", "epoch must be given.", extra={"field": "epoch"})
+    view = await known_device(request)
+    found = await known_epoch(request, epoch)
+    if found is None or not found.closed:
+        raise Problem(404, "not_provable", "This epoch is not closed yet.")
+    proof = await request.app[READER].payout_proof(view.device, epoch, size)
+    if proof is None:
+        raise Problem(404, "not_provable", "The log of this size holds no payout of this device in this epoch.")
+    return web.json_response(shapes.proof(proof))
+
+
 @routes.get(PREFIX + "/devices/{id}/presence")
 async def device_presence(request: web.Request) -> web.Response:
     limit = query.limit(request)

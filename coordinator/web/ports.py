@@ -17,6 +17,7 @@ from coordinator.kernel.views import (
     OwnerView,
     PayoutView,
     PresenceView,
+    ProofView,
     ReadingView,
 )
 
@@ -76,6 +77,11 @@ class Reader(Protocol):
 
     async def archive_file(self, name: str) -> Path | None:
         """Where a published file lies."""
+        ...
+
+    async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
+        """Of a closed epoch, at the log of the first `size` batches or at the newest checkpoint; None without a payout
+        there."""
         ...
 
     async def batch(self, number: int) -> BatchView | None: ...

@@ -25,6 +25,7 @@ TITLES = {
     "readings_private": "Readings are private",
     "timeout": "Took too long",
     "unknown_account": "Account is not known",
+    "not_provable": "Nothing to prove yet",
     "unknown_batch": "Log has no such size",
     "unknown_device": "Device is not known",
     "unknown_epoch": "Epoch is not known",

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 from typing import Any, NamedTuple, Protocol
 
 from coordinator.kernel.amounts import tokens
-from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ReadingView
+from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofView, ReadingView
 
 AMOUNTS = frozenset(
     ("paid", "treasury", "withheld", "released", "presence", "sensing", "owner_cap", "emission", "balance")
@@ -56,6 +56,11 @@ def explanation(view: Explanation) -> Json:
         "derivation": list(view.derivation),
         "lines": view.lines(),
     }
+
+
+def proof(view: ProofView) -> Json:
+    paths = {name: [one.hex() for one in getattr(view, name)] for name in ("path", "log_path")}
+    return plain(view) | {"payout": plain(view.payout)} | paths
 
 
 def reading(view: ReadingView, exponents: Iterable[int]) -> Json:

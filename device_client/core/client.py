@@ -8,7 +8,7 @@ the coordinator names it. Time is a counter of milliseconds since start; no cloc
 """
 
 from . import codes, cose, light, statement
-from .cbor import Malformed, encode, head
+from .cbor import Malformed, decode_item, encode, head
 from .light import BadSignature
 from .statement import Statement
 
@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .asking import Asker
     from .outbox import Outbox, Pending
 
 IN_FLIGHT_MAX = 63
@@ -29,7 +30,8 @@ SHOW_AGAIN_MS = 60_000
 class Config:
     """What provisioning gives a device. Keys are 32 bytes, `genesis` is the network's hash, `place` a coarse cell or 0.
 
-    `channels` is [[name, unit, exponent], ...]; a reported value v means v * 10^exponent of the unit.
+    `channels` is [[name, unit, exponent], ...]; a reported value v means v * 10^exponent of the unit. `calendar` is
+    (batch_beacons, epoch_beacons, deadline_beacons) of the network; a device that does not know it asks for no proofs.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Config:
         retry_ms: int = 5_000,
         attempts_max: int = 20,
         spread_ms: int = 0,
+        calendar: "tuple[int, int, int]" = (0, 0, 0),
     ) -> None:
         self.network = network
         self.genesis = genesis
@@ -65,6 +68,7 @@ class Config:
         self.retry_ms = retry_ms
         self.attempts_max = attempts_max
         self.spread_ms = spread_ms
+        self.calendar = calendar
 
 
 def _is_reading(value: object) -> bool:
@@ -125,6 +129,20 @@ class Client:
         self._shown_ms = now_ms - SHOW_AGAIN_MS
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
         self.boot = outbox.begin_boot()
+        self.asker: "Asker | None" = None
+        if config.calendar[0] and config.calendar[1]:
+            from . import asking  # a board that asks for nothing needs the memory
+
+            self.asker = asking.Asker(
+                asking.Calendar(*config.calendar),
+                self.device_id,
+                outbox,
+                self.trust,
+                random,
+                self._count,
+                config.retry_ms,
+                config.beacon_interval_s,
+            )
         for pending in outbox.pending:
             pending.due_ms = now_ms
 
@@ -144,7 +162,10 @@ class Client:
                 if self._linked and not self.online:
                     self.connected(now_ms)
             elif topic == self.down_topic:
-                self._take_sheet(payload)
+                if self.asker is not None and payload[:1] != cose.TAG_SIGN1:
+                    self.asker.take(payload)
+                else:
+                    self._take_sheet(payload)
             else:
                 self._count("wrong_topic")
         except Malformed:
@@ -153,6 +174,8 @@ class Client:
             self._count("bad_signature")
         except OSError:
             self._count("storage_errors")
+        except MemoryError:  # an answer may be too much for a small heap: it comes again
+            self._count("no_memory")
 
     def _take_beacon(self, data: bytes, now_ms: int) -> None:
         if data == self.beacon_bytes:
@@ -185,7 +208,8 @@ class Client:
         if not [row for row in named.rows if self._pending_of(row) is not None]:
             self._count("receipts_not_pending")
             return
-        for row in self.trust.accept_sheet(data).rows:
+        sheet = self.trust.accept_sheet(data)
+        for row in sheet.rows:
             pending = self._pending_of(row)
             code = row[4]
             if pending is None or not isinstance(code, int):
@@ -197,7 +221,18 @@ class Client:
             self._unanswered = 0
             if pending.kind == statement.KIND_ENROLL:
                 self._take_enrolment(code)
+            elif self.asker is not None and code == codes.OK and pending.attempts == 1 and pending.boot == self.boot:
+                # The sheet of what was sent once tells the slot of its commit; of a repetition it may be a later one.
+                self.asker.receipted(sheet.slot, pending.boot, pending.seq, self._id_of(pending))
             self.outbox.settle(pending, code)
+
+    def _id_of(self, pending: "Pending") -> bytes:
+        """The whole id of a statement, from its message: the envelope is its first item."""
+        message = self.outbox.message(pending)
+        envelope, _ = decode_item(message, 1, 1)
+        payload = cose.unwrap(envelope).payload  # type: ignore[arg-type]
+        aad = cose.external_aad(cose.TYPE_STATEMENT, self.config.genesis)
+        return cose.identity(cose.signed_bytes(self.device_id, aad, payload))
 
     def _pending_of(self, row: "list[object]") -> "Pending | None":
         device_id, boot, seq, id8, _ = row
@@ -259,7 +294,7 @@ class Client:
                     self._enroll(now_ms)
                 if self.outbox.enrolled and self._report_due(now_ms):
                     self._report(now_ms)
-            return self._to_show(now_ms) + self._to_send(now_ms) if self.online else []
+            return self._to_show(now_ms) + self._to_send(now_ms) + self._to_ask(now_ms) if self.online else []
         except OSError:
             self._count("storage_errors")
             return []
@@ -363,6 +398,12 @@ class Client:
         self._shown_ms = now_ms
         self._count("beacons_shown")
         return [(self.up_topic, self.beacon_bytes)]
+
+    def _to_ask(self, now_ms: int) -> "list[tuple[str, bytes]]":
+        """Questions for proofs, from an enrolled device."""
+        if self.asker is None or self.beacon is None or not self.outbox.enrolled:
+            return []
+        return [(self.up_topic, question) for question in self.asker.questions(self.beacon, now_ms)]
 
     def _to_send(self, now_ms: int) -> "list[tuple[str, bytes]]":
         """The newest statement first, then the backlog oldest first; at most IN_FLIGHT_MAX without an answer."""

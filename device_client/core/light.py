@@ -203,6 +203,10 @@ class Trust:
         self.opened(data, cose.TYPE_BEACON, self._coordinator_key(beacon.number))
         return beacon
 
+    def signed_at(self, data: bytes, envelope_type: str, number: int) -> bytes:
+        """Payload of what the coordinator signed, with the key in force at a beacon. Raises Malformed, BadSignature."""
+        return self.opened(data, envelope_type, self._coordinator_key(number))
+
     def accept_sheet(self, data: bytes) -> Sheet:
         if len(data) > SHEET_BYTES_MAX:
             raise Malformed("sheet too large")

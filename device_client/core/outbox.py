@@ -10,6 +10,7 @@ copy of itself.
     A boot (4) seq (4) code (1)                  it was receipted, finally refused, dropped or given up
     E                                            the enrolment was receipted
     X length (2) beacon beacon                   two different beacons of one number: evidence
+    P, Q, V, W                                   notes, each the newest of its kind: see `asking`
 
 The storage has `size()`, `read(at, length)`, `append(data, durable)`: all of it or OSError and none of it, and when
 `durable` it returns only when a power cut can no longer undo it; and `replace(pieces)`: atomic and durable.
@@ -36,6 +37,7 @@ _HEAD_BYTES = 7
 _STATEMENT_HEAD = 17
 _BOOT_RECORD_BYTES = _HEAD_BYTES + 4
 COMPACT_BYTES_MIN = 16384
+NOTES = b"PQVW"
 
 
 class Pending:
@@ -71,6 +73,7 @@ class Outbox:
         self.boot = 0
         self.enrolled = False
         self.evidence: "tuple[bytes, bytes] | None" = None
+        self.notes: "dict[bytes, bytes]" = {}
         self.pending: "list[Pending]" = []
         self._index: "dict[tuple[int, int], Pending]" = {}
         self.settled: "dict[int, int]" = {}
@@ -107,6 +110,8 @@ class Outbox:
         elif kind == b"X":
             length = struct.unpack(">H", body[:2])[0]
             self.evidence = (body[2 : 2 + length], body[2 + length :])
+        elif kind in NOTES:
+            self.notes[kind] = body
 
     def _hold(self, pending: Pending) -> None:
         self.pending.append(pending)
@@ -177,6 +182,11 @@ class Outbox:
             self._append(b"X", struct.pack(">H", len(first)) + first + second, True)
             self.evidence = (first, second)
 
+    def note(self, kind: bytes, body: bytes, durable: bool) -> None:
+        """Keep a note over the one of its kind."""
+        self._append(kind, body, durable)
+        self.notes[kind] = body
+
     def _compact(self) -> None:
         pieces = [record(b"B", struct.pack(">I", self.boot))] if self.boot else []
         if self.enrolled:
@@ -184,6 +194,8 @@ class Outbox:
         if self.evidence is not None:
             first, second = self.evidence
             pieces.append(record(b"X", struct.pack(">H", len(first)) + first + second))
+        for kind in sorted(self.notes):
+            pieces.append(record(kind, self.notes[kind]))
         size = sum([len(piece) for piece in pieces])
         places = []
         for pending in self.pending:

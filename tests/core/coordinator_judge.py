@@ -1,13 +1,16 @@
 """The same judgement as judge.py, made by the coordinator's own decoder: cbor2 and PyNaCl."""
 
 import hashlib
+import struct
 from typing import Any
 
 import cbor2
 
-from coordinator.engine import genesis, wire
+from coordinator.engine import genesis, header, log, wire
 from coordinator.engine.wire import Refused
-from device_client.core import cose, statement, verdicts
+from coordinator.kernel.epochs import Calendar
+from coordinator.modules.rewards import PAYOUTS
+from device_client.core import cose, merkle, statement, verdicts
 from tests.core.judge import REFUSED, channels_of, shown, unhex
 
 
@@ -63,11 +66,86 @@ def certificates_line(vector: Any, everything: Any) -> str:
     return shown([genesis.coordinator_key(held, at["beacon"]) for at in vector.get("keys_at", [])])
 
 
+def proofs_line(vector: Any, everything: Any) -> str:
+    """Written apart from the devices' checks, with the coordinator's decoder, header and log."""
+    data, name = unhex(vector["hex"]), vector["name"]
+    if name.startswith(("question: ", "piece: ")):
+        fields = wire.decoded(data) if len(data) <= 1024 else None
+        refuse_unless(type(fields) is list and all(type(one) is bytes or _is_u64(one) for one in fields))
+        kind, *rest = fields
+        if name.startswith("question: "):
+            refuse_unless(list(map(type, fields)) == [int, int, bytes, int, int] and len(fields[2]) == 32)
+            refuse_unless(kind == 2 or (kind == 1 and fields[4] == 0))
+        else:
+            refuse_unless(list(map(type, fields)) == [int] * 5 + [bytes] * 2 and kind in (1, 2))
+            _, _, index, total, digest, part = rest
+            full = len(part) == 960 if index + 1 < total else 0 < len(part) <= 960
+            refuse_unless(index < total <= 4 and len(digest) == 8 and full)
+        return shown(fields)
+    network, key = unhex(everything["genesis"]), unhex(everything["coordinator_key"])
+    fields = wire.decoded(wire.opened(data, cose.TYPE_PROOF, network, key).payload)
+    kind, size, root, subject, number = wire.decoded(unhex(vector["question"]))
+    device = unhex(everything["device_id"])
+    refuse_unless(
+        type(fields) is list and len(fields) == 13 and fields[:6] == [kind, device, size, root, subject, number]
+    )
+    refuse_unless(list(map(type, fields[6:])) == [bytes, bytes, int, int, bytes, bytes, bytes])
+    refuse_unless(all(0 <= one < 2**32 for one in fields[8:10]))
+    payload, log_path, index, leaves, path, leaf = fields[6:12]
+    if not payload:
+        refuse_unless(fields[7:] == [b"", 0, 0, b"", b"", b""])
+        return "nothing"
+    found = header.parse_header(payload)
+    refuse_unless(log.includes(merkle.leaf_hash(payload), found.number, size, hashes(log_path), root))
+    expected = found.payouts_root if kind == 1 else found.statements_root
+    refuse_unless(log.includes(merkle.leaf_hash(leaf), index, leaves, hashes(path), expected))
+    return payout_line(everything, found, fields) if kind == 1 else own_statement_line(everything, fields)
+
+
+def payout_line(everything: Any, found: header.Header, fields: Any) -> str:
+    batch, epoch, deadline = everything["calendar"]
+    calendar = Calendar(1, batch, epoch, deadline, 100)
+    refuse_unless(fields[4] in calendar.closing(found.first_slot, found.last_slot))
+    sizes = {entry.name: entry.size for entry in found.files}
+    refuse_unless(sizes.get("payouts.rows") == len(fields[11]) * fields[9] and not fields[12])
+    (row,) = PAYOUTS.unpack(fields[11])
+    refuse_unless(row[:2] == (fields[4], fields[1]))
+    return shown(row)
+
+
+def own_statement_line(everything: Any, fields: Any) -> str:
+    leaf, ids = fields[11:]
+    refuse_unless(len(leaf) == 64)
+    device, boot, first, last, count, digest = struct.unpack(">16sIIII32s", leaf)
+    refuse_unless(device == fields[1] and boot << 32 | first <= fields[5] <= boot << 32 | last)
+    if count > 4:
+        refuse_unless(not ids and count <= last - first + 1)
+    else:
+        refuse_unless(hashlib.sha256(ids).digest() == digest and len(ids) == 32 * count)
+        refuse_unless(unhex(everything["statement_id"]) in hashes(ids))
+    return shown((device, boot, first, last, count, digest))
+
+
+def hashes(path: bytes) -> list[bytes]:
+    refuse_unless(len(path) % 32 == 0)
+    return [path[at : at + 32] for at in range(0, len(path), 32)]
+
+
+def _is_u64(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**64
+
+
+def refuse_unless(holds: bool) -> None:
+    if not holds:
+        raise Refused(verdicts.MALFORMED)
+
+
 LINES = {
     "cbor": cbor_line,
     "statements": statement_line,
     "beacons": beacon_line,
     "certificates": certificates_line,
+    "proofs": proofs_line,
 }
 
 

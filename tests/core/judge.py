@@ -6,7 +6,19 @@ is compared: with what the vector says, and between interpreters. Faults that ar
 
 from binascii import hexlify
 
-from device_client.core import cbor, client, cose, light, merkle, received, secret, statement
+from device_client.core import (
+    asking,
+    cbor,
+    client,
+    cose,
+    light,
+    merkle,
+    proofs,
+    questions,
+    received,
+    secret,
+    statement,
+)
 from device_client.core.cbor import Malformed, Map
 from device_client.core.light import BadSignature
 
@@ -121,6 +133,23 @@ def secrets_line(vector, everything, verify):
     return shown([device_id, message, password, first] + topics)
 
 
+def proofs_line(vector, everything, verify):
+    data, name = unhex(vector["hex"]), vector["name"]
+    if name.startswith("question: "):
+        question = questions.parsed(data)
+        assert question.encoded() == data, "encoded again, it is another"
+        return shown((question.kind, question.log_size, question.log_root, question.subject, question.number))
+    if name.startswith("piece: "):
+        piece = asking.parse_piece(data)
+        return shown((piece.kind, piece.subject, piece.number, piece.index, piece.total, piece.digest, piece.data))
+    question = questions.parsed(unhex(vector["question"]))
+    payload = trust_of(everything, verify).signed_at(data, cose.TYPE_PROOF, 0)
+    calendar = asking.Calendar(*everything["calendar"])
+    device, held = unhex(everything["device_id"]), unhex(everything["statement_id"])
+    row = proofs.checked(payload, question, device, calendar, held)
+    return "nothing" if row is None else shown(row)
+
+
 LINES = {
     "cbor": cbor_line,
     "statements": statement_line,
@@ -129,6 +158,7 @@ LINES = {
     "receipts": receipts_line,
     "merkle": merkle_line,
     "secrets": secrets_line,
+    "proofs": proofs_line,
 }
 
 
@@ -137,7 +167,7 @@ def judged(name, everything, verify):
     for vector in everything["vectors"] + everything.get("invalid", []):
         try:
             answer = LINES[name](vector, everything, verify)
-        except (Malformed, BadSignature):
+        except (Malformed, BadSignature, proofs.Wrong):
             answer = REFUSED
         lines.append(vector.get("name", "") + ": " + answer)
     return lines

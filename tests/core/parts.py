@@ -1,7 +1,11 @@
 """What the tests of the core share: vectors, libsodium as the verifier, a MicroPython that runs a script."""
 
+import atexit
 import json
+import shutil
 import subprocess
+import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,18 @@ from tests.parts import ROOT, require_micropython
 
 HERE = Path(__file__).parent
 VECTORS = ROOT / "tests" / "vectors"
-FILES = ("cbor", "statements", "beacons", "certificates", "receipts", "merkle", "secrets")
+FILES = ("cbor", "statements", "beacons", "certificates", "receipts", "merkle", "secrets", "proofs")
+
+
+@cache
+def built() -> Path:
+    """The firmware as bytecode, and what a coordinator needs beside it."""
+    folder = Path(tempfile.mkdtemp(prefix="core-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    command = [sys.executable, str(ROOT / "firmware" / "build.py"), str(folder), "--arch", "x64"]
+    subprocess.run(command, check=True, capture_output=True)
+    shutil.copy(ROOT / "device_client" / "core" / "questions.py", folder / "device_client" / "core")
+    return folder
 
 
 @cache
@@ -31,12 +46,22 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
 
 def micropython(script: str, *arguments: str, heap: str = "") -> str:
     """Output of a script of this folder on a real MicroPython that finds the core and the firmware's libraries."""
+    return _ran(HERE / script, f"{ROOT}:{ROOT / 'firmware' / 'lib'}", arguments, heap)
+
+
+def micropython_built(script: str, *arguments: str, heap: str = "") -> str:
+    """The same with bytecode, as a board has it."""
+    folder = built()
+    return _ran(HERE / script, f"{folder}:{folder / 'lib'}", arguments, heap)
+
+
+def _ran(script: Path, path: str, arguments: tuple[str, ...], heap: str) -> str:
     options = ["-X", f"heapsize={heap}"] if heap else []
     done = subprocess.run(
-        [require_micropython(), *options, str(HERE / script), *arguments],
+        [require_micropython(), *options, str(script), *arguments],
         capture_output=True,
         text=True,
-        env={"MICROPYPATH": f"{ROOT}:{ROOT / 'firmware' / 'lib'}"},
+        env={"MICROPYPATH": path},
         timeout=120,
         check=False,
     )

@@ -4,7 +4,8 @@ import re
 
 from coordinator.engine.beacons import BEACON_BYTES_MAX
 from coordinator.kernel import chains
-from device_client.core import cbor, client, cose, light, received, statement, verdicts
+from coordinator.proving import QUESTIONS_PER_SLOT_MAX
+from device_client.core import asking, cbor, client, cose, light, proofs, received, statement, verdicts
 from tests.core.parts import VECTORS
 from tests.parts import ROOT
 
@@ -40,9 +41,11 @@ def test_cddl_says_the_constants_of_the_code() -> None:
         f"role: {min(light.ROLES)}..{max(light.ROLES)}",
         f"rows: [1*{light.ROWS_MAX} row]",
         f"id8: bytes .size {light.ID8_BYTES}",
+        f"index: 0..{asking.PIECES_MAX - 1}, total: 1..{asking.PIECES_MAX}, digest: bytes .size {asking.DIGEST_BYTES}",
     ):
         assert wanted in FLAT, wanted
     assert statement.NONCE_BYTES == statement.PREV_BYTES == cose.KID_BYTES
+    assert asking.KINDS == (1, 2)
     assert (statement.KIND_ENROLL, statement.KIND_REPORT) == (1, 2)
 
 
@@ -59,6 +62,16 @@ def test_the_text_says_the_limits_of_the_code() -> None:
         f"a window of {chains.WINDOW} numbers and {chains.GAPS_MAX} open gaps",
         f"1 to {received.NAME_CHARS_MAX} characters",
         f"up to {received.UNIT_CHARS_MAX} characters and {received.UNIT_BYTES_MAX} bytes",
+        f"At most {asking.QUESTION_BYTES_MAX} bytes. It begins with the byte {asking.QUESTION_TAG:#x}",
+        f"of at most **{asking.PROOF_BYTES_MAX} bytes**",
+        f"in pieces of at most **{asking.PIECE_BYTES_MAX} bytes**",
+        f"`data` has {asking.PIECE_DATA_BYTES} bytes",
+        f"at most {proofs.PATH_HASHES_MAX} hashes",
+        f"if there are at most {proofs.IDS_MAX}",
+        f"a row of `payouts.rows` ({proofs.PAYOUT_BYTES} bytes)",
+        f"SHA-256 over the ids ({proofs.STATEMENTS_BYTES} bytes, big-endian)",
+        f"({QUESTIONS_PER_SLOT_MAX} of a device in a slot)",
+        f"does not come after {asking.ASKS_MAX} asks",
         f"Codes below {verdicts.MALFORMED} may stand in a sheet",
         f"`{cose._PROTECTED_HEAD.hex(' ')}`",
     ):
@@ -66,7 +79,7 @@ def test_the_text_says_the_limits_of_the_code() -> None:
 
 
 def test_every_type_of_envelope_and_every_vector_file_is_named() -> None:
-    for envelope_type in ("STATEMENT", "OWNER", "BEACON", "RECEIPTS", "HEADER"):
+    for envelope_type in ("STATEMENT", "OWNER", "BEACON", "RECEIPTS", "HEADER", "PROOF"):
         assert f"`{getattr(cose, 'TYPE_' + envelope_type)}`" in TEXT
     assert {path.name for path in VECTORS.glob("*.json")} == set(
         re.findall(r"^\| `(\w+\.json)` \|", TEXT, re.MULTILINE)
@@ -85,6 +98,9 @@ def test_every_rule_of_the_cddl_is_defined() -> None:
         "beacon",
         "sheet",
         "certificate",
+        "question",
+        "proof",
+        "piece",
     }
     members = re.sub(r'"[^"]*"', "", CDDL)
     used = set(re.findall(r"(?<![\w.#])([A-Za-z]\w*)(?!\w*\s*[:=])", members))

@@ -14,7 +14,11 @@ from tests.docs.transcript import INTERRUPT, Mismatch, Session, blocks, steps
 from tests.parts import ROOT, free_port
 
 README = ROOT / "README.md"
-QUERIES = {"/api/v1/log/inclusion": "?batch=1&size=5", "/api/v1/log/consistency": "?first=3&second=5"}
+QUERIES = {
+    "/api/v1/log/inclusion": "?batch=1&size=5",
+    "/api/v1/log/consistency": "?first=3&second=5",
+    "/api/v1/devices/{id}/proof": "?epoch=1",
+}
 
 
 class Run(NamedTuple):

@@ -91,9 +91,9 @@ class Net:
         return issue_token(self.home, self.genesis, bytes(key.verify_key), devices, 10**6, os.urandom)
 
     def given(self, token: Token) -> Provisioning:
-        interval_s = self.genesis.parameters.integer("beacon_interval_s")
+        calendar = self.genesis.parameters.calendar
         name, root_key = self.genesis.name, self.genesis.root_key
-        return Provisioning(name, self.genesis.hash, root_key, token.seed, "127.0.0.1", self.mqtt_port, interval_s)
+        return Provisioning(name, self.genesis.hash, root_key, token.seed, "127.0.0.1", self.mqtt_port, *calendar[:4])
 
     def beacon(self) -> bytes:
         """The newest beacon, as it was sent."""

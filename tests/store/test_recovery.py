@@ -141,3 +141,10 @@ def test_the_clock_may_step_back_but_beacons_do_not(tmp_path: Path) -> None:
             assert at.service.node.beacons.beacons[-1].time == first + 10**6
 
     asyncio.run(run())
+
+
+def test_a_network_of_other_rules_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Left(tmp_path)
+    monkeypatch.setattr("coordinator.node.RULES_VERSION", 99)
+    with pytest.raises(Fault, match=r"of rules version 2, this program has 99; it takes edgetally 0\.1 to go on"):
+        left.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from device_client.core import client, merkle, secret, statement
-from tests.vectors import make_cbor, make_signed, make_statements
+from tests.vectors import make_cbor, make_proofs, make_signed, make_statements
 from tests.vectors.parts import GENESIS, NETWORK, public, seed, sign
 
 FOLDER = Path(__file__).parent
@@ -82,6 +82,7 @@ def files() -> dict[str, str]:
         "receipts.json": make_signed.receipts_file(),
         "merkle.json": merkle_file(),
         "secrets.json": secrets_file(),
+        "proofs.json": make_proofs.proofs_file(),
     }
     return {name: json.dumps(content, indent=1, ensure_ascii=False) + "\n" for name, content in made.items()}
 

@@ -21,6 +21,7 @@ from coordinator.kernel.views import (
     OwnerView,
     PayoutView,
     PresenceView,
+    ProofView,
     ReadingView,
     Reason,
 )
@@ -273,6 +274,9 @@ class FakeReader:
         hashes = self.log.hashes()
         roots = log.root(first, hashes), log.root(second, hashes)
         return ConsistencyView(first, second, *roots, log.consistency(first, second, hashes))
+
+    async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
+        return None
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         return [row for row in self.world.payouts.get(epoch, []) if row.device > after][:limit]

@@ -221,3 +221,14 @@ def test_refusals_of_the_web_are_counted(client: Client) -> None:
     before = client.get(f"{API}/network").json["http_refusals"].get("unknown_device", 0)
     client.get(f"{API}/devices/{identity('nobody').hex()}")
     assert client.get(f"{API}/network").json["http_refusals"]["unknown_device"] == before + 1
+
+
+def test_what_cannot_be_proved(client: Client) -> None:
+    name = client.get("/api/v1/devices").json["devices"][0]["device"]
+    running = client.get("/api/v1/network").json["epoch"]
+    for query in ("?epoch=0", "?epoch=0&size=1", f"?epoch={running}"):
+        assert_problem(client.get(f"/api/v1/devices/{name}/proof{query}"), 404, "not_provable")
+    assert_problem(client.get(f"/api/v1/devices/{name}/proof?epoch={running + 1}"), 404, "unknown_epoch")
+    assert_problem(client.get(f"/api/v1/devices/{'0' * 32}/proof?epoch=0"), 404, "unknown_device")
+    for query in ("", "?epoch=-1", "?epoch=0&size=0", "?epoch=0&epoch=1"):
+        assert_problem(client.get(f"/api/v1/devices/{name}/proof{query}"), 400, "bad_query")
