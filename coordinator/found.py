@@ -12,7 +12,7 @@ import nacl.signing
 
 from coordinator.engine.genesis import Genesis, new_genesis
 from coordinator.ingest.receipts import Signer
-from coordinator.modules.identity import OWNER_TOKEN
+from coordinator.kernel import owner_messages
 from coordinator.store.home import Home
 from device_client.core import cbor, cose, light
 from device_client.durable import replace_durably, write_secret
@@ -58,7 +58,7 @@ def issue_token(home: Home, genesis: Genesis, owner_key: bytes, devices: int, la
     signer = Signer(cose.signer_id(bytes(key.verify_key)), genesis.hash, lambda message: key.sign(message).signature)
     nonce = _next_nonce(home)
     body = [token.public_key, owner_key, devices, last_epoch]
-    message = signer.envelope(cose.TYPE_OWNER, cbor.encode([OWNER_TOKEN, nonce, body]))
+    message = signer.envelope(cose.TYPE_OWNER, cbor.encode([owner_messages.TOKEN, nonce, body]))
     write_secret(home.tokens / f"{token.public_key.hex()}.json", _token_text(token))
     replace_durably(home.inbox / f"{nonce:020d}.cose", message)
     return token

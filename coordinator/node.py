@@ -19,7 +19,6 @@ from coordinator.engine.genesis import coordinator_key, parse_certificates, pars
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
     REFUSALS,
-    BadInput,
     Declared,
     Held,
     Inputs,
@@ -36,11 +35,12 @@ from coordinator.engine.inputs import (
     unpack_statements,
 )
 from coordinator.engine.log import origin_of
+from coordinator.engine.owner_wire import Keys, owner_row
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.state import State
-from coordinator.engine.wire import envelope, opened
+from coordinator.engine.wire import Refused, envelope, opened
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
@@ -48,13 +48,15 @@ from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, changes_of
 from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
-from coordinator.kernel.module import StatementRow
+from coordinator.kernel.module import OwnerRow, StatementRow
+from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.tables import Row
+from coordinator.modules.accounts import in_force
 from coordinator.store import folders
 from coordinator.store.home import Home
 from coordinator.store.log_files import LogWriter
 from coordinator.store.redo import write_redo
-from device_client.core import cose, light, merkle
+from device_client.core import cose, light, merkle, verdicts
 
 
 class SealedBatch(NamedTuple):
@@ -240,7 +242,7 @@ class Node:
         inputs, readings, declarations, measurements = self._inputs(in_order(held), inbox)
         del held, found
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
-        batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.genesis.parameters, self.beacons)
+        batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.parameters, self.beacons)
         payload = batch.header.payload()
         header = self.signer.envelope(cose.TYPE_HEADER, payload)
         public = reports_with(inputs.rows, declarations, public=True)
@@ -262,22 +264,40 @@ class Node:
         rows = [one.row for one in held]
         readings = {index: (one.salt, one.readings) for index, one in enumerate(held) if one.salt}
         declarations = declared(rows, self.state.get("identity", {}))
-        units = self.genesis.parameters.units("sensing_units")
+        units = self.parameters.units("sensing_units")
         memories = self.state.remembered({row.device for row in rows})
         found = measured(rows, readings, declarations, memories, units)
         rows = [StatementRow(*row[:-1], code) for row, code in zip(rows, found.codes, strict=True)]
-        messages = []
+        owner_rows, owner_envelopes = self._owner_messages(inbox)
+        inputs = Inputs(rows, [one.envelope for one in held], owner_rows, owner_envelopes)
+        return inputs, readings, declarations, found
+
+    def _owner_messages(self, inbox: list[Path]) -> tuple[list[OwnerRow], list[bytes]]:
+        """What waits in the inbox, checked again with the keys before this batch. What cannot stand in a batch is put
+        aside; so is what a batch holds already, if a process ended before it was taken away."""
+        keys = self.keys
+        messages: dict[bytes, bytes] = {}
         for path in inbox:
             data = path.read_bytes()
             try:
-                read_owner_messages([data], self.genesis.hash, self.public_key)
-            except BadInput:
+                message = owner_row(data, self.genesis.hash, keys)
+                if message.nonce <= keys.nonce_of(message.account):
+                    raise Refused(verdicts.BAD_NONCE)
+            except Refused:
                 path.rename(path.with_suffix(".refused"))
                 continue
-            messages.append(data)
-        owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
-        inputs = Inputs(rows, [one.envelope for one in held], owner_rows, owner_envelopes)
-        return inputs, readings, declarations, found
+            messages[message.id] = data
+        return read_owner_messages(messages.values(), self.genesis.hash, keys)
+
+    @property
+    def keys(self) -> Keys:
+        """Whose signature under an owner message counts before the next batch."""
+        return Keys(self.public_key, self.state.get("accounts", {}))
+
+    @property
+    def parameters(self) -> Parameters:
+        """Those in force in the next batch."""
+        return in_force(self.genesis.parameters, self.state.get("accounts", {}), self.next_slot)
 
     def adopt(self, batch: SealedBatch) -> Changes:
         """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.

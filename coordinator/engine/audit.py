@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from coordinator.kernel.tables import Row
 from coordinator.modules import sensing
+from coordinator.modules.accounts import in_force
 from device_client.core import cose, light, merkle
 
 from . import wire
@@ -33,6 +34,7 @@ from .inputs import (
     unpack_owner_messages,
     unpack_statements,
 )
+from .owner_wire import Keys
 from .restarts import Restart, check_restarts, unpack_restarts
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
 from .state import MemoryState, NetworkState
@@ -183,7 +185,8 @@ class Auditor:
         inputs, refusals = self._inputs(genesis, number, header, files, state)
         position = Position(number, previous, header.first_slot, header.last_slot)
         try:
-            again = sealed(position, inputs, refusals, state, genesis.parameters, self._beacons)
+            parameters = in_force(genesis.parameters, state.get("accounts", {}), header.first_slot)
+            again = sealed(position, inputs, refusals, state, parameters, self._beacons)
         except (AssertionError, KeyError, IndexError, OverflowError) as error:
             raise Wrong(number, folder, f"it cannot be executed: {error!r}") from error
         for name in sorted(again.files.keys() | files.keys()):
@@ -258,9 +261,9 @@ class Auditor:
                 if not header.first_slot <= row.slot <= header.last_slot:
                     raise BadInput(f"statement {row.id.hex()} is of slot {row.slot}")
             file = OWNER_FILE
-            operator_key = coordinator_key(self._certificates, header.last_slot + 1)
+            keys = Keys(coordinator_key(self._certificates, header.last_slot + 1), state.get("accounts", {}))
             messages = unpack_owner_messages(files.get(OWNER_FILE, b""))
-            owner_rows, owner_envelopes = read_owner_messages(messages, genesis.hash, operator_key)
+            owner_rows, owner_envelopes = read_owner_messages(messages, genesis.hash, keys)
             file = MEASURED_FILE
             codes = files.get(MEASURED_FILE, b"")
             if len(codes) != len(rows) or any(code not in sensing.MEASURED_NAMES for code in codes):

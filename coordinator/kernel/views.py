@@ -97,6 +97,8 @@ class OwnerView(NamedTuple):
     paid: int
     withheld: int
     capped_epochs: list[int]  # epochs in which the owner's cap was reached
+    nonce: int  # of the newest message that a batch holds, 0 for none
+    public_key: bytes  # that signs for the account now, empty where it is not known yet
 
 
 class OwnerEpochView(NamedTuple):

@@ -5,29 +5,29 @@ its boot; two statements that cannot both come from one holder of the key quaran
 Every other module builds on the verdicts found here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.chains import ID8, Chain, Place
-from coordinator.kernel.module import Effects, Module, OwnerRow, Snapshot, StatementRow
+from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
 from coordinator.kernel.rows import Rows, rows_of
+from coordinator.kernel.standing import ACTIVE as ACTIVE
+from coordinator.kernel.standing import QUARANTINED as QUARANTINED
+from coordinator.kernel.standing import REVOKED as REVOKED
 from coordinator.kernel.tables import BLOB, HASH32, ID16, U8, U32, U64, Column, Delta, Row, Table
-from device_client.core import cbor, cose, verdicts
+from device_client.core import cbor, verdicts
 from device_client.core.statement import KIND_ENROLL
+
+from . import identity_owner as owner
 
 # PARAMETERS: none of its own; the deadlines belong to time.
 
-# MESSAGES
-
-OWNER_TOKEN = 2  # by the operator: [token key, owner public key, devices, last epoch]
-
 # TABLES
 
-ACTIVE, QUARANTINED = 0, 1
 BOOTS_MAX = 8
 
-ACCOUNTS = Table("accounts", (Column("account", ID16), Column("public_key", HASH32), Column("nonce", U64)), 1)
 TOKENS = Table(
     "tokens",
     (
@@ -85,7 +85,11 @@ VERDICTS = Table(
     ),
 )
 QUARANTINES = Table("quarantines", (Column("device", ID16), Column("code", U8), Column("proof", HASH32)))
-OWNER_VERDICTS = Table("owner_verdicts", (Column("account", ID16), Column("nonce", U64), Column("code", U8)))
+
+
+# The keys before the newest rotations, 32 bytes each, newest first: what the intake let through before it knew a new
+# one is still validly signed.
+FORMER_KEYS = Table("former_keys", (Column("device", ID16), Column("public_keys", BLOB)), 1)
 
 
 class Device(NamedTuple):
@@ -114,17 +118,12 @@ class Token(NamedTuple):
     last_epoch: int
 
 
-class Account(NamedTuple):
-    """A row of `accounts` without its key."""
-
-    public_key: bytes
-    nonce: int
-
-
 class Findings(NamedTuple):
-    """Verdict by statement id."""
+    """Verdict by statement id, verdict by owner message id, and (device, the device that took its place)."""
 
     verdicts: dict[bytes, int]
+    owner: Mapping[bytes, int] = {}
+    replaced: Sequence[tuple[bytes, bytes]] = ()
 
 
 class Followed(NamedTuple):
@@ -215,8 +214,9 @@ def _aged(row: StatementRow, deadline: int, late_max: int) -> int:
 
 def finish(snapshot: Snapshot, partials: Sequence[list[Followed]]) -> Effects:
     """Spend tokens in device order, set standings, and give every statement its verdict."""
-    delta: Delta = {table.name: {} for table in (ACCOUNTS, TOKENS, DEVICES, CHAINS)}
-    owner_rows = _owner_messages(snapshot, delta)
+    delta: Delta = {table.name: {} for table in (TOKENS, DEVICES, CHAINS)}
+    messages = snapshot.reads["accounts"].findings.accepted
+    owner_codes = owner.granted(messages.get(kinds.TOKEN, ()), rows_of(snapshot.state, "tokens"), delta)
     found: dict[bytes, int] = {}
     verdict_rows: list[Row] = []
     quarantine_rows: list[Row] = []
@@ -226,7 +226,7 @@ def finish(snapshot: Snapshot, partials: Sequence[list[Followed]]) -> Effects:
         refusal = 0
         if device is None and followed.enroll is not None:
             device, refusal = _enrolled(followed.enroll, snapshot, delta)
-        if followed.proof and device is not None and device.standing != QUARANTINED:
+        if followed.proof and device is not None and device.standing == ACTIVE:
             device = device._replace(standing=QUARANTINED, since_batch=snapshot.frame.number)
             quarantine_rows.append((followed.device, verdicts.FORK, followed.proof))
         accepted = []
@@ -247,8 +247,10 @@ def finish(snapshot: Snapshot, partials: Sequence[list[Followed]]) -> Effects:
             delta["chains"][(followed.device, boot)] = chain.pack()
         for boot in followed.dropped_boots:
             delta["chains"][(followed.device, boot)] = None
-    records = {"verdicts": verdict_rows, "quarantines": quarantine_rows, "owner_verdicts": owner_rows}
-    return Effects(delta, records, Findings(found))
+    # Behind the statements: a key or an owner that a message names holds from the next batch on.
+    moved, replaced = owner.moved(messages, snapshot.state, delta, snapshot.frame.number, lambda row: Device(*row))  # type: ignore[arg-type]
+    records = {"verdicts": verdict_rows, "quarantines": quarantine_rows}
+    return Effects(delta, records, Findings(found, {**owner_codes, **moved}, replaced))
 
 
 def _final(chained: int, is_enroll: bool, device: Device | None, refusal: int) -> int:
@@ -256,6 +258,8 @@ def _final(chained: int, is_enroll: bool, device: Device | None, refusal: int) -
         return refusal if is_enroll else verdicts.NOT_ENROLLED
     if device.standing == QUARANTINED and chained in (verdicts.OK, verdicts.LATE):
         return verdicts.QUARANTINED
+    if device.standing == REVOKED and chained in (verdicts.OK, verdicts.LATE):
+        return verdicts.REVOKED
     return chained
 
 
@@ -290,36 +294,6 @@ def _enrolled(row: StatementRow, snapshot: Snapshot, delta: Delta) -> tuple[Devi
     )
 
 
-def _owner_messages(snapshot: Snapshot, delta: Delta) -> list[Row]:
-    """Apply the operator's messages in the order of their running numbers."""
-    rows: list[Row] = []
-    for message in snapshot.frame.owner_messages:
-        code = _owner_message(message, snapshot, delta)
-        rows.append((message.account, message.nonce, code))
-    return rows
-
-
-def _owner_message(message: OwnerRow, snapshot: Snapshot, delta: Delta) -> int:
-    key = (message.account,)
-    held = delta["accounts"].get(key) or snapshot.state.get("accounts", {}).get(key)
-    nonce = int(held[1]) if held else 0
-    if message.nonce <= nonce:
-        return verdicts.DUPLICATE
-    delta["accounts"][key] = (held[0] if held else bytes(32), message.nonce)
-    if message.kind != OWNER_TOKEN:
-        return verdicts.UNSUPPORTED_KIND
-    token_key, owner_key, devices, last_epoch = message.body
-    owner = cose.signer_id(owner_key)
-    tokens = snapshot.state.get("tokens", {})
-    if (token_key,) in tokens or (token_key,) in delta["tokens"]:
-        return verdicts.DUPLICATE
-    delta["tokens"][(token_key,)] = tuple(Token(owner, devices, 0, last_epoch))
-    owner_held = delta["accounts"].get((owner,)) or snapshot.state.get("accounts", {}).get((owner,))
-    if owner_held is None:
-        delta["accounts"][(owner,)] = (owner_key, 0)
-    return verdicts.OK
-
-
 # INVARIANTS
 
 
@@ -337,10 +311,10 @@ def check(snapshot: Snapshot, effects: Effects) -> None:
 MODULE = Module(
     name="identity",
     version=1,
-    reads=(),
+    reads=("accounts",),
     parameters=(),
-    state=(ACCOUNTS, TOKENS, DEVICES, CHAINS),
-    records=(VERDICTS, QUARANTINES, OWNER_VERDICTS),
+    state=(TOKENS, DEVICES, CHAINS, FORMER_KEYS),
+    records=(VERDICTS, QUARANTINES),
     partial=partial,
     finish=finish,
     check=check,

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coordinator.engine.execute import lanes_of
+from coordinator.kernel import owner_messages
 from coordinator.kernel.module import Effects, Frame, Module, ModuleView, OwnerRow, Snapshot, StatementRow
 from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.rows import applied
 from coordinator.kernel.tables import Row, TableState
-from coordinator.modules import DECLARED, identity, sensing
-from device_client.core import verdicts
+from coordinator.modules import DECLARED, accounts, identity, sensing
+from device_client.core import cose, verdicts
 from device_client.core.light import Beacon
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
@@ -68,7 +69,7 @@ def enroll(
 
 def grant(nonce: int, token: str = "token", owner: str = "owner", devices: int = 10, last_epoch: int = 99) -> OwnerRow:
     body = [key(token), key(owner), devices, last_epoch]
-    return OwnerRow(OPERATOR, nonce, identity.OWNER_TOKEN, body, key(f"message {nonce}"))
+    return OwnerRow(OPERATOR, nonce, owner_messages.TOKEN, body, key(f"message {nonce}"), bytes(32), True)
 
 
 def run(module: Module, snapshot: Snapshot, rows: Sequence[StatementRow] = (), lanes: int = 3) -> Effects:
@@ -77,6 +78,21 @@ def run(module: Module, snapshot: Snapshot, rows: Sequence[StatementRow] = (), l
     effects = module.finish(snapshot, [module.partial(lane, snapshot) for lane in lanes_of(ordered, lanes)])
     module.check(snapshot, effects)
     return effects
+
+
+def said(who: str, nonce: int, kind: int, *body: object, is_operator: bool = False, name: str = "") -> OwnerRow:
+    """An owner message of the account of key(who)."""
+    public_key = key(who)
+    message = key(f"{who} {nonce} {name}")
+    return OwnerRow(cose.signer_id(public_key), nonce, kind, list(body), message, public_key, is_operator)
+
+
+def accepted_view(*messages: OwnerRow) -> ModuleView:
+    """Accounts as others read it: messages that go on to them."""
+    by_kind: dict[int, list[OwnerRow]] = {}
+    for one in messages:
+        by_kind.setdefault(one.kind, []).append(one)
+    return ModuleView({}, {}, accounts.Findings(by_kind, {}))
 
 
 class Alone:

@@ -11,7 +11,7 @@ from coordinator.kernel.module import Effects, Snapshot
 from coordinator.kernel.postings import CODE_RELEASED, CODE_REWARD, EMISSION, NOBODY, OWNER, WITHHELD, Account, Posting
 from coordinator.modules import ledger
 
-from .build import Alone, findings_view, frame
+from .build import Alone, accepted_view, findings_view, frame
 
 SOURCE = Account(EMISSION, NOBODY)
 
@@ -21,7 +21,9 @@ def account(kind: int, index: int) -> Account:
 
 
 def post(module: Alone, *postings: Posting) -> Effects:
-    return module.batch(frame(0, 0), [], {"rewards": findings_view([(0, posting) for posting in postings])})
+    return module.batch(
+        frame(0, 0), [], {"accounts": accepted_view(), "rewards": findings_view([(0, posting) for posting in postings])}
+    )
 
 
 issued = st.builds(
