@@ -27,9 +27,9 @@ from coordinator.engine.inputs import (
     Readings,
     declared,
     in_order,
+    in_owner_order,
     measured,
     read_message,
-    read_owner_messages,
     reports_with,
     sorted_refusals,
     unpack_statements,
@@ -44,12 +44,14 @@ from coordinator.engine.wire import Refused, envelope, opened
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
+from coordinator.ingest.owner_inbox import OwnerInbox
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, changes_of
 from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
 from coordinator.kernel.module import OwnerRow, StatementRow
 from coordinator.kernel.parameters import Parameters
+from coordinator.kernel.postings import OWNER
 from coordinator.kernel.tables import Row
 from coordinator.modules.accounts import in_force
 from coordinator.store import folders
@@ -101,6 +103,7 @@ class Node:
         self.logs.drop(self.next_slot - 1)
         self._roots: dict[int, bytes] = {}  # of closed slots in no batch
         self.counts = Counts()
+        self.owner_inbox = OwnerInbox(home.owner_inbox, self.genesis.hash, lambda: self.keys, self._has_balance)
         self._intake: Intake | None = None
         if limits is not None:
             self._intake = Intake(
@@ -238,7 +241,7 @@ class Node:
             found, refused = self.contents(slot)
             held += found
             refusals += refused
-        inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
+        inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX] + self.owner_inbox.paths()
         inputs, readings, declarations, measurements = self._inputs(in_order(held), inbox)
         del held, found
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
@@ -276,7 +279,7 @@ class Node:
         """What waits in the inbox, checked again with the keys before this batch. What cannot stand in a batch is put
         aside; so is what a batch holds already, if a process ended before it was taken away."""
         keys = self.keys
-        messages: dict[bytes, bytes] = {}
+        found: dict[bytes, tuple[OwnerRow, bytes]] = {}
         for path in inbox:
             data = path.read_bytes()
             try:
@@ -286,13 +289,16 @@ class Node:
             except Refused:
                 path.rename(path.with_suffix(".refused"))
                 continue
-            messages[message.id] = data
-        return read_owner_messages(messages.values(), self.genesis.hash, keys)
+            found[message.id] = message, data
+        return in_owner_order(found.values())
 
     @property
     def keys(self) -> Keys:
         """Whose signature under an owner message counts before the next batch."""
         return Keys(self.public_key, self.state.get("accounts", {}))
+
+    def _has_balance(self, account: bytes) -> bool:
+        return (OWNER, account) in self.state.get("ledger", {}).get("balances", {})
 
     @property
     def parameters(self) -> Parameters:
@@ -309,6 +315,7 @@ class Node:
         self._log.append(batch.payload)
         for path in batch.inbox:
             path.unlink(missing_ok=True)
+        self.owner_inbox.settle()
         crash.reached("mid_adopt")
         changes = changes_of(batch.sealed.executed.effects["identity"].delta, self.header.last_slot)
         if self._intake:

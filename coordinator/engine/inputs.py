@@ -202,7 +202,12 @@ def read_owner_messages(envelopes: Iterable[bytes], genesis: bytes, keys: Keys) 
         if row.id in found:
             raise BadInput(f"owner message {row.id.hex()} stands in it twice")
         found[row.id] = row, envelope
-    ordered = sorted(found.values(), key=lambda item: (item[0].account, item[0].nonce, item[0].id))
+    return in_owner_order(found.values())
+
+
+def in_owner_order(found: Iterable[tuple[OwnerRow, bytes]]) -> tuple[list[OwnerRow], list[bytes]]:
+    """Rows and envelopes in canonical order."""
+    ordered = sorted(found, key=lambda item: (item[0].account, item[0].nonce, item[0].id))
     return [row for row, _ in ordered], [envelope for _, envelope in ordered]
 
 

@@ -34,6 +34,7 @@ class Home:
         self.redo = self.private / "redo"
         self.private_readings = self.private / "readings"
         self.inbox = self.private / "inbox"
+        self.owner_inbox = self.inbox / "owners"
         self.broker_secret = self.private / "broker.secret"
         self.mosquitto = self.private / "mosquitto"
         self.log_highest = self.private / "log.highest"
@@ -51,7 +52,7 @@ class Home:
         self.private.chmod(0o700)
         for folder in (self.batches, self.readings, self.tokens, self.stores, self.redo):
             folder.mkdir(exist_ok=True)
-        for folder in (self.intake, self.private_readings, self.inbox):
+        for folder in (self.intake, self.private_readings, self.inbox, self.owner_inbox):
             folder.mkdir(exist_ok=True)
 
     def lock(self) -> None:

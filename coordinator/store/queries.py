@@ -19,6 +19,7 @@ from coordinator.modules.identity import QUARANTINED
 from device_client.core import verdicts
 
 from .money_queries import MoneyQueries
+from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
 
 _SENSING_COUNTS = (
@@ -32,7 +33,7 @@ _SENSING_COUNTS = (
 )
 
 
-class Queries(MoneyQueries):
+class Queries(MoneyQueries, OwnerQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK

@@ -27,6 +27,7 @@ TITLES = {
     "unknown_account": "Account is not known",
     "unknown_batch": "Log has no such size",
     "unknown_device": "Device is not known",
+    "unknown_message": "Message is not known",
     "unknown_epoch": "Epoch is not known",
     "unsupported_encoding": "Content encoding is not supported",
     "unsupported_type": "Content type is not supported",
