@@ -7,7 +7,7 @@
 
 from aiohttp import web
 
-from coordinator.web import query, words
+from coordinator.web import query, shapes, words
 from coordinator.web.api import PREFIX
 from coordinator.web.keys import LIMITS, OWNERS
 from coordinator.web.problems import Problem
@@ -42,28 +42,15 @@ async def get(request: web.Request) -> web.Response:
     view = await request.app[OWNERS].message(query.path_hash(request))
     if view is None:
         raise Problem(404, "unknown_message", "No owner message with this id waits or was executed here.")
-    answer = {
-        "message": view.id.hex(),
-        "state": view.state,
-        "verdict": view.verdict,
-        "batch": view.batch,
-        "account": view.account.hex(),
-        "nonce": view.nonce,
-        "kind": view.kind,
-    }
+    answer = shapes.plain(view)
+    answer = {"message": answer.pop("id"), **answer}
     return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
 
 async def account(request: web.Request) -> web.Response:
     """What a wallet needs: balance and the next nonce, counting what waits."""
     view = await request.app[OWNERS].account(query.path_id(request))
-    answer = {
-        "account": view.account.hex(),
-        "public_key": view.public_key.hex(),
-        "balance": view.balance,
-        "nonce": view.nonce,
-        "next_nonce": view.next_nonce,
-    }
+    answer = shapes.plain(view)
     return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
 
