@@ -306,7 +306,9 @@ def _elsewhere(
 
 def live(node: Node) -> Live:
     beacons = node.beacons.beacons
-    return Live(node.beacons.newest, beacons[-1].time if beacons else 0, node.counts.named())
+    return Live(
+        node.beacons.newest, beacons[-1].time if beacons else 0, node.counts.named(), node.state.get("accounts", {})
+    )
 
 
 async def _restore_counts(node: Node, stores: Stores) -> None:

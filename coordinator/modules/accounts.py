@@ -107,9 +107,13 @@ def in_force(genesis: Parameters, accounts: TableState, first_slot: int) -> Para
     """The parameters of a batch that begins with `first_slot`, from the state before it: those of the oldest epoch that
     is still open, so that the batch which closes an epoch pays it by the epoch's own."""
     calendar = genesis.calendar
-    epoch = max(0, (first_slot - calendar.deadline_beacons) // calendar.epoch_beacons)
+    return of_epoch(genesis, accounts, max(0, (first_slot - calendar.deadline_beacons) // calendar.epoch_beacons))
+
+
+def of_epoch(genesis: Parameters, accounts: TableState, epoch: int) -> Parameters:
+    """The parameters by which an epoch is paid, as far as changes are known."""
     found = genesis
-    for key, row in rows_of(accounts, "changes").items():
+    for key, row in sorted(rows_of(accounts, "changes").items()):
         if int(key[0]) <= epoch:
             found = found.changed(key[1].decode(), cbor.decode(row[0]))  # type: ignore[union-attr, arg-type]
     return found

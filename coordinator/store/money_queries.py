@@ -76,7 +76,7 @@ class MoneyQueries(DeviceQueries):
         return self._epoch_view(number, await self._one("rewards", sa.select(table).where(table.c.epoch == number)))
 
     def _epoch_view(self, number: int, row: Any) -> EpochView:
-        parameters = self._genesis.parameters
+        parameters = self._parameters(number)
         budget, halving = parameters.integer("reward_budget"), parameters.integer("reward_halving_epochs")
         return EpochView(
             number=number,

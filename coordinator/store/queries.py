@@ -131,7 +131,7 @@ class Queries(MoneyQueries, OwnerQueries):
             unproven={row[0]: row[1] for row in unproven if not verdicts.is_receipted(row[0])},
             capped=(cap[0], cap[1]) if cap else None,
             quarantine_batch=proof[0] if proof else -1,
-            late_ppm=self._genesis.parameters.integer("sensing_late_ppm"),
+            late_ppm=self._parameters(epoch).integer("sensing_late_ppm"),
         )
 
     async def _sensing(self, device: bytes, epoch: int, closed: bool) -> dict[str, int]:
