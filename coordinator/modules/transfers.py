@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from coordinator.kernel.postings import CODE_TRANSFER, OWNER
+
 TRANSFERS = np.dtype([("account", "V16"), ("nonce", "u8"), ("to", "V16"), ("amount", "i8"), ("id", "V32")])
 LANE_ROWS_MIN = 200_000  # below that a lane costs more to hand over than to execute
 _CHUNK = 1 << 20  # of 32-bit numbers whose sum a float holds exactly
@@ -193,3 +195,26 @@ def _cut(sizes: Numbers, count: int) -> Numbers:
     found[sizes > 0] = dense.reshape(-1)
     assert len(used) <= count, "more lanes than were asked for"
     return found
+
+
+POSTED = np.dtype(
+    [
+        ("epoch", ">u8"),
+        ("debit_kind", "u1"),
+        ("debit", "V16"),
+        ("credit_kind", "u1"),
+        ("credit", "V16"),
+        ("amount", ">i8"),
+        ("code", "u1"),
+    ]
+)
+
+
+def posted(columns: Columns, paid: Flags, epoch: int) -> Columns:
+    """Postings of the paid transfers; their bytes are the rows of the table `postings`."""
+    chosen = columns[paid]
+    made = np.zeros(len(chosen), dtype=POSTED)
+    made["epoch"], made["code"] = epoch, CODE_TRANSFER
+    made["debit_kind"] = made["credit_kind"] = OWNER
+    made["debit"], made["credit"], made["amount"] = chosen["account"], chosen["to"], chosen["amount"]
+    return made

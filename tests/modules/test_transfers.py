@@ -1,14 +1,17 @@
 """Transfers in columns are those of ten lines of Python, whoever sends how much to whom, in however many lanes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from coordinator.bench import transfers as bench
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.modules import transfers
+from coordinator.kernel.postings import CODE_TRANSFER, OWNER
+from coordinator.modules import ledger, transfers
 
 Said = tuple[int, int, int]  # from, to, amount
 
@@ -123,3 +126,21 @@ def test_the_sum_of_what_is_sent_is_exact_beyond_64_bits() -> None:
     index, amount = np.zeros(5, dtype=np.int64), np.full(5, AMOUNT_MAX, dtype=np.int64)
     high, low = transfers._totals(index, amount, 1)
     assert (int(high[0]) << 32) + int(low[0]) == 5 * AMOUNT_MAX
+
+
+@given(said, st.integers(0, 2**40))
+def test_postings_in_columns_are_the_rows_of_the_table(said: list[Said], epoch: int) -> None:
+    found = columns(said)
+    paid = np.array([amount % 2 == 0 for _, _, amount in said])
+    rows = [
+        (epoch, OWNER, account(debit, False), OWNER, account(credit, False), amount, CODE_TRANSFER)
+        for debit, credit, amount in said
+        if amount % 2 == 0
+    ]
+    assert transfers.posted(found, paid, epoch).tobytes() == ledger.POSTINGS.pack(rows)
+
+
+def test_the_bench_compares_with_the_plain_loop(tmp_path: Path) -> None:
+    found = bench.measured(tmp_path, 3000, lambda function, parts: map(function, parts))
+    assert set(found) == {"uncontended", "hot10", "one_account"}
+    assert all(rate > 0 for rates in found.values() for rate in rates.values())
