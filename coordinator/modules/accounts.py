@@ -54,15 +54,16 @@ def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
     messages = snapshot.frame.owner_messages
     held = rows_of(snapshot.state, "accounts")
     held.prefetch((message.account,) for message in messages)
+    changed = delta["accounts"]
     for message in messages:
         key = (message.account,)
-        row = delta["accounts"].get(key) or held.get(key)
+        row = changed.get(key) or held.get(key)
         if row is not None and message.nonce <= int(row[1]):
             codes[message.id] = verdicts.BAD_NONCE
             continue
         known = message.public_key if row is None or message.is_operator else row[0]
-        delta["accounts"][key] = (known, message.nonce)
-        code = _executed(message, snapshot, delta)
+        changed[key] = (known, message.nonce)
+        code = None if message.kind == kinds.TRANSFER else _executed(message, snapshot, delta)
         if code is None:
             accepted.setdefault(message.kind, []).append(message)
         else:
@@ -130,8 +131,9 @@ def check(snapshot: Snapshot, effects: Effects) -> None:
         assert row is not None and (before is None or int(row[1]) > int(before[1])), f"nonce of {key!r}"
     began = snapshot.frame.parameters.calendar.epoch_of(snapshot.frame.last_slot)
     assert all(int(key[0]) > began for key in effects.delta.get("changes", {})), "a parameter changes what has begun"
+    messages = snapshot.frame.owner_messages
     gone = [*effects.findings.codes, *(one.id for ones in effects.findings.accepted.values() for one in ones)]
-    assert sorted(gone) == sorted(message.id for message in snapshot.frame.owner_messages), "a message is lost"
+    assert len(gone) == len(messages) and set(gone) == {message.id for message in messages}, "a message is lost"
 
 
 MODULE = Module(

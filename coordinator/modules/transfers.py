@@ -61,7 +61,7 @@ class Schedule(NamedTuple):
 
 def columns_of(rows: Iterable[tuple[bytes, int, bytes, int, bytes]]) -> Columns:
     """Transfers (account, nonce, to, amount, id) as columns."""
-    return np.array(list(rows), dtype=TRANSFERS)
+    return np.fromiter(rows, dtype=TRANSFERS)
 
 
 def prepare(columns: Columns) -> Prepared:
