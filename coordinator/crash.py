@@ -20,6 +20,7 @@ POINTS = (
     "after_apply_before_adopt",  # in every store, the log of its slots still there
     "mid_adopt",  # its operator's messages deleted, its log not
     "after_adopt_before_beacon",  # done with, and no beacon has named it
+    "mid_snapshot",  # some files of snapshots/<n>.tmp/ written
     "mid_log",  # its tiles are published, the checkpoint is of the batch before it
 )
 

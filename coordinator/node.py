@@ -8,6 +8,8 @@ The service drives it with real messages and a real clock, the simulation with s
 """
 
 import hashlib
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +17,12 @@ import nacl.signing
 
 from coordinator import crash
 from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
+from coordinator.engine.content import Content
+from coordinator.engine.engines import Engine
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
     REFUSALS,
-    Declared,
     Held,
     Inputs,
     Measured,
@@ -29,17 +32,19 @@ from coordinator.engine.inputs import (
     in_order,
     in_owner_order,
     measured,
+    pack_statements,
     read_message,
     reports_with,
     sorted_refusals,
     unpack_statements,
 )
-from coordinator.engine.log import origin_of
+from coordinator.engine.log import BUNDLE, TILE_HASHES, Tile, entries, origin_of
 from coordinator.engine.owner_wire import Keys, owner_row
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.state import State
+from coordinator.engine.timing import Clock, Recorder, Timer, Untimed
 from coordinator.engine.wire import Refused, envelope, opened
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
@@ -49,14 +54,15 @@ from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, changes_of
 from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
-from coordinator.kernel.module import OwnerRow, StatementRow
+from coordinator.kernel.module import OwnerRow
 from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.postings import OWNER
+from coordinator.kernel.statements import Statements
 from coordinator.kernel.tables import Row
 from coordinator.modules.accounts import in_force
 from coordinator.store import folders
 from coordinator.store.home import Home
-from coordinator.store.log_files import LogWriter
+from coordinator.store.log_files import LogFiles, LogWriter
 from coordinator.store.redo import write_redo
 from device_client.core import cose, light, merkle, verdicts
 
@@ -70,17 +76,28 @@ class SealedBatch(NamedTuple):
     reading_rows: list[Row]
     memories: Memories
     inbox: list[Path]
+    timer: Timer
 
 
 class Node:
     """One coordinator on one data directory. `state` is that after the newest batch folder. Without `limits` the
-    intake is in other processes, and only their logs are read here."""
+    intake is in other processes, and only their logs are read here. Batches are executed in `lanes` by `engine`;
+    with a clock it is recorded where their time goes."""
 
-    def __init__(self, home: Home, state: State, limits: Limits | None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        state: State,
+        limits: Limits | None,
+        engine: Engine | None = None,
+        lanes: int = 1,
+        clock: Clock | None = None,
+    ) -> None:
         self.home = home
         self.genesis = parse_genesis(home.genesis.read_bytes())
         self.certificates = parse_certificates(home.keys.read_bytes(), self.genesis.hash, self.genesis.root_key)
         self.state = state
+        self._engine, self._lanes, self._clock = engine, lanes, clock
         self._beacon_seed = home.beacon_seed.read_bytes()
         self._key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
         self.public_key = bytes(self._key.verify_key)
@@ -137,12 +154,40 @@ class Node:
         return self._key.sign(message).signature
 
     def _read_headers(self) -> None:
-        for number in folders.numbered(self.home.batches):
-            data = (self.home.batches / str(number) / HEADER_FILE).read_bytes()
-            signed = envelope(data, cose.TYPE_HEADER, self.genesis.hash)
+        """The log must become the one that the newest beacon names. An AssertionError is a fault."""
+        numbers = folders.numbered(self.home.batches)
+        named = self.beacons.beacons[-1] if self.beacons.beacons else None
+        for payload in chain(self._moved_away(numbers[0] if numbers else 0), self._in_folders(numbers)):
+            self.frontier.append(payload)
+            self._log.append(payload)
+            if named is not None and named.log_size == self.frontier.size:
+                assert named.log_root == self.frontier.root(), (
+                    f"beacon {named.number} names other batches than are here"
+                )
+
+    def _moved_away(self, end: int) -> Iterator[bytes]:
+        """The headers up to before `end`, whose folders are not here: the log has them."""
+        log = LogFiles(self.home.log)
+        for first in range(0, end, TILE_HASHES):
+            tile = Tile(BUNDLE, first // TILE_HASHES, min(TILE_HASHES, end - first))
+            data = log.tile(tile)
+            assert data is not None, (
+                f"batches {first} to {first + tile.width - 1} are not here, nor is {self.home.log / tile.path}"
+            )
+            yield from entries(data)
+
+    def _in_folders(self, numbers: list[int]) -> Iterator[bytes]:
+        for number in numbers:
+            folder = self.home.batches / str(number)
+            assert number == self.frontier.size, f"{self.home.batches / str(self.frontier.size)} is missing"
+            signed = envelope((folder / HEADER_FILE).read_bytes(), cose.TYPE_HEADER, self.genesis.hash)
             self.header, self._header_id = parse_header(signed.payload), signed.id
-            self.frontier.append(signed.payload)
-            self._log.append(signed.payload)
+            yield signed.payload
+
+    @property
+    def header_id(self) -> bytes:
+        """Of the newest batch; zero bytes before the first."""
+        return self._header_id
 
     @property
     def next_batch(self) -> int:
@@ -228,52 +273,65 @@ class Node:
 
     def seal_next(self) -> SealedBatch | None:
         """Publish the log of the batches so far, then seal the next if all its slots are closed. An AssertionError is a
-        fault: stop. Raises OSError."""
+        fault: stop, and so is EngineFailed. Raises OSError."""
         self._log.publish()
         first_slot = self.next_slot
         last_slot = first_slot + self.genesis.parameters.calendar.batch_beacons - 1
         if last_slot >= self.beacons.newest:
             return None
+        timer: Timer = Recorder(self._clock) if self._clock else Untimed()
         slots = range(first_slot, last_slot + 1)
         held: list[Held] = []
         refusals: list[Row] = []
-        for slot in slots:
-            found, refused = self.contents(slot)
-            held += found
-            refusals += refused
+        with timer.step("read the intake"):
+            for slot in slots:
+                found, refused = self.contents(slot)
+                held += found
+                refusals += refused
         inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX] + self.owner_inbox.paths()
-        inputs, readings, declarations, measurements = self._inputs(in_order(held), inbox)
+        with timer.step("order and measure"):
+            inputs, readings, public, measurements = self._inputs(in_order(held), inbox)
         del held, found
         position = Position(self.next_batch, self._header_id, first_slot, last_slot)
-        batch = sealed(position, inputs, sorted_refusals(refusals), self.state, self.parameters, self.beacons)
+        batch = sealed(
+            position,
+            inputs,
+            sorted_refusals(refusals),
+            self.state,
+            self.parameters,
+            self.beacons,
+            self._engine,
+            self._lanes,
+            timer,
+        )
         payload = batch.header.payload()
         header = self.signer.envelope(cose.TYPE_HEADER, payload)
-        public = reports_with(inputs.rows, declarations, public=True)
-        folders.write_readings(
-            self.home,
-            position.number,
-            {index: one for index, one in readings.items() if index in public},
-            {index: one for index, one in readings.items() if index not in public},
-        )
         memories, rows = measurements.memories, measurements.rows
-        crash.reached("before_redo")
-        write_redo(self.home, position.number, batch.deltas, memories, rows)
-        folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: header})
+        with timer.step("write the folder"):
+            folders.write_readings(
+                self.home,
+                position.number,
+                {index: one for index, one in readings.items() if index in public},
+                {index: one for index, one in readings.items() if index not in public},
+            )
+            crash.reached("before_redo")
+            write_redo(self.home, position.number, batch.deltas, memories, rows)
+            folders.write_batch(self.home, position.number, {**batch.files, HEADER_FILE: Content.of(header)})
         crash.reached("after_rename_before_apply")
         header_id = opened(header, cose.TYPE_HEADER, self.genesis.hash, self.public_key).id
-        return SealedBatch(batch, header_id, payload, rows, memories, inbox)
+        return SealedBatch(batch, header_id, payload, rows, memories, inbox, timer)
 
-    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, dict[bytes, Declared], Measured]:
+    def _inputs(self, held: list[Held], inbox: list[Path]) -> tuple[Inputs, Readings, set[int], Measured]:
         rows = [one.row for one in held]
         readings = {index: (one.salt, one.readings) for index, one in enumerate(held) if one.salt}
         declarations = declared(rows, self.state.get("identity", {}))
         units = self.parameters.units("sensing_units")
         memories = self.state.remembered({row.device for row in rows})
         found = measured(rows, readings, declarations, memories, units)
-        rows = [StatementRow(*row[:-1], code) for row, code in zip(rows, found.codes, strict=True)]
         owner_rows, owner_envelopes = self._owner_messages(inbox)
-        inputs = Inputs(rows, [one.envelope for one in held], owner_rows, owner_envelopes)
-        return inputs, readings, declarations, found
+        packed = pack_statements(rows, [one.envelope for one in held])
+        inputs = Inputs(Statements.of(rows, found.codes), packed, owner_rows, owner_envelopes)
+        return inputs, readings, reports_with(rows, declarations, public=True), found
 
     def _owner_messages(self, inbox: list[Path]) -> tuple[list[OwnerRow], list[bytes]]:
         """What waits in the inbox, checked again with the keys before this batch. What cannot stand in a batch is put

@@ -73,11 +73,16 @@ async def recover(home: Home, stores: Stores) -> None:
     applied = {name: await stores.applied(name) for name in (*(module.name for module in MODULES), INTAKE)}
     for name, number in applied.items():
         if not newest - 1 <= number <= newest:
-            raise Fault(f"store {name} ends with batch {number}, the published folder with {newest}; restore a backup")
+            todo = f"run: edgetally rebuild {name}" if number < newest else "restore a backup"
+            raise Fault(f"store {name} ends with batch {number}, the published folder with {newest}; {todo}")
     behind = [name for name, number in applied.items() if number < newest]
     if not behind:
         return
-    deltas, memories, readings = read_redo(home, newest)
+    try:
+        deltas, memories, readings = read_redo(home, newest)
+    except FileNotFoundError:
+        todo = f"run: edgetally rebuild {' '.join(behind)}"
+        raise Fault(f"store {behind[0]} lacks batch {newest}, and its redo file is gone; {todo}") from None
     folder = home.batches / str(newest)
     for module in MODULES:
         records = {

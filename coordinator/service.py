@@ -14,8 +14,11 @@ from aiohttp import web
 
 from coordinator import crash
 from coordinator.brokers import Broker, make_broker
+from coordinator.engine.choice import make_engine
+from coordinator.engine.engines import Engine, EngineFailed
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
+from coordinator.engine.timing import Recorder
 from coordinator.engine.wire import Refused
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
@@ -26,17 +29,20 @@ from coordinator.ingest.quotas import Limits
 from coordinator.ingest.registry import Changes
 from coordinator.ingest.transport import Login
 from coordinator.kernel.owner_messages import KINDS
+from coordinator.kernel.tables import rows_in
 from coordinator.kernel.views import AccountView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
+from coordinator.snapshots import Snapshots
 from coordinator.store.home import Home
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
 from coordinator.store.redo import drop_redo
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
+from coordinator.store.timings import write_timings
 from coordinator.web.app import make_app
 from coordinator.web.ports import OwnerSubmitted, Submit, Submitted
 from coordinator.web.server import Runner
@@ -75,6 +81,7 @@ class Service:
     link: BrokerLink
     home: Home
     broker: Broker
+    snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
@@ -136,11 +143,14 @@ class Service:
         """Seal and apply every batch that is due. Raises Fault; OSError, and then the next call goes on from there."""
         while True:
             if self._unapplied is None:
+                await self.snapshots.offer()
                 self._unapplied = await self._sealed()
             batch = self._unapplied
             if batch is None:
                 return
-            await self._apply(batch)
+            with batch.timer.step("apply to the stores"):
+                await self._apply(batch)
+            self._keep_timings(batch)
             crash.reached("after_apply_before_adopt")
             async with self.ingest.held():
                 await self.ingest.refreshed(batch.sealed.header.number, self.node.adopt(batch))
@@ -149,7 +159,9 @@ class Service:
             await self._count()
             await self.stores.checkpoint()
             await self.ingest.renewed()
-            for epoch, emission, paid, treasury, devices in batch.sealed.executed.effects["rewards"].records["epochs"]:
+            for epoch, emission, paid, treasury, devices in rows_in(
+                batch.sealed.executed.effects["rewards"].records["epochs"]
+            ):
                 log.info("epoch_closed", epoch=epoch, emission=emission, paid=paid, treasury=treasury, devices=devices)
 
     async def _sealed(self) -> SealedBatch | None:
@@ -157,15 +169,24 @@ class Service:
             return await asyncio.to_thread(self.node.seal_next)
         except AssertionError as error:
             raise Fault(f"batch {self.node.next_batch} breaks an invariant, nothing was sealed: {error}") from error
+        except EngineFailed as error:
+            raise Fault(f"batch {self.node.next_batch} was not executed, nothing was sealed: {error}") from error
 
     async def _apply(self, batch: SealedBatch) -> None:
         number = batch.sealed.header.number
         for name, effects in batch.sealed.executed.effects.items():
             await self.stores.apply(name, number, effects.delta, effects.records)
-        refusals = REFUSALS.unpack(batch.sealed.files.get(REFUSALS_FILE, b""))
+        refusals = REFUSALS.unpack(bytes(batch.sealed.files.get(REFUSALS_FILE, b"")))
         records = {"readings": batch.reading_rows, "refusals": refusals}
         await self.stores.apply(INTAKE, number, intake_delta(batch.memories), records)
         drop_redo(self.home, number)
+
+    def _keep_timings(self, batch: SealedBatch) -> None:
+        if isinstance(batch.timer, Recorder):
+            try:
+                write_timings(self.home, batch.sealed.header.number, batch.timer.spans)
+            except OSError as error:  # for people only: the batch is what counts
+                log.warning("storage_failed", what="timings", error=str(error))
 
     async def _count(self) -> None:
         counts = self.node.counts
@@ -182,9 +203,9 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
     `clock` gives unix seconds; beacons carry them, nothing else looks at them.
 
-    Raises HomeInUse, OSError (a port is taken), Fault.
+    Raises HomeInUse, OSError (a port is taken), Fault, EngineFailed.
     """
-    home = Home(base / settings.data_dir)
+    home = settings.home(base)
     home.make()
     home.lock()
     try:
@@ -193,7 +214,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
-            async with _started(settings, base, home, stores, clock) as service:
+            async with _engine(settings) as engine, _started(settings, base, home, stores, clock, engine) as service:
                 yield service
         finally:
             await stores.close()
@@ -202,11 +223,27 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
 
 
 @contextlib.asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[Engine]:
+    """What executes the batches; its start and end may take a second or two, during which others run."""
+    made = make_engine(settings.engine, settings.engine_workers, settings.scheduler)
+    engine = await asyncio.to_thread(made.__enter__)
+    try:
+        yield engine
+    finally:
+        await asyncio.to_thread(made.__exit__, None, None, None)
+
+
+@contextlib.asynccontextmanager
 async def _started(
-    settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float]
+    settings: Settings, base: Path, home: Home, stores: Stores, clock: Callable[[], float], engine: Engine
 ) -> AsyncIterator[Service]:
     limits = Limits(settings.limits.statements_per_slot_max, settings.limits.shard_statements_per_slot_max)
-    node = Node(home, stores.state(), None if settings.ingest_workers else limits)
+    state = stores.state()
+    try:
+        ingest_limits = None if settings.ingest_workers else limits
+        node = Node(home, state, ingest_limits, engine, settings.lanes_used, time.monotonic)
+    except AssertionError as error:
+        raise Fault(str(error)) from error
     await _restore_counts(node, stores)
     broker = make_broker(settings, base, home, node)
     login = login_of(settings, base, home, COORDINATOR)
@@ -222,13 +259,15 @@ async def _started(
             else _here(settings, node, broker, login, executor, shown)
         )
         queries = Queries(stores, home, node.genesis, lambda: live(node))
-        service = Service(node, stores, queries, ingest, link, home, broker, clock)
+        snapshots = Snapshots(home, node, settings.snapshots_kept)
+        service = Service(node, stores, queries, ingest, link, home, broker, snapshots, clock)
         async with broker.listening(), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
                     tasks.create_task(ingest.run(), name="ingest"),
                     tasks.create_task(broker.run(), name="broker"),
+                    tasks.create_task(snapshots.run(), name="snapshots"),
                 ]
                 await link.retain("keys", home.keys.read_bytes())
                 beat = tasks.create_task(service.beat(), name="beat")

@@ -1,5 +1,6 @@
 """network.toml: the operator's settings. Parameters of the network are not here; they are in the genesis."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -7,8 +8,15 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from coordinator.store.home import Home
+
 URL_PATTERN = r"^(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?$"
+SCHEDULER_PATTERN = r"^((tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$"
+SCHEDULER_ACCEPTED = "tcp://host:port or tls://host:port"
 URL_ACCEPTED = "mqtt://host:port or mqtts://host:port"
+STORE_PREFIX = "sqlite:///"
+STORE_PATTERN = r"^(sqlite:///[^?#]*[^?#/])?$"
+STORE_ACCEPTED = "sqlite:////path/of/a.file, or sqlite:/// and a relative path; PostgreSQL is not supported yet"
 # Keys of [broker] that mean something for one kind only.
 _ONLY = {
     "mosquitto": ("certfile", "keyfile"),
@@ -67,20 +75,61 @@ class LimitSettings(_Section):
     verify_threads: Annotated[int, Field(ge=0, le=64)] = 2
 
 
+StoreUrl = Annotated[str, Field(pattern=STORE_PATTERN, description=STORE_ACCEPTED)]
+
+
+class StoreSettings(_Section):
+    """Where the store of each module lies, and that of the intake; empty for a file in `private/stores/`."""
+
+    identity: StoreUrl = ""
+    presence: StoreUrl = ""
+    sensing: StoreUrl = ""
+    rewards: StoreUrl = ""
+    ledger: StoreUrl = ""
+    intake: StoreUrl = ""
+
+    def paths(self, base: Path) -> dict[str, Path]:
+        """Those that are set; relative ones are relative to `base`."""
+        return {store: base / url.removeprefix(STORE_PREFIX) for store, url in self.model_dump().items() if url}
+
+
 class Settings(_Section):
     """All of network.toml. `data_dir` is relative to the file."""
 
     data_dir: str = "data"
     ingest_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    engine: Literal["serial", "threads", "processes", "dask"] = "serial"
+    scheduler: Annotated[str, Field(pattern=SCHEDULER_PATTERN, description=SCHEDULER_ACCEPTED)] = ""
+    lanes: Annotated[int, Field(ge=0, le=64)] = 0
+    snapshots_kept: Annotated[int, Field(ge=0, le=1000)] = 3
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
+    stores: StoreSettings = StoreSettings()
+
+    def home(self, base: Path) -> Home:
+        """The data directory; `base` is the folder of network.toml."""
+        return Home(base / self.data_dir, self.stores.paths(base))
+
+    @property
+    def lanes_used(self) -> int:
+        """How many, where the setting leaves it to us: one for each processor, and one is enough for one."""
+        if self.lanes:
+            return self.lanes
+        return 1 if self.engine == "serial" else min(64, max(2, os.cpu_count() or 1))
+
+    @property
+    def engine_workers(self) -> int:
+        """No more than there are processors: what works on two lanes at a time is no faster with four."""
+        return min(self.lanes_used, max(2, os.cpu_count() or 1))
 
 
 TEMPLATE = """\
 # Settings of this coordinator. What the network agreed on (intervals, budget, caps) is in {data_dir}/genesis.cbor.
 data_dir = "{data_dir}"
 ingest_workers = 0  # processes that take in statements, each those of its devices; 0: the coordinator's own
+engine = "serial"   # what executes the lanes of a batch: "serial", "threads", "processes" or "dask"
+lanes = 0           # parts of a batch that are executed beside each other; 0: one for each processor
 
 [broker]            # open it to your devices with host = "0.0.0.0"
 kind = "embedded"   # for more than a few hundred devices: "mosquitto", or "external" with a url
@@ -96,6 +145,8 @@ statements_per_slot_max = 128   # of one device between two beacons; what is bey
 shard_statements_per_slot_max = 20000   # the same of all devices of a shard, which is the 256th part of all
 queue_max = 10000               # messages waiting for verification; what is beyond is refused as overloaded
 verify_threads = 2              # signature checks in parallel; 0 makes them on the thread of all else
+
+[stores]            # a file of its own elsewhere for a module's store, as in: ledger = "sqlite:////srv/ledger.sqlite"
 """
 
 
@@ -110,9 +161,28 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(fields)
         _check_broker(path, settings.broker)
+        _check_engine(path, settings)
+        _check_stores(path, settings)
         return settings
     except ValidationError as error:
         raise SettingsError("\n".join(_told(path, one) for one in error.errors())) from None
+
+
+def overridden(settings: Settings, given: dict[str, object]) -> Settings:
+    """Settings with options of the command line over them. Raises SettingsError."""
+    where = Path("command line")
+    try:
+        changed = Settings.model_validate({**dict(settings), **given})
+    except ValidationError as error:
+        raise SettingsError("\n".join(_told(where, one) for one in error.errors())) from None
+    _check_engine(where, changed)
+    return changed
+
+
+def _check_engine(path: Path, settings: Settings) -> None:
+    """Raises SettingsError."""
+    if settings.scheduler and settings.engine != "dask":
+        raise SettingsError(f'{path}: scheduler: only for engine = "dask", which is "{settings.engine}"')
 
 
 def _check_broker(path: Path, broker: BrokerSettings) -> None:
@@ -134,6 +204,35 @@ def _check_broker(path: Path, broker: BrokerSettings) -> None:
             raise SettingsError(f"{path}: broker.username and broker.password_file: give both or none")
     if bool(broker.certfile) != bool(broker.keyfile):
         raise SettingsError(f"{path}: broker.certfile and broker.keyfile: give both or none")
+
+
+def _check_stores(path: Path, settings: Settings) -> None:
+    """A file of its own for each, and none where it would be published. Raises SettingsError."""
+    home = settings.home(path.parent)
+    root, private = home.root.resolve(), home.private.resolve()
+    taken: dict[Path, str] = {}
+    for store in type(settings.stores).model_fields:
+        file = home.store(store).resolve()
+        if file in taken:
+            raise SettingsError(f"{path}: stores.{store}: {file} is the file of stores.{taken[file]} already")
+        if file.is_relative_to(root) and not file.is_relative_to(private):
+            raise SettingsError(f"{path}: stores.{store}: {file} would be published; only {private} is not")
+        taken[file] = store
+
+
+def settings_of(data_dir: Path) -> Settings | None:
+    """The network.toml beside a data directory, if it speaks of this one. Raises SettingsError."""
+    path = data_dir.resolve().parent / "network.toml"
+    if not path.exists():
+        return None
+    settings = load_settings(path)
+    return settings if (path.parent / settings.data_dir).resolve() == data_dir.resolve() else None
+
+
+def home_at(data_dir: Path) -> Home:
+    """A data directory with its stores where the network.toml beside it says. Raises SettingsError."""
+    settings = settings_of(data_dir)
+    return Home(data_dir, settings.stores.paths(data_dir.resolve().parent) if settings else None)
 
 
 def _told(path: Path, error: object) -> str:

@@ -39,7 +39,6 @@ from coordinator.logs import LOG_PROCESSORS
 from coordinator.loops import collect_rarely, loop_factory
 from coordinator.settings import Settings
 from coordinator.store.folders import read_beacons
-from coordinator.store.home import Home
 from coordinator.store.schema import STATE
 from coordinator.store.state_rows import StoreState
 from device_client.core import cose, verdicts
@@ -57,7 +56,7 @@ class Worker:
     """Built, it holds what was durable when the last one ended; `run` serves until the coordinator says stop."""
 
     def __init__(self, settings: Settings, base: Path, worker: int) -> None:
-        home = Home(base / settings.data_dir)
+        home = settings.home(base)
         genesis = parse_genesis(home.genesis.read_bytes())
         certificates = parse_certificates(home.keys.read_bytes(), genesis.hash, genesis.root_key)
         key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
@@ -68,7 +67,7 @@ class Worker:
         self._beacons = BeaconChain(genesis.hash, certificates)
         for held in read_beacons(home.beacons):
             self._beacons.append(held)
-        self._state = StoreState(home.stores, {IDENTITY: STATE[IDENTITY]})
+        self._state = StoreState(home.store, {IDENTITY: STATE[IDENTITY]})
         self._counts = Counts()
         self._intake = Intake(
             genesis.hash,

@@ -1,6 +1,7 @@
 """Writes that a power cut cannot undo, and that leave things as they were when they fail."""
 
 import os
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 
@@ -22,16 +23,22 @@ def append_durably(file: FileIO, data: bytes, sync: bool = True) -> None:
 
 def replace_durably(path: Path, data: bytes) -> None:
     """Write a file as a whole, over an old one; readers see the old or the new."""
+    replace_by_pieces(path, (data,))
+
+
+def replace_by_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """As `replace_durably`, for what need not be in memory as a whole."""
     temporary = path.with_name(path.name + ".tmp")
-    write_synced(temporary, data)
+    write_synced(temporary, pieces)
     temporary.replace(path)
     sync_folder(path.parent)
 
 
-def write_synced(path: Path, data: bytes) -> None:
+def write_synced(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write a file and its contents to the disk; its name is durable after `sync_folder`."""
     with path.open("wb") as file:
-        file.write(data)
+        for piece in pieces:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
 

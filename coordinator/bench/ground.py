@@ -120,7 +120,7 @@ def _devices(options: Options, account: bytes, token_key: bytes, silent: bytes) 
         # Nothing ever checks a silent device's key.
         public_key = bytes(device_key(index).verify_key) if connects else _bytes(b"silent", index)
         shown = token_key if connects else silent
-        row = identity.Device(public_key, account, shown, 0, INTERVAL_S, 0, 0, CHANNELS, identity.ACTIVE, 0, 0, 0)
+        row = identity.Device(public_key, account, shown, 0, INTERVAL_S, 0, 0, CHANNELS, identity.ACTIVE, 0)
         yield (cose.signer_id(public_key), *row)
 
 

@@ -27,7 +27,6 @@ from coordinator.kernel.tables import TableState
 from coordinator.logins import login_of
 from coordinator.node import Node
 from coordinator.settings import Settings, load_settings
-from coordinator.store.home import Home
 from coordinator.store.stores import Stores
 from device_client.core import cose, verdicts
 from device_client.core.client import base_topic
@@ -98,7 +97,7 @@ async def _serve(broker: Broker, login: Login, naive: Naive, node: Node) -> None
 
 
 async def main(settings: Settings, base: Path) -> None:
-    home = Home(base / settings.data_dir)
+    home = settings.home(base)
     stores = await Stores.open(home)
     identity = await stores.load("identity")
     await stores.close()

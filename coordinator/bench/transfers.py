@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from coordinator.kernel.postings import OWNER
-from coordinator.kernel.tables import Key, Row, encode_delta
+from coordinator.kernel.tables import Key, Row, delta_pieces
 from coordinator.modules import transfers
+from coordinator.modules.ledger import BALANCES
 from coordinator.modules.transfers import Columns, Lane
 from device_client.durable import sync_folder, write_synced
 
@@ -52,8 +53,8 @@ def execute(columns: Columns, held: int, folder: Path, lanes: int, map_lanes: Ma
     after = transfers.settled(prepared, before, paid).tolist()
     keys = [account.tobytes() for account in prepared.accounts]
     changed: dict[Key, Row | None] = {(OWNER, keys[at]): (after[at],) for at in transfers.touched(prepared, paid)}
-    write_synced(folder / "postings.rows", transfers.posted(columns, paid, 0).tobytes())
-    write_synced(folder / "redo.cbor", encode_delta({"balances": changed}))
+    write_synced(folder / "postings.rows", [transfers.posted(columns, paid, 0).tobytes()])
+    write_synced(folder / "redo.cbor", delta_pieces({"balances": changed}, [BALANCES]))
     sync_folder(folder)
     return time.perf_counter() - started, paid.tolist()
 

@@ -25,12 +25,16 @@ def main() -> None:
     )
     app.add_typer(device_app, name="device")
     try:
-        from . import audit, bench, demo, doctor, network
+        from . import audit, batch, bench, demo, doctor, network, rebuild, replay, verify
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
         network.register(app)
+        verify.register(app)
         audit.register(app)
+        batch.register(app)
+        replay.register(app)
+        rebuild.register(app)
         doctor.register(app)
         demo.register(app)
         bench.register(app)
@@ -61,5 +65,6 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    for name in ("init", "owner", "token", "up", "recover", "verify", "explain", "payouts", "doctor", "demo", "bench"):
+    names = "init owner token up recover verify compare explain payouts batch replay doctor demo bench"
+    for name in names.split():
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

@@ -17,6 +17,8 @@ import typer
 from amqtt.errors import BrokerError
 
 from coordinator import crash
+from coordinator.engine.engines import NAMES as ENGINES
+from coordinator.engine.engines import EngineFailed
 from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused, is_valid_key
 from coordinator.found import found_network, issue_token
@@ -26,8 +28,9 @@ from coordinator.logs import LOG_PROCESSORS
 from coordinator.loops import collect_rarely, loop_factory
 from coordinator.recovery import Fault, restart
 from coordinator.service import Service, running
-from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings
+from coordinator.settings import TEMPLATE, Settings, SettingsError, load_settings, overridden
 from coordinator.store.home import Home, HomeInUse
+from coordinator.store.look import StoreBroken
 from device_client.core import cose
 from device_client.durable import write_secret
 from device_client.provisioning import Provisioning
@@ -150,11 +153,28 @@ def up(
             min=0, max=64, help="Processes that take in statements; 0: the coordinator's own.", show_default=False
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help=f"What executes the lanes of a batch: {', '.join(ENGINES)}.", show_default=False),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="With --engine dask: a scheduler's tcp://host:port; without: one of our own."),
+    ] = None,
+    lanes: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=64, help="Parts of a batch executed beside each other; 0: one a processor.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Run the coordinator until Ctrl-C."""
     settings, _, _ = opened(config)
-    if ingest_workers is not None:
-        settings = settings.model_copy(update={"ingest_workers": ingest_workers})
+    given = {"ingest_workers": ingest_workers, "engine": engine, "scheduler": scheduler, "lanes": lanes}
+    try:
+        settings = overridden(settings, {name: value for name, value in given.items() if value is not None})
+    except SettingsError as error:
+        raise fail(str(error)) from None
     try:
         crash.arm(os.environ.get(crash.VARIABLE, ""))
     except crash.UnknownPoint as error:
@@ -210,7 +230,9 @@ def run_guarded(work: Coroutine[object, object, None]) -> None:
         cause = _first(error)
         if isinstance(cause, HomeInUse):
             raise fail(str(cause)) from None
-        if isinstance(cause, Fault):
+        if isinstance(cause, EngineFailed):
+            raise fail(str(cause), 1) from None
+        if isinstance(cause, Fault | StoreBroken):
             raise fail(f"fault: {cause}", EXIT_FAULT) from None
         if isinstance(cause, OSError) and cause.errno is None:  # ours: it says itself what it is about
             raise fail(str(cause), 1) from None
@@ -232,7 +254,7 @@ def opened(config: Path) -> tuple[Settings, Home, Genesis]:
         settings = load_settings(config)
     except SettingsError as error:
         raise fail(str(error)) from None
-    home = Home(config.parent / settings.data_dir)
+    home = settings.home(config.parent)
     if not home.exists:
         raise fail(f"{home.root} holds no network; make one with: edgetally init {config.parent}")
     try:

@@ -1,5 +1,6 @@
 """The data directory, the disk below it, the clock, the ports and the modes of secret files."""
 
+import asyncio
 import fcntl
 import os
 import shutil
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coordinator.engine.beacons import unframed
+from coordinator.store.folders import numbered
 from coordinator.store.home import Home
+from coordinator.store.look import trouble
 from coordinator.store.stores import Stores, store_names
 from device_client.core import cose
 from device_client.core.light import parse_beacon
@@ -99,23 +102,26 @@ def modes_check(patient: Patient) -> Check:
 
 
 async def stores_check(patient: Patient, is_running: bool) -> Check:
-    home, todo = patient.home, "edgetally up brings them up; if it does not, keep the folder and report it"
+    home, todo = patient.home, "edgetally up brings them up; if it does not, run edgetally rebuild for the one behind"
     names = store_names()
-    missing = [name for name in names if not (home.stores / f"{name}.sqlite").exists()]
-    if len(missing) == len(names):
+    if not numbered(home.batches) and not any(home.store(name).exists() for name in names):
         return Check("stores", WARN, "not made yet", "start the coordinator once: edgetally up")
-    if missing:
-        return Check("stores", FAIL, f"{missing[0]} is missing", "restore the backup")
+    for name in names:
+        try:
+            what = await asyncio.to_thread(trouble, name, home.store(name))
+        except OSError as error:
+            return Check("stores", FAIL, str(error), "end the program that holds it, or make room")
+        if what:
+            return Check("stores", FAIL, f"{name}: {home.store(name)} {what}", f"edgetally rebuild {name}")
     stores = await Stores.open(home, read_only=True)
     try:
         applied = {name: await stores.applied(name) for name in names}
-    except Exception as error:  # whatever SQLite says of a file that is none
-        return Check("stores", FAIL, f"cannot be read: {str(error).splitlines()[0]}", "restore the backup")
     finally:
         await stores.close()
     low, high = min(applied, key=applied.__getitem__), max(applied, key=applied.__getitem__)
     if applied[low] == applied[high] or (is_running and applied[high] - applied[low] == 1):
-        return Check("stores", OK, f"all at batch {applied[low]}")
+        elsewhere = [f"{name} in {home.store(name)}" for name in names if home.store(name).parent != home.stores]
+        return Check("stores", OK, "; ".join([f"all whole and at batch {applied[low]}", *elsewhere]))
     found = f"{low} is at batch {applied[low]}, {high} at {applied[high]}"
     return Check("stores", WARN if applied[high] - applied[low] == 1 else FAIL, found, todo)
 

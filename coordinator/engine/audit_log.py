@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from device_client.core import light, merkle
 
-from . import wire
+from . import diagnose_folder, wire
 from .archive import Archive, Wrong
 from .genesis import Genesis
 from .log import (
@@ -17,10 +17,12 @@ from .log import (
     entries,
     opened_checkpoint,
     origin_of,
+    parse_checkpoint,
     parse_path,
     subtree,
     tiles_of,
 )
+from .repair import attempted
 
 PREFIX = "log/"
 TRIES = 3  # a running coordinator replaces the last tiles with every batch
@@ -63,7 +65,23 @@ class LogAudit:
 
     def take(self, payload: bytes) -> None:
         """The next header, verified."""
-        self._leaves += merkle.leaf_hash(payload)
+        self.take_leaf(merkle.leaf_hash(payload))
+
+    def take_leaf(self, leaf: bytes) -> None:
+        self._leaves += leaf
+
+    @property
+    def checkpoint(self) -> bytes | None:
+        """The note as it was read."""
+        return self._checkpoint
+
+    @property
+    def size(self) -> int:
+        """Of the log that the checkpoint names; not checked yet. 0 without one."""
+        try:
+            return parse_checkpoint(self._checkpoint or b"")[0].size
+        except BadNote:
+            return 0
 
     def check(
         self, genesis: Genesis, incarnations: list[int], certificates: list[light.Certificate], roots: Sequence[bytes]
@@ -75,17 +93,21 @@ class LogAudit:
             if self._tiles:
                 raise Wrong(-1, CHECKPOINT_FILE, "is missing, though there are tiles")
             return
+        incarnations = list(incarnations)
         origins = {origin_of(genesis.name, genesis.hash, incarnation) for incarnation in incarnations}
         keys = [one.public_key for one in certificates if one.role == light.ROLE_COORDINATOR]
         try:
             checkpoint = opened_checkpoint(self._checkpoint, origins, keys, wire.signature_holds)
         except BadNote as error:
-            raise Wrong(-1, CHECKPOINT_FILE, str(error)) from error
+            fault = attempted(diagnose_folder.checkpoint, self._checkpoint, genesis, incarnations, keys, roots)
+            field, told = (fault.field, fault.what) if fault else ("", str(error))
+            raise Wrong(-1, CHECKPOINT_FILE, told, field) from error
         size = checkpoint.size
         if size >= len(roots):
-            raise Wrong(-1, CHECKPOINT_FILE, f"names {size} batches; here are {len(roots) - 1}")
+            raise Wrong(-1, CHECKPOINT_FILE, f"names {size} batches; here are {len(roots) - 1}", "size")
         if checkpoint.root != roots[size]:
-            raise Wrong(-1, CHECKPOINT_FILE, f"names another root of {size} batches than their headers have")
+            told = f"names another root of {size} batches than their headers have"
+            raise Wrong(-1, CHECKPOINT_FILE, told, "root")
         self._check_tiles(size)
 
     def _check_tiles(self, size: int) -> None:
@@ -98,7 +120,18 @@ class LogAudit:
             start = tile.number * TILE_HASHES * merkle.HASH_BYTES
             end = start + tile.width * merkle.HASH_BYTES
             if level >= len(levels) or data != levels[level][start:end] or len(data) != end - start:
-                raise Wrong(-1, PREFIX + tile.path, "is not what the headers give")
+                want = levels[level][start:end] if level < len(levels) else b""
+                raise Wrong(-1, PREFIX + tile.path, "is not what the headers give", _different(tile, data, want))
         for tile in tiles_of(size):
             if tile not in self._tiles and tile._replace(width=TILE_HASHES) not in self._tiles:
                 raise Wrong(-1, PREFIX + tile.path, "is missing")
+
+
+def _different(tile: Tile, have: bytes, want: bytes) -> str:
+    """The first hash of a tile, or entry of a bundle, that differs."""
+    width = merkle.HASH_BYTES
+    pairs = zip(range(0, len(want), width), range(0, len(have), width), strict=False)
+    at = next((one // width for one, other in pairs if want[one : one + width] != have[other : other + width]), None)
+    if at is None:
+        return "length"
+    return f"entry {at}" if tile.level == BUNDLE else f"hash {at}"

@@ -10,6 +10,8 @@ from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, Explanation, PayoutView, Reason
 from device_client.core import verdicts
 
+from .derivation import Rates, Sums, Windows, derivation
+
 
 class Evidence(NamedTuple):
     """What the stores know of one device in one epoch. `sensing` counts are by name; None before the epoch closed."""
@@ -27,6 +29,9 @@ class Evidence(NamedTuple):
     capped: tuple[int, int] | None  # what the owner's devices earned together, and the cap
     quarantine_batch: int
     late_ppm: int
+    sums: Sums | None  # None where it was not paid anything that could be explained
+    rates: Rates
+    enrolled_epoch: int
 
 
 _VERDICT_TEXT = {
@@ -87,7 +92,22 @@ def explain(found: Evidence) -> Explanation:
     """The explanation of one device and epoch."""
     reasons = [*_standing(found), *_presence(found), *_sensing(found), *_statements(found), *_deductions(found)]
     state = "closed" if found.closed else "open"
-    return Explanation(found.device.device, found.epoch, state, found.payout, _summary(found), reasons)
+    return Explanation(
+        found.device.device, found.epoch, state, found.payout, _summary(found), reasons, _derivation(found)
+    )
+
+
+def _derivation(found: Evidence) -> list[str]:
+    if found.payout is None or found.sums is None:
+        return []
+    windows = Windows(
+        found.windows,
+        found.windows_present,
+        found.sensing.get("windows_measured", 0),
+        found.sensing.get("late", 0),
+        bool(found.sensing.get("constant")),
+    )
+    return derivation(found.payout, windows, found.sums, found.rates, found.enrolled_epoch)
 
 
 def _summary(found: Evidence) -> str:

@@ -7,16 +7,17 @@
 was sealed. A header holds no wall time and no order of arrival.
 """
 
-import hashlib
 from typing import Any, NamedTuple
 
 from device_client.core import cbor, verdicts
 
 from . import wire
+from .content import Content
 from .wire import Refused
 
 HEADER_FILE = "header.cose"
-RULES_VERSION = 1
+RULES_VERSION = 2
+RELEASES = {2: "0.1"}  # rules version -> the release of edgetally that executes it
 _FIELD_TYPES: tuple[Any, ...] = (int, bytes, int, int, int, bytes, int, bytes, int, bytes, bytes, list, list)
 
 
@@ -46,8 +47,14 @@ class Header(NamedTuple):
         return cbor.encode([*fixed, [list(entry) for entry in self.files], [list(delta) for delta in self.deltas]])
 
 
-def entries_of(files: dict[str, bytes]) -> list[FileEntry]:
-    return [FileEntry(name, len(data), hashlib.sha256(data).digest()) for name, data in sorted(files.items())]
+def program_for(rules_version: int) -> str:
+    """What to install to execute batches of these rules."""
+    release = RELEASES.get(rules_version)
+    return f"edgetally {release}" if release else f"a release of edgetally newer than {RELEASES[RULES_VERSION]}"
+
+
+def entries_of(files: dict[str, Content]) -> list[FileEntry]:
+    return [FileEntry(name, content.size, content.sha256) for name, content in sorted(files.items())]
 
 
 def parse_header(payload: bytes) -> Header:

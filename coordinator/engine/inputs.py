@@ -5,15 +5,16 @@ write one for the sealer.
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 import cbor2
 
-from coordinator.kernel.module import OwnerRow, StatementRow
+from coordinator.kernel.module import OwnerRow
 from coordinator.kernel.parameters import UnitRule
 from coordinator.kernel.rows import rows_of
+from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState, Value
 from coordinator.modules import sensing
 from device_client.core import cose
@@ -21,14 +22,16 @@ from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from . import wire
 from .beacons import BeaconChain
+from .content import Content
 from .owner_wire import Keys, owner_row
 from .report_shape import ReportShape
 from .wire import Refused
 
-_STATEMENT_FRAME = struct.Struct(">QI")
+STATEMENT_FRAME = struct.Struct(">QI")
 _OWNER_FRAME = struct.Struct(">I")
 _READINGS_FRAME = struct.Struct(">I16sI")
 ENVELOPE_BYTES_MAX = 2048
+STATEMENTS_A_PIECE = 4096
 _IN_ORDER = attrgetter("device", "boot", "seq", "id", "slot")
 
 REFUSALS = Table(
@@ -54,10 +57,10 @@ class Held(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """Decoded inputs in canonical order; `envelopes[i]` belongs to `rows[i]`."""
+    """Decoded inputs in canonical order; `packed` is what statements.bin holds."""
 
-    rows: list[StatementRow]
-    envelopes: list[bytes]
+    statements: Statements
+    packed: Content
     owner_rows: list[OwnerRow]
     owner_envelopes: list[bytes]
 
@@ -180,11 +183,11 @@ def _verify(found: list[tuple[StatementRow, wire.Signed, bytes]], state: TableSt
         if not isinstance(key, bytes):
             # Its enrolment was refused in an earlier batch: there is no key to check it with, and it earns nothing.
             continue
-        if not wire.is_signed_by(signed, key) and not _signed_before(signed, state):
+        if not wire.is_signed_by(signed, key) and not signed_before(signed, state):
             raise BadInput(f"statement {row.id.hex()} of device {row.device.hex()}: bad signature")
 
 
-def _signed_before(signed: wire.Signed, state: TableState) -> bool:
+def signed_before(signed: wire.Signed, state: TableState) -> bool:
     """Whether a key that the device has given up signed it: the intake learns of a rotation only after the batch."""
     row = state.get("former_keys", {}).get((signed.kid,))
     held = bytes(row[0]) if row else b""
@@ -211,10 +214,20 @@ def in_owner_order(found: Iterable[tuple[OwnerRow, bytes]]) -> tuple[list[OwnerR
     return [row for row, _ in ordered], [envelope for _, envelope in ordered]
 
 
-def pack_statements(rows: list[StatementRow], envelopes: list[bytes]) -> bytes:
-    return b"".join(
-        _STATEMENT_FRAME.pack(row.slot, len(envelope)) + envelope for row, envelope in zip(rows, envelopes, strict=True)
-    )
+def pack_statements(rows: Sequence[StatementRow], envelopes: Sequence[bytes]) -> Content:
+    """`envelopes[i]` belongs to `rows[i]`."""
+    return packed([row.slot for row in rows], envelopes)
+
+
+def packed(slots: Sequence[int], envelopes: Sequence[bytes]) -> Content:
+    def pieces() -> Iterator[bytes]:
+        pack = STATEMENT_FRAME.pack
+        for at in range(0, len(envelopes), STATEMENTS_A_PIECE):
+            some = envelopes[at : at + STATEMENTS_A_PIECE]
+            framed = zip(slots[at : at + STATEMENTS_A_PIECE], some, strict=True)
+            yield b"".join([pack(slot, len(envelope)) + envelope for slot, envelope in framed])
+
+    return Content(pieces)
 
 
 def unpack_statements(data: bytes) -> list[tuple[int, bytes]]:
@@ -222,10 +235,10 @@ def unpack_statements(data: bytes) -> list[tuple[int, bytes]]:
     found = []
     at = 0
     while at < len(data):
-        if at + _STATEMENT_FRAME.size > len(data):
+        if at + STATEMENT_FRAME.size > len(data):
             raise BadInput("truncated")
-        slot, length = _STATEMENT_FRAME.unpack_from(data, at)
-        at += _STATEMENT_FRAME.size
+        slot, length = STATEMENT_FRAME.unpack_from(data, at)
+        at += STATEMENT_FRAME.size
         if not 0 < length <= ENVELOPE_BYTES_MAX or at + length > len(data):
             raise BadInput(f"impossible length {length}")
         found.append((slot, data[at : at + length]))
@@ -316,7 +329,7 @@ def declared(rows: Sequence[StatementRow], state: TableState) -> dict[bytes, Dec
     return found
 
 
-def reports_with(rows: list[StatementRow], declarations: Mapping[bytes, Declared], public: bool) -> set[int]:
+def reports_with(rows: Sequence[StatementRow], declarations: Mapping[bytes, Declared], public: bool) -> set[int]:
     """Indices of the reports of enrolled devices whose readings are public (or private)."""
     return {
         index

@@ -50,7 +50,7 @@ def owner_row(envelope: bytes, genesis: bytes, keys: Keys) -> OwnerRow:
     if len(envelope) > OWNER_BYTES_MAX:
         raise Refused(verdicts.OVERSIZED)
     signed = wire.envelope(envelope, cose.TYPE_OWNER, genesis)
-    message, brought = _message(signed.payload)
+    message, brought = message_of(signed.payload)
     public_key = keys.of(signed.kid)
     if public_key is None:
         if not brought:
@@ -67,7 +67,8 @@ def owner_row(envelope: bytes, genesis: bytes, keys: Keys) -> OwnerRow:
     return OwnerRow(signed.kid, message.nonce, message.kind, body, signed.id, public_key, is_operator)
 
 
-def _message(payload: bytes) -> tuple[wire.OwnerMessage, bytes]:
+def message_of(payload: bytes) -> tuple[wire.OwnerMessage, bytes]:
+    """The message, and the key that it brings (empty for none). Raises Refused MALFORMED."""
     found = wire.decoded(payload)
     brought = b""
     if type(found) is list and len(found) == 4:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from coordinator.kernel.chains import Chain
+from coordinator.kernel.following import BOOTS_MAX
 from coordinator.kernel.rows import rows_of
 from coordinator.kernel.tables import TableState
-from coordinator.modules.identity import BOOTS_MAX
 
 from .registry import Changes
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from coordinator.kernel.tables import Delta, TableState
+from coordinator.kernel.tables import Delta, TableState, deleted_keys
 from coordinator.modules.identity import QUARANTINED, REVOKED, Device
 from device_client.core import verdicts
 
@@ -40,7 +40,7 @@ class Changes(NamedTuple):
 def changes_of(delta: Delta, last_slot: int) -> Changes:
     """The registry's part of identity's delta."""
     devices = {key[0]: known(row) for key, row in delta["devices"].items() if row is not None}
-    dropped = [(key[0], int(key[1])) for key, row in delta["chains"].items() if row is None]
+    dropped = [(key[0], int(key[1])) for key in deleted_keys(delta["chains"])]
     return Changes(last_slot, devices, dropped)  # type: ignore[arg-type]
 
 

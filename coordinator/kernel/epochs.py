@@ -7,6 +7,11 @@ last slot reaches the end of the epoch plus the deadline, so that a statement wh
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+Slots = npt.NDArray[np.int64]
+
 
 class Calendar(NamedTuple):
     """The network's parameters of time, all in beacons but the first."""
@@ -43,6 +48,21 @@ class Calendar(NamedTuple):
     def window_of(self, slot: int, interval_s: int) -> int:
         """Index of a slot's window in its epoch."""
         return _window_of(self, slot, interval_s)
+
+    def windows_of(self, slots: Slots, interval_s: Slots) -> Slots:
+        """As `window_of`, by column."""
+        window = self._window_beacons(interval_s)
+        found: Slots = np.minimum(slots % self.epoch_beacons // window, self.epoch_beacons // window - 1)
+        return found
+
+    def windows_in_epoch(self, interval_s: Slots) -> Slots:
+        """As `windows`, by column."""
+        found: Slots = self.epoch_beacons // self._window_beacons(interval_s)
+        return found
+
+    def _window_beacons(self, interval_s: Slots) -> Slots:
+        beacons = -(-interval_s.astype(np.int64) // self.beacon_interval_s)
+        return np.clip(beacons, 1, self.epoch_beacons)
 
 
 @lru_cache(maxsize=4096)  # the statements of a batch quote few slots, and most devices declare the same interval

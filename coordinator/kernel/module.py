@@ -3,8 +3,9 @@
     partial(lane, snapshot)      -> anything       over the statements of some devices; runs anywhere, in any order
     finish(context, partials)    -> Effects        once, over all partials in lane order
 
-A module changes only its own tables, by the delta it returns; another module's state and findings reach it only
-through `reads`. That declaration is also what the scheduler orders the modules by.
+Statements and what is held of their devices come as columns (kernel/statements.py, kernel/held.py), never row by row. A
+module changes only its own tables, by the delta it returns; another module's state and findings reach it only through
+`reads`. That declaration is also what the scheduler orders the modules by.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,27 +13,14 @@ from typing import Any, NamedTuple
 
 from device_client.core.light import Beacon
 
+from .held import Held, Wanted
 from .parameters import Parameter, Parameters
-from .tables import Delta, Row, Table, TableState
+from .statements import Columns, StatementRow, Statements
+from .tables import Delta, Records, Table, TableState
 
-
-class StatementRow(NamedTuple):
-    """One durable statement as the rules see it. `quoted` is the number of the beacon it quotes, -1 if unknown.
-
-    `body` is the parsed body of its kind; `measured` is what sensing found in the readings beside it.
-    """
-
-    slot: int
-    device: bytes
-    boot: int
-    seq: int
-    id: bytes
-    prev: bytes
-    kind: int
-    quoted: int
-    uptime_s: int
-    body: list[Any]
-    measured: int
+__all__ = [
+    "Context", "Effects", "Frame", "Lane", "Module", "ModuleView", "OwnerRow", "Snapshot", "StatementRow", "Statements"
+]  # fmt: skip
 
 
 class OwnerRow(NamedTuple):
@@ -48,19 +36,13 @@ class OwnerRow(NamedTuple):
 
 
 class ModuleView(NamedTuple):
-    """What a module shows to those that read it: its tables before and after this batch, and its findings in it."""
+    """What a module shows to those that read it: its tables before and after this batch, its findings in it, and what
+    it found of each statement, one array each with a value a statement."""
 
     before: TableState
     after: TableState
     findings: Any
-
-
-class Snapshot(NamedTuple):
-    """What a partial may look at: the module's own tables before the batch, what it reads, the frame of the batch."""
-
-    state: TableState
-    reads: Mapping[str, ModuleView]
-    frame: "Frame"
+    of_statements: Mapping[str, Columns]
 
 
 class Frame(NamedTuple):
@@ -75,21 +57,55 @@ class Frame(NamedTuple):
     owner_messages: Sequence[OwnerRow]
 
 
+class Lane(NamedTuple):
+    """The statements of some devices in canonical order: row `starts[i]` is the first of `devices[i]` (V16), and
+    `device[j]` says which of them statement j is of."""
+
+    statements: Statements
+    devices: Columns
+    starts: Columns
+    device: Columns
+
+
+class Snapshot(NamedTuple):
+    """What a partial may look at: rows of its own tables that belong to the lane's devices, what the modules it reads
+    found of the lane's statements, and the frame, without owner messages."""
+
+    held: Mapping[str, Held]
+    of_statements: Mapping[str, Mapping[str, Columns]]
+    frame: Frame
+
+
+class Context(NamedTuple):
+    """What `finish` may look at: the module's own tables before the batch, what it reads, the frame of the batch and
+    all of its statements."""
+
+    state: TableState
+    reads: Mapping[str, ModuleView]
+    frame: Frame
+    statements: Statements
+
+
 class Effects(NamedTuple):
-    """What a module did: changed rows, published records by table name, and findings for those that read it."""
+    """What a module did: changed rows, published records by table name, findings for those that read it, and what it
+    found of each statement."""
 
     delta: Delta
-    records: Mapping[str, list[Row]]
+    records: Mapping[str, Records]
     findings: Any
+    of_statements: Mapping[str, Columns] = {}
 
 
 class Module(NamedTuple):
+    """`held` is what `partial` sees of its tables: the rows of the lane's devices."""
+
     name: str
     version: int
     reads: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     state: tuple[Table, ...]
     records: tuple[Table, ...]
-    partial: Callable[[Sequence[StatementRow], Snapshot], Any]
-    finish: Callable[[Snapshot, Sequence[Any]], Effects]
-    check: Callable[[Snapshot, Effects], None]  # INVARIANTS: raises AssertionError
+    held: tuple[Wanted, ...]
+    partial: Callable[[Lane, Snapshot], Any] | None  # None: statements do not reach it
+    finish: Callable[[Context, Sequence[Any]], Effects]
+    check: Callable[[Context, Effects], None]  # INVARIANTS: raises AssertionError

@@ -2,6 +2,7 @@
 
     rows[key]  rows.get(key)  key in rows      one row
     rows.each(keys)                            many, in the order of the keys, a bounded number at a time
+    rows.among(firsts, columns)                columns of all whose key begins with one of many, in bulk
     rows.prefetch(keys)                        soon needed: a store reads them in bulk, memory does nothing
     rows.under(prefix)                         those whose key begins so, in the order of their keys
     rows.having(column, value)                 those with a value in one column of their key, in the order of their keys
@@ -15,11 +16,12 @@ A rule must not ask for all rows, nor for each of many by itself: a million devi
 """
 
 from abc import abstractmethod
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from heapq import merge
 from itertools import islice
+from operator import itemgetter
 
-from .tables import Delta, Key, Row, TableState, Value
+from .tables import Changed, Delta, Key, Row, TableState, Value
 
 EACH_ROWS = 500
 Found = tuple[Key, Row]
@@ -40,6 +42,12 @@ class Rows(Mapping[Key, Row]):
         """Each key with its row, None where there is none."""
         for key in keys:
             yield key, self.get(key)
+
+    def among(self, firsts: Sequence[Value], columns: Sequence[int]) -> list[Row]:
+        """These columns, counted from the first of the key, of all rows whose key begins with one of `firsts`, which
+        ascend; in the order of the keys."""
+        chosen = itemgetter(*columns)
+        return [chosen(key + row) for first in firsts for key, row in self.under((first,))]
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Whole keys or beginnings of keys whose rows are read next; only a hint."""
@@ -100,7 +108,17 @@ class MemoryRows(Rows):
     def having(self, column: int, value: Value) -> Iterator[Found]:
         return iter(sorted((key, row) for key, row in self._held.items() if key[column] == value))
 
-    def change(self, changes: Mapping[Key, Row | None]) -> None:
+    def among(self, firsts: Sequence[Value], columns: Sequence[int]) -> list[Row]:
+        if not self._held:
+            return []
+        chosen, held = itemgetter(*columns), self._held
+        if len(next(iter(held))) == 1:
+            return [chosen((first, *held[(first,)])) for first in firsts if (first,) in held]
+        if self._firsts is None:
+            self._firsts = _Firsts(held)
+        return [chosen(key + held[key]) for key in self._firsts.among(firsts)]
+
+    def change(self, changes: Changed) -> None:
         """Take over changes, in place: for whoever owns the dictionary."""
         assert isinstance(self._held, dict), "rows of somebody else"
         for key, row in changes.items():
@@ -115,7 +133,7 @@ class MemoryRows(Rows):
 class Overlaid(Rows):
     """Rows after changes; None deletes. Neither is copied, and neither may change while this is read."""
 
-    def __init__(self, before: Rows, changes: Mapping[Key, Row | None]) -> None:
+    def __init__(self, before: Rows, changes: Changed) -> None:
         self.before = before
         self.changes = changes
         self._firsts: _Firsts | None = None
@@ -149,6 +167,17 @@ class Overlaid(Rows):
             for key in part:
                 yield key, self.changes[key] if key in self.changes else below[key]
 
+    def among(self, firsts: Sequence[Value], columns: Sequence[int]) -> list[Row]:
+        changed = {key[0] for key in self.changes}.intersection(firsts)
+        if not changed:
+            return self.before.among(firsts, columns)
+        found: dict[Value, list[Row]] = {}
+        for row in self.before.among([first for first in firsts if first not in changed], [0, *columns]):
+            found.setdefault(row[0], []).append(row[1:])
+        for first in changed:
+            found[first] = super().among([first], columns)
+        return [row for first in firsts for row in found.get(first, ())]
+
     def prefetch(self, keys: Iterable[Key]) -> None:
         self.before.prefetch(key for key in keys if key not in self.changes)
 
@@ -168,43 +197,40 @@ class Overlaid(Rows):
 
 
 class _Firsts:
-    """Keys by their first column, so that a device's own are found among those of all."""
+    """Keys by their first column, so that a device's own are found among those of all; each one's in order."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self._keys: dict[Value, set[Key]] = {}
+        self._keys: dict[Value, tuple[Key, ...]] = {}
         for key in keys:
-            self._keys.setdefault(key[0], set()).add(key)
+            held = self._keys.get(key[0])
+            self._keys[key[0]] = tuple(sorted((*held, key))) if held else (key,)
 
-    def change(self, changes: Mapping[Key, Row | None]) -> None:
+    def change(self, changes: Changed) -> None:
         for key, row in changes.items():
+            kept = {held for held in self._keys.get(key[0], ()) if held != key}
             if row is not None:
-                self._keys.setdefault(key[0], set()).add(key)
-            elif key[0] in self._keys:
-                self._keys[key[0]].discard(key)
-                if not self._keys[key[0]]:
-                    del self._keys[key[0]]
+                kept.add(key)
+            if kept:
+                self._keys[key[0]] = tuple(sorted(kept))
+            else:
+                self._keys.pop(key[0], None)
+
+    def among(self, firsts: Iterable[Value]) -> Iterator[Key]:
+        """All keys with these first columns."""
+        get = self._keys.get
+        for first in firsts:
+            yield from get(first, ())
 
     def under(self, prefix: Key) -> list[Key]:
         if not prefix:
             return sorted(key for keys in self._keys.values() for key in keys)
-        return sorted(key for key in self._keys.get(prefix[0], ()) if key[: len(prefix)] == prefix)
+        return [key for key in self._keys.get(prefix[0], ()) if key[: len(prefix)] == prefix]
 
 
 def rows_of(state: TableState, name: str) -> Rows:
     """The rows of a table, none where the state does not know it yet."""
     held = state.get(name, {})
     return held if isinstance(held, Rows) else MemoryRows(held)
-
-
-def closing(rows: Rows, devices: Rows, epochs: Iterable[int]) -> Iterator[tuple[Key, Row, Row]]:
-    """The rows of (device, epoch) in these epochs, in the order of their keys, each with the row of its device."""
-    found = merge(*(rows.having(1, epoch) for epoch in epochs))
-    while part := list(islice(found, EACH_ROWS)):
-        declared = dict(devices.each(dict.fromkeys((key[0],) for key, _ in part)))
-        for key, row in part:
-            device = declared[(key[0],)]
-            assert device is not None, f"{key!r} is of no device"
-            yield key, row, device
 
 
 def applied(state: TableState, delta: Delta) -> dict[str, Rows]:

@@ -4,6 +4,7 @@ Amounts are integers of base units (9 decimals), ids are bytes. Nothing here is 
 two pages show comes from one field.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -33,6 +34,14 @@ class InclusionView(NamedTuple):
     leaf_hash: bytes
     root: bytes
     proof: list[bytes]
+
+
+class ArchiveView(NamedTuple):
+    """The batches whose folders are published, `newest` -1 before the first, and those with a snapshot behind them."""
+
+    first: int
+    newest: int
+    snapshots: list[int]
 
 
 class ConsistencyView(NamedTuple):
@@ -166,9 +175,12 @@ class Explanation(NamedTuple):
     payout: PayoutView | None
     summary: str
     reasons: list[Reason]
+    derivation: Sequence[str] = ()  # the sum, from windows to postings; empty while the epoch is open
 
     def lines(self) -> list[str]:
         out = [self.summary]
         for reason in self.reasons:
             out.append(f"- {reason.text}" + (f" {reason.advice}" if reason.advice else ""))
+        if self.derivation:
+            out += ["The sum, in base units:", *(f"  {line}" for line in self.derivation)]
         return out

@@ -9,13 +9,13 @@ with.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from coordinator.kernel import owner_messages as kinds
-from coordinator.kernel.module import Effects, Module, OwnerRow, Snapshot
+from coordinator.kernel.module import Context, Effects, Module, OwnerRow
 from coordinator.kernel.parameters import ParameterError, Parameters
 from coordinator.kernel.rows import rows_of
-from coordinator.kernel.tables import BLOB, HASH32, ID16, U64, Column, Delta, Table, TableState
+from coordinator.kernel.tables import BLOB, HASH32, ID16, U64, Column, Key, Row, Table, TableState
 from device_client.core import cbor, cose, verdicts
 
 # TABLES
@@ -24,6 +24,7 @@ ACCOUNTS = Table("accounts", (Column("account", ID16), Column("public_key", HASH
 CHANGES = Table("changes", (Column("epoch", U64), Column("name", BLOB), Column("value", BLOB)), 2)
 
 EPOCHS_AHEAD = 2
+Writing = dict[str, dict[Key, Row | None]]
 
 
 class Account(NamedTuple):
@@ -43,16 +44,12 @@ class Findings(NamedTuple):
 # RULES
 
 
-def partial(_lane: Sequence[Any], _snapshot: Snapshot) -> None:
-    """Statements are no business of accounts."""
-
-
-def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
-    delta: Delta = {"accounts": {}, "changes": {}}
+def finish(context: Context, _partials: Sequence[None]) -> Effects:
+    delta: Writing = {"accounts": {}, "changes": {}}
     accepted: dict[int, list[OwnerRow]] = {}
     codes: dict[bytes, int] = {}
-    messages = snapshot.frame.owner_messages
-    held = rows_of(snapshot.state, "accounts")
+    messages = context.frame.owner_messages
+    held = rows_of(context.state, "accounts")
     held.prefetch((message.account,) for message in messages)
     changed = delta["accounts"]
     for message in messages:
@@ -63,7 +60,7 @@ def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
             continue
         known = message.public_key if row is None or message.is_operator else row[0]
         changed[key] = (known, message.nonce)
-        code = None if message.kind == kinds.TRANSFER else _executed(message, snapshot, delta)
+        code = None if message.kind == kinds.TRANSFER else _executed(message, context, delta)
         if code is None:
             accepted.setdefault(message.kind, []).append(message)
         else:
@@ -76,7 +73,7 @@ def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
     return Effects({name: rows for name, rows in delta.items() if rows}, {}, Findings(accepted, codes))
 
 
-def _executed(message: OwnerRow, snapshot: Snapshot, delta: Delta) -> int | None:
+def _executed(message: OwnerRow, context: Context, delta: Writing) -> int | None:
     """The verdict on what is settled here, None for what others execute."""
     if message.kind not in kinds.KINDS:
         return verdicts.UNSUPPORTED_KIND
@@ -88,18 +85,18 @@ def _executed(message: OwnerRow, snapshot: Snapshot, delta: Delta) -> int | None
         delta["accounts"][(message.account,)] = (message.body[0], message.nonce)
         return verdicts.OK
     if message.kind == kinds.PARAMETER:
-        return _changed(message, snapshot, delta)
+        return _changed(message, context, delta)
     return None
 
 
-def _changed(message: OwnerRow, snapshot: Snapshot, delta: Delta) -> int:
+def _changed(message: OwnerRow, context: Context, delta: Writing) -> int:
     name, value = message.body
-    parameters = snapshot.frame.parameters
+    parameters = context.frame.parameters
     try:
         parameters.changed(name, value)
     except ParameterError:
         return verdicts.BAD_PARAMETER
-    epoch = parameters.calendar.epoch_of(snapshot.frame.last_slot) + EPOCHS_AHEAD
+    epoch = parameters.calendar.epoch_of(context.frame.last_slot) + EPOCHS_AHEAD
     delta["changes"][(epoch, name.encode())] = (cbor.encode(value),)
     return verdicts.OK
 
@@ -123,15 +120,15 @@ def of_epoch(genesis: Parameters, accounts: TableState, epoch: int) -> Parameter
 # INVARIANTS
 
 
-def check(snapshot: Snapshot, effects: Effects) -> None:
+def check(context: Context, effects: Effects) -> None:
     """A nonce only grows, no change reaches an epoch that has begun, every message has gone one way."""
-    held = rows_of(snapshot.state, "accounts")
+    held = rows_of(context.state, "accounts")
     for key, row in effects.delta.get("accounts", {}).items():
         before = held.get(key)
         assert row is not None and (before is None or int(row[1]) > int(before[1])), f"nonce of {key!r}"
-    began = snapshot.frame.parameters.calendar.epoch_of(snapshot.frame.last_slot)
+    began = context.frame.parameters.calendar.epoch_of(context.frame.last_slot)
     assert all(int(key[0]) > began for key in effects.delta.get("changes", {})), "a parameter changes what has begun"
-    messages = snapshot.frame.owner_messages
+    messages = context.frame.owner_messages
     gone = [*effects.findings.codes, *(one.id for ones in effects.findings.accepted.values() for one in ones)]
     assert len(gone) == len(messages) and set(gone) == {message.id for message in messages}, "a message is lost"
 
@@ -143,7 +140,8 @@ MODULE = Module(
     parameters=(),
     state=(ACCOUNTS, CHANGES),
     records=(),
-    partial=partial,
+    held=(),
+    partial=None,
     finish=finish,
     check=check,
 )

@@ -6,19 +6,22 @@ Every other module builds on the verdicts found here.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
+import numpy as np
+
 from coordinator.kernel import owner_messages as kinds
-from coordinator.kernel.chains import ID8, Chain, Place
-from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
-from coordinator.kernel.rows import Rows, rows_of
+from coordinator.kernel.following import Followed, Straight, ages, follow, held_chains, rows_of_chains, straight
+from coordinator.kernel.gathered import Gathered
+from coordinator.kernel.held import Wanted
+from coordinator.kernel.module import Context, Effects, Lane, Module, Snapshot
+from coordinator.kernel.rows import rows_of
 from coordinator.kernel.standing import ACTIVE as ACTIVE
 from coordinator.kernel.standing import QUARANTINED as QUARANTINED
 from coordinator.kernel.standing import REVOKED as REVOKED
-from coordinator.kernel.tables import BLOB, HASH32, ID16, U8, U32, U64, Column, Delta, Row, Table
+from coordinator.kernel.statements import Columns, StatementRow, Statements
+from coordinator.kernel.tables import BLOB, HASH32, ID16, U8, U32, U64, Column, Key, Records, Row, Table
 from device_client.core import cbor, verdicts
-from device_client.core.statement import KIND_ENROLL
 
 from . import identity_owner as owner
 
@@ -26,7 +29,7 @@ from . import identity_owner as owner
 
 # TABLES
 
-BOOTS_MAX = 8
+NOBODY = -1  # the standing of who is not registered
 
 TOKENS = Table(
     "tokens",
@@ -53,11 +56,11 @@ DEVICES = Table(
         Column("channels", BLOB),
         Column("standing", U8),
         Column("since_batch", U64),
-        Column("statements", U64),
-        Column("last_slot", U64),
     ),
     1,
 )
+# Of every device, what changes with each of its statements: how many were accepted, and the newest slot of them.
+ACTIVITY = Table("activity", (Column("device", ID16), Column("statements", U64), Column("last_slot", U64)), 1)
 CHAINS = Table(
     "chains",
     (
@@ -92,6 +95,9 @@ QUARANTINES = Table("quarantines", (Column("device", ID16), Column("code", U8), 
 FORMER_KEYS = Table("former_keys", (Column("device", ID16), Column("public_keys", BLOB)), 1)
 
 
+Writing = dict[str, dict[Key, Row | None]]
+
+
 class Device(NamedTuple):
     """A row of `devices` without its key."""
 
@@ -105,8 +111,6 @@ class Device(NamedTuple):
     channels: bytes
     standing: int
     since_batch: int
-    statements: int
-    last_slot: int
 
 
 class Token(NamedTuple):
@@ -119,22 +123,27 @@ class Token(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """Verdict by statement id, verdict by owner message id, and (device, the device that took its place)."""
+    """Verdict by owner message id, and (device, the device that took its place)."""
 
-    verdicts: dict[bytes, int]
     owner: Mapping[bytes, int] = {}
     replaced: Sequence[tuple[bytes, bytes]] = ()
 
 
-class Followed(NamedTuple):
-    """What the chain rules made of one device's statements: a code each, the chains, the first proof of a copy."""
+class Placed(NamedTuple):
+    """What a lane gave. `codes` are final for the devices that go straight and for each of their statements; of the
+    others `followed` holds what the chain rules said. The rest is by device, `activity` of the straight ones only."""
 
-    device: bytes
-    rows: list[tuple[StatementRow, int]]
-    chains: dict[int, Chain]
-    dropped_boots: list[int]
-    proof: bytes
-    enroll: StatementRow | None
+    lane: Lane
+    codes: Columns
+    interval_s: Columns
+    straight: Straight
+    statements: Columns
+    last_slot: Columns
+    followed: list[Followed]
+
+
+def device_of(row: Row) -> Device:
+    return Device(*row)  # type: ignore[arg-type]
 
 
 # REFUSALS are codes of device_client.core.verdicts.
@@ -142,115 +151,115 @@ class Followed(NamedTuple):
 # RULES
 
 
-def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> list[Followed]:
-    """Follow every device of the lane. Rows come ordered by (device, boot, seq, id)."""
-    chains, devices = rows_of(snapshot.state, "chains"), rows_of(snapshot.state, "devices")
-    spoke = [(device,) for device, _ in groupby(lane, key=lambda row: row.device)]
-    chains.prefetch(spoke)
-    devices.prefetch(spoke)
-    return [
-        follow(device, list(rows), _held(device, chains), (device,) in devices, snapshot)
-        for device, rows in groupby(lane, key=lambda row: row.device)
-    ]
-
-
-def _held(device: bytes, chains: Rows) -> dict[int, Chain]:
-    return {int(key[1]): Chain.unpack(*row) for key, row in chains.under((device,))}  # type: ignore[arg-type]
-
-
-def follow(
-    device: bytes, rows: list[StatementRow], chains: dict[int, Chain], known: bool, snapshot: Snapshot
-) -> Followed:
+def partial(lane: Lane, snapshot: Snapshot) -> Placed:
+    """Place every statement of the lane in the chain of its boot."""
     calendar = snapshot.frame.parameters.calendar
-    first_slots = {boot: chain.first_slot for boot, chain in chains.items()}
-    for row in rows:
-        first_slots[row.boot] = min(first_slots.get(row.boot, row.slot), row.slot)
-    several = len(first_slots) > 1
-    coded: list[tuple[StatementRow, int]] = []
-    proof, enroll = b"", None
-    oldest = min(chains) if len(chains) >= BOOTS_MAX else 0
-    for row in rows:
-        if not known and enroll is None and row.kind != KIND_ENROLL:
-            coded.append((row, verdicts.NOT_ENROLLED))
-            continue
-        if row.boot < oldest and row.boot not in chains:
-            coded.append((row, verdicts.OUT_OF_WINDOW))
-            continue
-        chain = chains.setdefault(row.boot, Chain(first_slots[row.boot]))
-        place = chain.add(row.seq, row.id[:ID8], row.prev[:ID8])
-        # A newer boot was received before the beacon that this older boot quotes: two machines run with one key.
-        newer_boot = several and any(boot > row.boot and slot < row.quoted for boot, slot in first_slots.items())
-        code = _placed(place, newer_boot) or _aged(row, calendar.deadline_beacons, calendar.late_beacons_max)
-        if code == verdicts.FORK and not proof:
-            proof = row.id
-        if row.kind == KIND_ENROLL and code in (verdicts.OK, verdicts.LATE):
-            if known or enroll is not None:
-                code = verdicts.ALREADY_ENROLLED
-            else:
-                enroll = row
-        coded.append((row, code))
-    dropped = sorted(chains)[:-BOOTS_MAX]
-    for boot in dropped:
-        del chains[boot]
-    return Followed(device, coded, chains, dropped, proof, enroll)
+    declared, chains, activity = (snapshot.held[table.name] for table in (DEVICES, CHAINS, ACTIVITY))
+    count = len(lane.devices)
+    standing = declared.of_each("standing", count, NOBODY)
+    known = standing != NOBODY
+    going = straight(lane, known, chains)
+    slot = lane.statements["slot"]
+    codes = ages(slot, lane.statements["quoted"], calendar)
+    accepted = (codes == verdicts.OK) | (codes == verdicts.LATE)
+    for ended, code in ((QUARANTINED, verdicts.QUARANTINED), (REVOKED, verdicts.REVOKED)):
+        is_ended = (standing == ended)[lane.device]
+        codes[accepted & is_ended] = code
+        accepted &= ~is_ended
+    statements = np.add.reduceat(accepted, lane.starts, dtype=np.int64) + activity.of_each("statements", count, 0)
+    newest = np.maximum.reduceat(np.where(accepted, slot, -1), lane.starts)
+    last_slot = np.maximum(newest, activity.of_each("last_slot", count, 0))
+    stops = np.append(lane.starts[1:], len(slot))
+    followed = [
+        follow(
+            place,
+            lane.statements.rows(int(lane.starts[place]), int(stops[place])),
+            held_chains(chains, place),
+            bool(known[place]),
+            calendar,
+        )
+        for place in np.flatnonzero(~going.is_straight).tolist()
+    ]
+    interval_s = declared.of_each("interval_s", count, 0)
+    chosen = going.is_straight
+    return Placed(lane, codes, interval_s, going, statements[chosen], last_slot[chosen], followed)
 
 
-def _placed(place: Place, newer_boot: bool) -> int:
-    if place is Place.FORK or newer_boot:
-        return verdicts.FORK
-    if place is Place.SEEN:
-        return verdicts.DUPLICATE
-    return verdicts.OUT_OF_WINDOW if place is Place.OUT_OF_WINDOW else verdicts.OK
-
-
-def _aged(row: StatementRow, deadline: int, late_max: int) -> int:
-    if row.quoted < 0:
-        return verdicts.UNKNOWN_BEACON
-    age = row.slot - row.quoted
-    if age > late_max:
-        return verdicts.STALE_BEACON
-    return verdicts.LATE if age > deadline else verdicts.OK
-
-
-def finish(snapshot: Snapshot, partials: Sequence[list[Followed]]) -> Effects:
+def finish(context: Context, partials: Sequence[Placed]) -> Effects:
     """Spend tokens in device order, set standings, and give every statement its verdict."""
-    delta: Delta = {table.name: {} for table in (TOKENS, DEVICES, CHAINS)}
-    messages = snapshot.reads["accounts"].findings.accepted
-    owner_codes = owner.granted(messages.get(kinds.TOKEN, ()), rows_of(snapshot.state, "tokens"), delta)
-    found: dict[bytes, int] = {}
-    verdict_rows: list[Row] = []
-    quarantine_rows: list[Row] = []
-    for followed in (followed for part in partials for followed in part):
-        held = snapshot.state.get("devices", {}).get((followed.device,))
-        device = Device(*held) if held else None  # type: ignore[arg-type]
-        refusal = 0
-        if device is None and followed.enroll is not None:
-            device, refusal = _enrolled(followed.enroll, snapshot, delta)
-        if followed.proof and device is not None and device.standing == ACTIVE:
-            device = device._replace(standing=QUARANTINED, since_batch=snapshot.frame.number)
-            quarantine_rows.append((followed.device, verdicts.FORK, followed.proof))
-        accepted = []
-        for row, chained in followed.rows:
-            code = _final(chained, row is followed.enroll, device, refusal)
-            found[row.id] = code
-            verdict_rows.append((row.device, row.boot, row.seq, row.id, row.slot, row.quoted, code, row.measured))
-            if code in (verdicts.OK, verdicts.LATE):
-                accepted.append(row.slot)
-        if device is None:
-            continue
-        if accepted:
-            device = device._replace(
-                statements=device.statements + len(accepted), last_slot=max(device.last_slot, *accepted)
-            )
-        delta["devices"][(followed.device,)] = tuple(device)
-        for boot, chain in followed.chains.items():
-            delta["chains"][(followed.device, boot)] = chain.pack()
-        for boot in followed.dropped_boots:
-            delta["chains"][(followed.device, boot)] = None
+    delta: Writing = {table.name: {} for table in (TOKENS, DEVICES)}
+    messages = context.reads["accounts"].findings.accepted
+    owner_codes = owner.granted(messages.get(kinds.TOKEN, ()), rows_of(context.state, "tokens"), delta)
+    quarantines: list[Row] = []
+    codes, intervals = [np.zeros(0, np.uint8)], [np.zeros(0, np.uint32)]
+    chains, activity = Gathered(CHAINS), Gathered(ACTIVITY)
+    dropped: list[Key] = []
+    for placed in partials:
+        lane, going = placed.lane, placed.straight
+        chosen = np.flatnonzero(going.is_straight)
+        devices = lane.devices[chosen]
+        chains.take(devices, chosen, going.boot, going.first_slot, going.high, going.lost, going.ids, going.gaps)
+        activity.take(devices, chosen, placed.statements, placed.last_slot)
+        for followed in placed.followed:
+            device, of_rows = _settled(followed, context, delta, quarantines)
+            start = int(lane.starts[followed.place])
+            placed.codes[start : start + len(of_rows)] = of_rows
+            if device is None:
+                continue
+            placed.interval_s[followed.place] = device.interval_s
+            for row in rows_of_chains(followed):
+                chains.add(followed.place, (followed.device, *row))
+            dropped += [(followed.device, boot) for boot in followed.dropped_boots]
+            activity.add(followed.place, _activity(followed, device, of_rows, context))
+        chains.end_lane()
+        activity.end_lane()
+        codes.append(placed.codes)
+        intervals.append(placed.interval_s[lane.device].astype(np.uint32))
+    found = np.concatenate(codes)
+    records: dict[str, Records] = {
+        "verdicts": _verdict_rows(context.statements, found),
+        "quarantines": quarantines,
+    }
     # Behind the statements: a key or an owner that a message names holds from the next batch on.
-    moved, replaced = owner.moved(messages, snapshot.state, delta, snapshot.frame.number, lambda row: Device(*row))  # type: ignore[arg-type]
-    records = {"verdicts": verdict_rows, "quarantines": quarantine_rows}
-    return Effects(delta, records, Findings(found, {**owner_codes, **moved}, replaced))
+    moved, replaced = owner.moved(messages, context.state, delta, context.frame.number, device_of)
+    after = chains.changes()
+    changed = {"chains": {**after, **dict.fromkeys(dropped)} if dropped else after, "activity": activity.changes()}
+    of_statements: dict[str, Columns] = {"code": found, "interval_s": np.concatenate(intervals)}
+    return Effects({**delta, **changed}, records, Findings({**owner_codes, **moved}, replaced), of_statements)
+
+
+def _settled(
+    followed: Followed, context: Context, delta: Writing, quarantines: list[Row]
+) -> tuple[Device | None, list[int]]:
+    """A followed device after the batch, None if it is not enrolled, and the final codes of its statements."""
+    key = (followed.device,)
+    held = context.state.get("devices", {}).get(key)
+    device = before = Device(*held) if held else None  # type: ignore[arg-type]
+    refusal = 0
+    if device is None and followed.enroll is not None:
+        device, refusal = _enrolled(followed.enroll, context, delta)
+    if followed.proof and device is not None and device.standing == ACTIVE:
+        device = device._replace(standing=QUARANTINED, since_batch=context.frame.number)
+        quarantines.append((followed.device, verdicts.FORK, followed.proof))
+    if device is not None and device != before:
+        delta["devices"][key] = tuple(device)
+    return device, [_final(chained, row is followed.enroll, device, refusal) for row, chained in followed.rows]
+
+
+def _activity(followed: Followed, device: Device, codes: Sequence[int], context: Context) -> Row:
+    count, last_slot = context.state.get("activity", {}).get((followed.device,), (0, device.enrolled_slot))
+    accepted = [
+        row.slot for (row, _), code in zip(followed.rows, codes, strict=True) if code in (verdicts.OK, verdicts.LATE)
+    ]
+    return followed.device, int(count) + len(accepted), max([int(last_slot), *accepted])
+
+
+def _verdict_rows(statements: Statements, codes: Columns) -> Columns:
+    rows = np.empty(len(statements), VERDICTS.dtype)
+    for name in ("device", "boot", "seq", "id", "slot", "quoted", "measured"):
+        rows[name] = statements.columns[name]
+    rows["code"] = codes
+    return rows
 
 
 def _final(chained: int, is_enroll: bool, device: Device | None, refusal: int) -> int:
@@ -263,14 +272,14 @@ def _final(chained: int, is_enroll: bool, device: Device | None, refusal: int) -
     return chained
 
 
-def _enrolled(row: StatementRow, snapshot: Snapshot, delta: Delta) -> tuple[Device | None, int]:
+def _enrolled(row: StatementRow, context: Context, delta: Writing) -> tuple[Device | None, int]:
     """The device that this enrolment makes, or the refusal. Its key and the token's signature were verified before."""
     public_key, token_key, _, interval_s, readings_public, place, channels = row.body
-    token_row = delta["tokens"].get((token_key,)) or snapshot.state.get("tokens", {}).get((token_key,))
+    token_row = delta["tokens"].get((token_key,)) or context.state.get("tokens", {}).get((token_key,))
     if token_row is None:
         return None, verdicts.TOKEN_UNKNOWN
     token = Token(*token_row)  # type: ignore[arg-type]
-    if snapshot.frame.parameters.calendar.epoch_of(row.slot) > token.last_epoch:
+    if context.frame.parameters.calendar.epoch_of(row.slot) > token.last_epoch:
         return None, verdicts.TOKEN_EXPIRED
     if token.used >= token.issued:
         return None, verdicts.TOKEN_EXHAUSTED
@@ -286,9 +295,7 @@ def _enrolled(row: StatementRow, snapshot: Snapshot, delta: Delta) -> tuple[Devi
             place=place,
             channels=cbor.encode(channels),
             standing=ACTIVE,
-            since_batch=snapshot.frame.number,
-            statements=0,
-            last_slot=row.slot,
+            since_batch=context.frame.number,
         ),
         0,
     )
@@ -297,13 +304,14 @@ def _enrolled(row: StatementRow, snapshot: Snapshot, delta: Delta) -> tuple[Devi
 # INVARIANTS
 
 
-def check(snapshot: Snapshot, effects: Effects) -> None:
+def check(context: Context, effects: Effects) -> None:
     """No token is overspent; every statement has one verdict; a quarantine is never lifted by a statement."""
     for key, row in effects.delta["tokens"].items():
         assert row is not None and row[2] <= row[1], f"token {key!r} is overspent"  # type: ignore[operator]
-    assert len(effects.findings.verdicts) == len({row[3] for row in effects.records["verdicts"]}), "verdict missing"
+    codes = effects.of_statements["code"]
+    assert len(codes) == len(effects.records["verdicts"]) == len(context.statements), "a verdict is missing"
     for key, row in effects.delta["devices"].items():
-        before = snapshot.state.get("devices", {}).get(key)
+        before = context.state.get("devices", {}).get(key)
         assert row is not None
         assert not (before and before[8] == QUARANTINED and row[8] != QUARANTINED), f"{key!r} left quarantine"
 
@@ -313,8 +321,9 @@ MODULE = Module(
     version=1,
     reads=("accounts",),
     parameters=(),
-    state=(TOKENS, DEVICES, CHAINS, FORMER_KEYS),
+    state=(TOKENS, DEVICES, CHAINS, ACTIVITY, FORMER_KEYS),
     records=(VERDICTS, QUARANTINES),
+    held=(Wanted(DEVICES, ("interval_s", "standing")), Wanted(CHAINS), Wanted(ACTIVITY)),
     partial=partial,
     finish=finish,
     check=check,

@@ -13,18 +13,19 @@ from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.module import OwnerRow
 from coordinator.kernel.rows import Rows, rows_of
 from coordinator.kernel.standing import ACTIVE, QUARANTINED, REVOKED
-from coordinator.kernel.tables import Delta, Row, TableState
+from coordinator.kernel.tables import Key, Row, TableState
 from device_client.core import cose, verdicts
 
 if TYPE_CHECKING:
     from .identity import Device
 
 FORMER_KEYS_MAX = 4
+Writing = dict[str, dict[Key, Row | None]]
 Codes = dict[bytes, int]
 Replaced = list[tuple[bytes, bytes]]
 
 
-def granted(messages: Iterable[OwnerRow], tokens: Rows, delta: Delta) -> Codes:
+def granted(messages: Iterable[OwnerRow], tokens: Rows, delta: Writing) -> Codes:
     """Tokens, each granted once, unused."""
     codes: Codes = {}
     for message in messages:
@@ -40,7 +41,7 @@ def granted(messages: Iterable[OwnerRow], tokens: Rows, delta: Delta) -> Codes:
 def moved(
     messages_by_kind: Mapping[int, list[OwnerRow]],
     state: TableState,
-    delta: Delta,
+    delta: Writing,
     batch: int,
     device_of: Callable[[Row], "Device"],
 ) -> tuple[Codes, Replaced]:

@@ -5,13 +5,12 @@ id); one that cannot be paid is refused and moves nothing. The rewards of the ba
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.kernel.module import Effects, Module, OwnerRow, Snapshot
+from coordinator.kernel.module import Context, Effects, Module, OwnerRow
 from coordinator.kernel.postings import CODE_TRANSFER, EMISSION, OWNER
 from coordinator.kernel.rows import Rows, rows_of
 from coordinator.kernel.tables import I64, ID16, U8, U64, Column, Key, Row, Table
@@ -38,17 +37,13 @@ POSTINGS = Table(
 # RULES
 
 
-def partial(_lane: Sequence[Any], _snapshot: Snapshot) -> None:
-    """Statements reach the books only as postings."""
-
-
-def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
+def finish(context: Context, _partials: Sequence[None]) -> Effects:
     """Findings: the verdict on each transfer, by message id."""
-    held = rows_of(snapshot.state, "balances")
-    epoch = snapshot.frame.parameters.calendar.epoch_of(snapshot.frame.last_slot)
-    messages = snapshot.reads["accounts"].findings.accepted.get(kinds.TRANSFER, [])
+    held = rows_of(context.state, "balances")
+    epoch = context.frame.parameters.calendar.epoch_of(context.frame.last_slot)
+    messages = context.reads["accounts"].findings.accepted.get(kinds.TRANSFER, [])
     changed, rows, codes = _transferred(messages, held, epoch)
-    postings = snapshot.reads["rewards"].findings
+    postings = context.reads["rewards"].findings
     held.prefetch(account for _, posting in postings for account in (posting.debit, posting.credit))
     for epoch, posting in postings:
         for account, amount in ((posting.debit, -posting.amount), (posting.credit, posting.amount)):
@@ -85,13 +80,13 @@ def _transferred(
 # INVARIANTS
 
 
-def check(snapshot: Snapshot, effects: Effects) -> None:
+def check(context: Context, effects: Effects) -> None:
     """Amounts are positive, balances sum to zero and only the emission account is below it."""
     for row in effects.records["postings"]:
         assert 0 < int(row[5]) <= AMOUNT_MAX, f"posting of {row[5]!r}"
     moved = 0
     for key, row_after in effects.delta["balances"].items():
-        before = snapshot.state.get("balances", {}).get(key, (0,))
+        before = context.state.get("balances", {}).get(key, (0,))
         assert row_after is not None
         balance = int(row_after[0])
         moved += balance - int(before[0])
@@ -107,7 +102,8 @@ MODULE = Module(
     parameters=(),
     state=(BALANCES,),
     records=(POSTINGS,),
-    partial=partial,
+    held=(),
+    partial=None,
     finish=finish,
     check=check,
 )

@@ -1,9 +1,8 @@
 """What became of every owner message: the one published verdict, whichever module gave it."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from coordinator.kernel.module import Effects, Module, Snapshot
+from coordinator.kernel.module import Context, Effects, Module
 from coordinator.kernel.tables import HASH32, ID16, U8, U64, Column, Table
 
 # TABLES
@@ -16,31 +15,27 @@ OWNER_VERDICTS = Table(
 # RULES
 
 
-def partial(_lane: Sequence[Any], _snapshot: Snapshot) -> None:
-    """Statements have their verdicts from identity."""
-
-
-def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
+def finish(context: Context, _partials: Sequence[None]) -> Effects:
     codes = {
-        **snapshot.reads["accounts"].findings.codes,
-        **snapshot.reads["identity"].findings.owner,
-        **snapshot.reads["ledger"].findings,
+        **context.reads["accounts"].findings.codes,
+        **context.reads["identity"].findings.owner,
+        **context.reads["ledger"].findings,
     }
-    rows = [(one.account, one.nonce, one.kind, one.id, codes[one.id]) for one in snapshot.frame.owner_messages]
+    rows = [(one.account, one.nonce, one.kind, one.id, codes[one.id]) for one in context.frame.owner_messages]
     return Effects({}, {"owner_verdicts": list(rows)}, None)
 
 
 # INVARIANTS
 
 
-def check(snapshot: Snapshot, _effects: Effects) -> None:
+def check(context: Context, _effects: Effects) -> None:
     """No two modules have judged one message."""
     given = [
-        len(snapshot.reads["accounts"].findings.codes),
-        len(snapshot.reads["identity"].findings.owner),
-        len(snapshot.reads["ledger"].findings),
+        len(context.reads["accounts"].findings.codes),
+        len(context.reads["identity"].findings.owner),
+        len(context.reads["ledger"].findings),
     ]
-    assert sum(given) == len(snapshot.frame.owner_messages), "not one verdict a message"
+    assert sum(given) == len(context.frame.owner_messages), "not one verdict a message"
 
 
 MODULE = Module(
@@ -50,7 +45,8 @@ MODULE = Module(
     parameters=(),
     state=(),
     records=(OWNER_VERDICTS,),
-    partial=partial,
+    held=(),
+    partial=None,
     finish=finish,
     check=check,
 )

@@ -7,11 +7,14 @@ out: so one lost beacon costs nothing. A late one marks nothing, nor does an enr
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from coordinator.kernel.amounts import PPM
-from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
-from coordinator.kernel.rows import Overlaid, closing, rows_of
-from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Key, Row, Table
-from coordinator.kernel.windows import marked, marks
+from coordinator.kernel.by_epoch import ByEpoch, by_epoch, closed, merged
+from coordinator.kernel.held import Wanted
+from coordinator.kernel.module import Context, Effects, Lane, Module, Snapshot
+from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Table
+from coordinator.kernel.windows import marked, marks_of
 from device_client.core import verdicts
 from device_client.core.statement import KIND_REPORT
 
@@ -31,56 +34,57 @@ PRESENCE = Table(
     ),
 )
 
-Marks = dict[tuple[bytes, int], list[int]]  # (device, epoch) -> windows
-
 # RULES
 
 
-def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> Marks:
-    identity = snapshot.reads["identity"]
+def partial(lane: Lane, snapshot: Snapshot) -> ByEpoch:
+    """The bitmaps of the lane's devices, with the windows that its statements mark."""
     calendar = snapshot.frame.parameters.calendar
-    found: Marks = {}
-    for row in lane:
-        if row.kind != KIND_REPORT or identity.findings.verdicts[row.id] != verdicts.OK:
-            continue
-        interval_s = int(identity.after["devices"][(row.device,)][4])
-        slots = (row.quoted, row.quoted + 1) if row.slot > row.quoted else (row.quoted,)
-        for slot in slots:
-            key = (row.device, calendar.epoch_of(slot))
-            found.setdefault(key, []).append(calendar.window_of(slot, interval_s))
-    return found
+    found = snapshot.of_statements["identity"]
+    statements = lane.statements
+    present = (found["code"] == verdicts.OK) & (statements["kind"] == KIND_REPORT)
+    quoted = statements["quoted"]
+    second = present & (statements["slot"] > quoted)
+    rows, slots = np.flatnonzero(present), quoted[present]
+    if second.any():
+        rows = np.concatenate([rows, np.flatnonzero(second)])
+        order = np.argsort(rows, kind="stable")
+        rows, slots = rows[order], np.concatenate([slots, quoted[second] + 1])[order]
+    held = snapshot.held["windows"]
+    groups = by_epoch(lane, rows, slots // calendar.epoch_beacons, held)
+    windows = calendar.windows_of(slots, found["interval_s"][rows])
+    bitmaps = marked(groups.bitmaps(held), groups.group, windows[groups.order])
+    return ByEpoch(lane.devices[groups.device], groups.epoch, {"bitmap": bitmaps})
 
 
-def finish(snapshot: Snapshot, partials: Sequence[Marks]) -> Effects:
-    """Merge the marks; where an epoch closes, every device present in it gets its share of windows as weight."""
-    held = rows_of(snapshot.state, "windows")
-    calendar = snapshot.frame.parameters.calendar
-    changed: dict[Key, Row | None] = {}
-    for found in partials:
-        for key, row in held.each(found):
-            changed[key] = (marked(row[0] if row else b"", found[key]),)  # type: ignore[arg-type, index]
-    rows: list[Row] = []
-    weights: dict[int, dict[bytes, int]] = {epoch: {} for epoch in snapshot.frame.closing}
-    devices = rows_of(snapshot.reads["identity"].after, "devices")
-    for (device, epoch), (bitmap,), declared in closing(Overlaid(held, changed), devices, snapshot.frame.closing):
-        total = calendar.windows(int(declared[4]))
-        present = marks(bitmap)  # type: ignore[arg-type]
-        weight_ppm = PPM * present // total
-        rows.append((epoch, device, present, total, weight_ppm))
-        weights[epoch][device] = weight_ppm  # type: ignore[index]
-    changed.update(dict.fromkeys((row[1], row[0]) for row in rows))
-    return Effects({"windows": changed}, {"presence": rows}, weights)
+def finish(context: Context, partials: Sequence[ByEpoch]) -> Effects:
+    """Where an epoch closes, every device present in it gets its share of windows as weight."""
+    closing = context.frame.closing
+    changed = merged(WINDOWS, partials)
+    if not closing:
+        return Effects({"windows": changed}, {"presence": []}, {})
+    left, rows = closed(WINDOWS, context, changed)
+    total = context.frame.parameters.calendar.windows_in_epoch(rows.interval_s)
+    present = marks_of(rows.columns["bitmap"])
+    records = np.empty(len(total), PRESENCE.dtype)
+    records["epoch"], records["device"] = rows.epoch, rows.device
+    records["windows_present"], records["windows"] = present, total
+    records["weight_ppm"] = PPM * present // total
+    return Effects({"windows": left}, {"presence": records}, rows.weights(closing, records["weight_ppm"]))
 
 
 # INVARIANTS
 
 
-def check(snapshot: Snapshot, effects: Effects) -> None:
+def check(context: Context, effects: Effects) -> None:
     """Nobody is present in more windows than there are; a closed epoch leaves nothing behind."""
-    for _, device, present, total, weight_ppm in effects.records["presence"]:
-        assert 0 <= int(present) <= int(total) and 0 <= int(weight_ppm) <= PPM, f"presence of {device!r}"
-    for key, row in effects.delta["windows"].items():
-        assert row is None or key[1] not in snapshot.frame.closing, f"{key!r} outlived its epoch"
+    rows = effects.records["presence"]
+    if len(rows):
+        assert isinstance(rows, np.ndarray)
+        wrong = (rows["windows_present"] > rows["windows"]) | (rows["weight_ppm"] > PPM)
+        assert not wrong.any(), f"presence of {rows['device'][wrong][0].item().hex()}"
+    for key, row in effects.delta["windows"].items() if context.frame.closing else ():
+        assert row is None or key[1] not in context.frame.closing, f"{key!r} outlived its epoch"
 
 
 MODULE = Module(
@@ -90,6 +94,7 @@ MODULE = Module(
     parameters=(),
     state=(WINDOWS,),
     records=(PRESENCE,),
+    held=(Wanted(WINDOWS),),
     partial=partial,
     finish=finish,
     check=check,

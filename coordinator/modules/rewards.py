@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from coordinator.kernel.amounts import AMOUNT_MAX, PPM, TOKEN, share_ppm, split
-from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
+from coordinator.kernel.module import Context, Effects, Module
 from coordinator.kernel.parameters import Parameter
 from coordinator.kernel.postings import (
     CODE_OWNER_CAP,
@@ -94,25 +94,21 @@ class Earned(NamedTuple):
 # RULES
 
 
-def partial(_lane: Sequence[StatementRow], _snapshot: Snapshot) -> None:
-    """Statements reach this module only as weights."""
-
-
-def finish(snapshot: Snapshot, _partials: Sequence[None]) -> Effects:
+def finish(context: Context, _partials: Sequence[None]) -> Effects:
     records: dict[str, list[Row]] = {"payouts": [], "epochs": [], "caps": []}
     withheld: dict[Key, Row | None] = {}
     postings: list[tuple[int, Posting]] = []
-    for epoch in snapshot.frame.closing:
-        _close(epoch, snapshot, withheld, records, postings)
-    _replaced(snapshot, withheld, postings)
+    for epoch in context.frame.closing:
+        _close(epoch, context, withheld, records, postings)
+    _replaced(context, withheld, postings)
     return Effects({"withheld": withheld}, records, postings)
 
 
-def _replaced(snapshot: Snapshot, withheld: dict[Key, Row | None], postings: list[tuple[int, Posting]]) -> None:
+def _replaced(context: Context, withheld: dict[Key, Row | None], postings: list[tuple[int, Posting]]) -> None:
     """What is withheld from a device goes on to the one that has taken its place."""
-    epoch = snapshot.frame.parameters.calendar.epoch_of(snapshot.frame.last_slot)
-    held = Overlaid(rows_of(snapshot.state, "withheld"), withheld)
-    for old, new in snapshot.reads["identity"].findings.replaced:
+    epoch = context.frame.parameters.calendar.epoch_of(context.frame.last_slot)
+    held = Overlaid(rows_of(context.state, "withheld"), withheld)
+    for old, new in context.reads["identity"].findings.replaced:
         row = held.get((old,))
         if row is None:
             continue
@@ -128,21 +124,21 @@ def emission_of(epoch: int, budget: int, halving_epochs: int) -> int:
 
 def _close(
     epoch: int,
-    snapshot: Snapshot,
+    context: Context,
     withheld: dict[Key, Row | None],
     records: dict[str, list[Row]],
     postings: list[tuple[int, Posting]],
 ) -> None:
-    parameters, calendar = snapshot.frame.parameters, snapshot.frame.parameters.calendar
+    parameters, calendar = context.frame.parameters, context.frame.parameters.calendar
     emission = emission_of(epoch, parameters.integer("reward_budget"), parameters.integer("reward_halving_epochs"))
-    earned = _earned(epoch, emission, snapshot)
+    earned = _earned(epoch, emission, context)
     cap = share_ppm(emission, parameters.integer("reward_owner_cap_ppm"))
     deducted = _owner_caps(epoch, earned, cap, records["caps"])
     vetting = parameters.integer("reward_vetting_epochs")
     withheld_ppm = parameters.integer("reward_withheld_ppm")
     paid_total = 0
     source, treasury = Account(EMISSION, NOBODY), Account(TREASURY, NOBODY)
-    before = Overlaid(rows_of(snapshot.state, "withheld"), dict(withheld)).each((one.device,) for one in earned)
+    before = Overlaid(rows_of(context.state, "withheld"), dict(withheld)).each((one.device,) for one in earned)
     for one, deduction, (key, row) in zip(earned, deducted, before, strict=True):
         paid = one.presence + one.sensing - deduction
         age = epoch - calendar.epoch_of(one.enrolled_slot)
@@ -173,16 +169,16 @@ def _close(
     records["epochs"].append((epoch, emission, paid_total, emission - paid_total, payees))
 
 
-def _earned(epoch: int, emission: int, snapshot: Snapshot) -> list[Earned]:
+def _earned(epoch: int, emission: int, context: Context) -> list[Earned]:
     """Both pools split over the devices that have a weight, in device order; the quarantined weigh nothing."""
-    present: Mapping[bytes, int] = snapshot.reads["presence"].findings[epoch]
-    measured: Mapping[bytes, int] = snapshot.reads["sensing"].findings[epoch]
+    present: Mapping[bytes, int] = context.reads["presence"].findings[epoch]
+    measured: Mapping[bytes, int] = context.reads["sensing"].findings[epoch]
     ids = sorted(present.keys() | measured.keys())
     declared: list[tuple[bytes, int, bool]] = []  # owner, enrolled_slot, good standing
-    for key, row in rows_of(snapshot.reads["identity"].after, "devices").each((device,) for device in ids):
+    for key, row in rows_of(context.reads["identity"].after, "devices").each((device,) for device in ids):
         assert row is not None, f"{key!r} is of no device"
         declared.append((row[1], row[3], row[8] != QUARANTINED))  # type: ignore[arg-type]
-    presence_pool = share_ppm(emission, snapshot.frame.parameters.integer("reward_presence_ppm"))
+    presence_pool = share_ppm(emission, context.frame.parameters.integer("reward_presence_ppm"))
     presence_ppm = [present.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]
     sensing_ppm = [measured.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]
     presence = split(presence_pool, presence_ppm)
@@ -213,7 +209,7 @@ def _owner_caps(epoch: int, earned: Sequence[Earned], cap: int, caps: list[Row])
 # INVARIANTS
 
 
-def check(_snapshot: Snapshot, effects: Effects) -> None:
+def check(_context: Context, effects: Effects) -> None:
     """Every payout is >= 0 and every epoch's postings out of the emission sum to it, to the base unit."""
     for row in effects.records["payouts"]:
         _, device, _, presence, sensing, owner_cap, paid, withheld, released, _, _ = row
@@ -232,7 +228,8 @@ MODULE = Module(
     parameters=PARAMETERS,
     state=(WITHHELD_FROM,),
     records=(PAYOUTS, EPOCHS, CAPS),
-    partial=partial,
+    held=(),
+    partial=None,
     finish=finish,
     check=check,
 )

@@ -10,12 +10,16 @@ can tell which of its values were real.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from coordinator.kernel.amounts import PPM
-from coordinator.kernel.module import Effects, Module, Snapshot, StatementRow
+from coordinator.kernel.by_epoch import ByEpoch, by_epoch, closed, merged
+from coordinator.kernel.held import Wanted
+from coordinator.kernel.module import Context, Effects, Lane, Module, Snapshot
 from coordinator.kernel.parameters import Parameter, UnitRule
-from coordinator.kernel.rows import Overlaid, closing, rows_of
-from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Key, Row, Table, Value
-from coordinator.kernel.windows import marked, marks
+from coordinator.kernel.statements import StatementRow
+from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Table
+from coordinator.kernel.windows import marked, marks_of
 from device_client.core import verdicts
 from device_client.core.statement import KIND_REPORT
 
@@ -89,7 +93,6 @@ SENSING = Table(
         Column("weight_ppm", U32),
     ),
 )
-_EMPTY_TALLY: tuple[Any, ...] = (b"", 0, 0, 0, 0, 0, 0)
 _FAULTS = (OUT_OF_BOUNDS, JUMP, CONSTANT, BAD_READINGS, NOTHING_MEASURED)
 
 
@@ -157,71 +160,69 @@ def _within(value: int, exponent: int, minimum: int, maximum: int) -> bool:
 
 # RULES for anyone
 
-Tally = dict[tuple[bytes, int], tuple[list[int], list[int]]]  # (device, epoch) -> windows, [late, *counts of _FAULTS]
+_COUNTERS = tuple(column.name for column in TALLIES.columns[3:])  # late, then those of _FAULTS
+_CODES = 1 + max(MEASURED_NAMES)
 
 
-def partial(lane: Sequence[StatementRow], snapshot: Snapshot) -> Tally:
-    identity = snapshot.reads["identity"]
+def partial(lane: Lane, snapshot: Snapshot) -> ByEpoch:
+    """The tallies of the lane's devices, with its reports counted."""
     calendar = snapshot.frame.parameters.calendar
-    found: Tally = {}
-    for row in lane:
-        code = identity.findings.verdicts[row.id]
-        if row.kind != KIND_REPORT or code not in (verdicts.OK, verdicts.LATE):
-            continue
-        # What is late belongs to the epoch that is open when it comes; its own may be long closed.
-        epoch = calendar.epoch_of(row.quoted if code == verdicts.OK else row.slot)
-        windows, counts = found.setdefault((row.device, epoch), ([], [0] * (1 + len(_FAULTS))))
-        if row.measured != MEASURED:
-            counts[1 + _FAULTS.index(row.measured)] += 1
-        elif code == verdicts.LATE:
-            counts[0] += 1
-        else:
-            interval_s = int(identity.after["devices"][(row.device,)][4])
-            windows.append(calendar.window_of(row.quoted, interval_s))
-    return found
+    found = snapshot.of_statements["identity"]
+    statements = lane.statements
+    is_late = found["code"] == verdicts.LATE
+    counts = ((found["code"] == verdicts.OK) | is_late) & (statements["kind"] == KIND_REPORT)
+    rows = np.flatnonzero(counts)
+    quoted, is_late, measured = statements["quoted"][rows], is_late[rows], statements["measured"][rows]
+    # What is late belongs to the epoch that is open when it comes; its own may be long closed.
+    epoch = np.where(is_late, statements["slot"][rows], quoted) // calendar.epoch_beacons
+    held = snapshot.held["tallies"]
+    groups = by_epoch(lane, rows, epoch, held)
+    order, count = groups.order, len(groups.held)
+    good = (measured == MEASURED)[order]
+    windows = calendar.windows_of(quoted, found["interval_s"][rows])[order]
+    marking = good & ~is_late[order]
+    bitmaps = marked(groups.bitmaps(held), groups.group[marking], windows[marking])
+    late = np.bincount(groups.group[good & is_late[order]], minlength=count)
+    by_code = np.bincount(groups.group * _CODES + measured[order], minlength=count * _CODES).reshape(-1, _CODES)
+    columns: dict[str, Any] = {"bitmap": bitmaps, "late": groups.numbers(held, "late") + late}
+    for name, code in zip(_COUNTERS[1:], _FAULTS, strict=True):
+        columns[name] = groups.numbers(held, name) + by_code[:, code]
+    return ByEpoch(lane.devices[groups.device], groups.epoch, columns)
 
 
-def finish(snapshot: Snapshot, partials: Sequence[Tally]) -> Effects:
-    """Merge the tallies; where an epoch closes, each device's weight is the part of its windows that was measured."""
-    late_ppm = snapshot.frame.parameters.integer("sensing_late_ppm")
-    calendar = snapshot.frame.parameters.calendar
-    held = rows_of(snapshot.state, "tallies")
-    changed: dict[Key, Row | None] = {}
-    for found in partials:
-        for key, row in held.each(found):
-            windows, counts = found[key]  # type: ignore[index]
-            bitmap, *before = row or _EMPTY_TALLY
-            merged = [int(old) + new for old, new in zip(before, counts, strict=True)]
-            changed[key] = (marked(bitmap, windows), *merged)  # type: ignore[arg-type]
-    rows: list[Row] = []
-    weights: dict[Value, dict[Value, int]] = {epoch: {} for epoch in snapshot.frame.closing}
-    devices = rows_of(snapshot.reads["identity"].after, "devices")
-    for (device, epoch), row, declared in closing(Overlaid(held, changed), devices, snapshot.frame.closing):
-        bitmap, *counted = row
-        counts = [int(value) for value in counted]
-        total = calendar.windows(int(declared[4]))
-        measured = marks(bitmap)  # type: ignore[arg-type]
-        weight_ppm = _weight_ppm(measured, total, counts, late_ppm)
-        rows.append((epoch, device, measured, total, *counts, weight_ppm))
-        weights[epoch][device] = weight_ppm
-    changed.update(dict.fromkeys((row[1], row[0]) for row in rows))
-    return Effects({"tallies": changed}, {"sensing": rows}, weights)
-
-
-def _weight_ppm(measured: int, total: int, counts: list[int], late_ppm: int) -> int:
-    late, constant = counts[0], counts[1 + _FAULTS.index(CONSTANT)]
-    return 0 if constant else min(total * PPM, measured * PPM + late * late_ppm) // total
+def finish(context: Context, partials: Sequence[ByEpoch]) -> Effects:
+    """Where an epoch closes, each device's weight is the part of its windows that was measured."""
+    closing = context.frame.closing
+    changed = merged(TALLIES, partials)
+    if not closing:
+        return Effects({"tallies": changed}, {"sensing": []}, {})
+    left, rows = closed(TALLIES, context, changed)
+    late_ppm = context.frame.parameters.integer("sensing_late_ppm")
+    total = context.frame.parameters.calendar.windows_in_epoch(rows.interval_s)
+    measured = marks_of(rows.columns["bitmap"])
+    records = np.empty(len(total), SENSING.dtype)
+    records["epoch"], records["device"] = rows.epoch, rows.device
+    records["windows_measured"], records["windows"] = measured, total
+    for name in _COUNTERS:
+        records[name] = rows.columns[name]
+    # Below 2^63: at most 2^20 windows and 2^32 late reports, each worth at most 2^20.
+    worth = np.minimum(total * PPM, measured * PPM + rows.columns["late"].astype(np.int64) * late_ppm) // total
+    records["weight_ppm"] = np.where(rows.columns["constant"] > 0, 0, worth)
+    return Effects({"tallies": left}, {"sensing": records}, rows.weights(closing, records["weight_ppm"]))
 
 
 # INVARIANTS
 
 
-def check(snapshot: Snapshot, effects: Effects) -> None:
+def check(context: Context, effects: Effects) -> None:
     """No weight beyond the whole; a closed epoch leaves nothing behind."""
-    for row in effects.records["sensing"]:
-        assert 0 <= int(row[-1]) <= PPM and int(row[2]) <= int(row[3]), f"sensing of {row[1]!r}"
-    for key, row_after in effects.delta["tallies"].items():
-        assert row_after is None or key[1] not in snapshot.frame.closing, f"{key!r} outlived its epoch"
+    rows = effects.records["sensing"]
+    if len(rows):
+        assert isinstance(rows, np.ndarray)
+        wrong = (rows["windows_measured"] > rows["windows"]) | (rows["weight_ppm"] > PPM)
+        assert not wrong.any(), f"sensing of {rows['device'][wrong][0].item().hex()}"
+    for key, row in effects.delta["tallies"].items() if context.frame.closing else ():
+        assert row is None or key[1] not in context.frame.closing, f"{key!r} outlived its epoch"
 
 
 MODULE = Module(
@@ -231,6 +232,7 @@ MODULE = Module(
     parameters=PARAMETERS,
     state=(TALLIES,),
     records=(SENSING,),
+    held=(Wanted(TALLIES),),
     partial=partial,
     finish=finish,
     check=check,

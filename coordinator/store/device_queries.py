@@ -42,6 +42,11 @@ class DeviceQueries(Reads):
         reasons = await self._pairs(
             "identity", sa.select(proofs.c.device, proofs.c.code).where(proofs.c.device.in_(ids))
         )
+        active = table_of("identity", "activity")
+        spoke = {
+            row.device: (row.statements, row.last_slot)
+            for row in await self._rows("identity", sa.select(active).where(active.c.device.in_(ids)))
+        }
         epoch = self._calendar.epoch_of(max(0, self._live().beacon))
         return [
             DeviceView(
@@ -50,11 +55,11 @@ class DeviceQueries(Reads):
                 standing=self._standing(row, epoch),
                 reason=_why(reasons.get(row.device)),
                 enrolled_slot=row.enrolled_slot,
-                last_slot=row.last_slot if row.statements else -1,
+                last_slot=spoke[row.device][1] if spoke[row.device][0] else -1,
                 interval_s=row.interval_s,
                 readings_public=bool(row.readings_public),
                 channels=[(name, unit, exponent) for name, unit, exponent in wire.decoded(row.channels)],
-                statements=row.statements,
+                statements=spoke[row.device][0],
                 gaps=gaps.get(row.device, 0),
                 paid=paid.get(row.device, 0),
                 withheld=held.get(row.device, 0),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coordinator import crash
 from coordinator.engine import beacons as beacon_chain
+from coordinator.engine.content import Content
 from coordinator.engine.inputs import Readings, pack_readings
 from device_client.durable import append_durably, replace_durably, sync_folder, write_synced
 
@@ -33,11 +34,15 @@ class FolderArchive:
         return numbered(self._root / "batches")
 
     def batch_files(self, number: int) -> list[str]:
-        return sorted(path.name for path in (self._root / "batches" / str(number)).iterdir())
+        folder = self._root / "batches" / str(number)
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
     def log_files(self) -> list[str]:
         paths = (path for path in (self._root / "log").rglob("*") if path.suffix != ".tmp" and not path.is_dir())
         return sorted(path.relative_to(self._root).as_posix() for path in paths)
+
+    def snapshots(self) -> list[int]:
+        return numbered(self._root / "snapshots")
 
     def private_readings(self, number: int) -> bytes | None:
         return self.read(f"private/readings/{number}.bin")
@@ -50,14 +55,14 @@ def numbered(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal())
 
 
-def write_batch(home: Home, number: int, files: dict[str, bytes]) -> None:
+def write_batch(home: Home, number: int, files: dict[str, Content]) -> None:
     """Write and sync `<n>.tmp`, rename, sync the parent. Durable on return."""
     final = home.batches / str(number)
     temporary = home.batches / f"{number}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    for name, data in files.items():
-        write_synced(temporary / name, data)
+    for name, content in files.items():
+        write_synced(temporary / name, content.pieces())
         crash.reached("mid_seal")
     sync_folder(temporary)
     temporary.rename(final)

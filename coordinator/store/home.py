@@ -1,10 +1,11 @@
 """The data directory. All that lies in it is published, except `private/`.
 
-genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin  log/
-private/      keys, tokens, intake log, module stores, redo, private readings, inbox, lock
+genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin  log/  snapshots/<n>/
+private/      keys, tokens, intake log, module stores, redo, private readings, timings, inbox, lock
 """
 
 import fcntl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,10 +15,12 @@ class HomeInUse(RuntimeError):
 
 
 class Home:
-    """Paths of one data directory, and the lock that one coordinator holds on it."""
+    """Paths of one data directory, and the lock that one coordinator holds on it. `store_paths` are those of the module
+    stores that lie elsewhere than in `private/stores/`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, store_paths: Mapping[str, Path] | None = None) -> None:
         self.root = root
+        self._store_paths = dict(store_paths or {})
         self.private = root / "private"
         self.genesis = root / "genesis.cbor"
         self.keys = root / "keys.cbor"
@@ -26,6 +29,7 @@ class Home:
         self.batches = root / "batches"
         self.readings = root / "readings"
         self.log = root / "log"
+        self.snapshots = root / "snapshots"
         self.coordinator_key = self.private / "coordinator.key"
         self.beacon_seed = self.private / "beacon.seed"
         self.tokens = self.private / "tokens"
@@ -33,6 +37,7 @@ class Home:
         self.stores = self.private / "stores"
         self.redo = self.private / "redo"
         self.private_readings = self.private / "readings"
+        self.timings = self.private / "timings"
         self.inbox = self.private / "inbox"
         self.owner_inbox = self.inbox / "owners"
         self.broker_secret = self.private / "broker.secret"
@@ -44,6 +49,10 @@ class Home:
     @property
     def exists(self) -> bool:
         return self.genesis.exists()
+
+    def store(self, name: str) -> Path:
+        """The SQLite file of a module's store."""
+        return self._store_paths.get(name) or self.stores / f"{name}.sqlite"
 
     def make(self) -> None:
         """Create the folders; `private` is readable by its owner only."""

@@ -1,12 +1,17 @@
 """Reads for pages, API and command line, over the module stores. Every total is computed here and nowhere else."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from coordinator.engine import log
+from coordinator.engine.derivation import Rates, Sums
 from coordinator.engine.explain import Evidence, explain
+from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
+    ArchiveView,
     ConsistencyView,
     DeviceView,
     Explanation,
@@ -18,6 +23,7 @@ from coordinator.kernel.windows import marks
 from coordinator.modules.identity import QUARANTINED
 from device_client.core import verdicts
 
+from .batch_queries import read_batch
 from .money_queries import MoneyQueries
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
@@ -42,11 +48,12 @@ class Queries(MoneyQueries, OwnerQueries):
         live = self._live()
         devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
         quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
-        counted = sa.select(sa.func.count(), quarantined, sa.func.sum(devices.c.statements))
+        counted = sa.select(sa.func.count(), quarantined)
         known = await self._one("identity", counted.select_from(devices))
+        spoken = await self._one("identity", sa.select(sa.func.sum(table_of("identity", "activity").c.statements)))
         owners = await self._one("identity", sa.select(sa.func.count(sa.distinct(devices.c.owner))))
         money = await self._one("rewards", sa.select(sa.func.sum(epochs.c.paid), sa.func.sum(epochs.c.treasury)))
-        assert known is not None and owners is not None and money is not None
+        assert known is not None and spoken is not None and owners is not None and money is not None
         return NetworkView(
             name=self._genesis.name,
             genesis=self._genesis.hash,
@@ -56,7 +63,7 @@ class Queries(MoneyQueries, OwnerQueries):
             epoch_beacons=self._calendar.epoch_beacons,
             epoch=self._calendar.epoch_of(max(0, live.beacon)),
             batches=await self._stores.applied("ledger") + 1,
-            statements=known[2] or 0,
+            statements=spoken[0] or 0,
             devices=known[0],
             quarantined=known[1] or 0,
             owners=owners[0],
@@ -64,6 +71,22 @@ class Queries(MoneyQueries, OwnerQueries):
             treasury=money[1] or 0,
             refusals={name: count for name, count in live.reasons.items() if name != verdicts.name(verdicts.OK)},
         )
+
+    # ARCHIVE
+
+    async def archive_index(self) -> ArchiveView:
+        return await asyncio.to_thread(self._published.index)
+
+    async def archive_batch(self, number: int) -> list[str]:
+        return await asyncio.to_thread(self._published.batch, number)
+
+    async def archive_file(self, name: str) -> Path | None:
+        return await asyncio.to_thread(self._published.file, name)
+
+    # BATCHES
+
+    async def batch(self, number: int) -> BatchView | None:
+        return await read_batch(self._home, self._genesis, number)
 
     # LOG
 
@@ -132,7 +155,35 @@ class Queries(MoneyQueries, OwnerQueries):
             capped=(cap[0], cap[1]) if cap else None,
             quarantine_batch=proof[0] if proof else -1,
             late_ppm=self._parameters(epoch).integer("sensing_late_ppm"),
+            sums=await self._sums(device.device, row.owner, epoch) if row else None,
+            rates=self._rates(epoch),
+            enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
         )
+
+    async def _sums(self, device: bytes, owner: bytes, epoch: int) -> Sums:
+        """The prefix sums by which the pools are split, in one pass over the epoch's payouts."""
+        payouts, epochs = table_of("rewards", "payouts"), table_of("rewards", "epochs")
+        gross = payouts.c.presence + payouts.c.sensing
+        is_before = payouts.c.device < device
+
+        def total(value: Any, *where: Any) -> Any:
+            return sa.func.coalesce(sa.func.sum(sa.case((sa.and_(*where), value), else_=0) if where else value), 0)
+
+        of_owner = payouts.c.owner == owner
+        summed = sa.select(
+            total(payouts.c.presence_ppm, is_before),
+            total(payouts.c.presence_ppm),
+            total(payouts.c.sensing_ppm, is_before),
+            total(payouts.c.sensing_ppm),
+            total(gross, is_before, of_owner),
+            total(gross, of_owner),
+        ).where(payouts.c.epoch == epoch)
+        emission = await self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch))
+        return Sums(int(emission[0]), *(int(value) for value in await self._one("rewards", summed)))
+
+    def _rates(self, epoch: int) -> Rates:
+        names = ("reward_presence_ppm", "reward_owner_cap_ppm", "reward_vetting_epochs", "reward_withheld_ppm")
+        return Rates(*(self._parameters(epoch).integer(name) for name in (*names, "sensing_late_ppm")))
 
     async def _sensing(self, device: bytes, epoch: int, closed: bool) -> dict[str, int]:
         if closed:

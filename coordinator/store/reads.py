@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from coordinator.engine import wire
 from coordinator.engine.genesis import Genesis
-from coordinator.engine.header import HEADER_FILE
+from coordinator.engine.header import HEADER_FILE, parse_header
+from coordinator.engine.log import BUNDLE, TILE_HASHES, Tile, entries
 from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.tables import TableState
 from coordinator.modules.accounts import of_epoch
@@ -14,6 +15,7 @@ from device_client.core import cose
 
 from .home import Home
 from .log_files import LogFiles
+from .published import PublishedFiles
 from .stores import Stores
 
 
@@ -31,12 +33,14 @@ class Reads:
 
     def __init__(self, stores: Stores, home: Home, genesis: Genesis, live: Callable[[], Live]) -> None:
         self._stores = stores
+        self._home = home
         self._genesis = genesis
         self._calendar = genesis.parameters.calendar
         self._live = live
         self._parameters_at = (-2, 0)
         self._parameters_held = genesis.parameters
         self._log_files = LogFiles(home.log)
+        self._published = PublishedFiles(home)
         self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
 
     def _parameters(self, epoch: int) -> Parameters:
@@ -57,5 +61,11 @@ class Reads:
 
 
 def _header_id(home: Home, genesis: bytes, batch: int) -> bytes:
-    data = (home.batches / str(batch) / HEADER_FILE).read_bytes()
-    return wire.envelope(data, cose.TYPE_HEADER, genesis).id
+    path = home.batches / str(batch) / HEADER_FILE
+    if path.exists():
+        return wire.envelope(path.read_bytes(), cose.TYPE_HEADER, genesis).id
+    # Its folder was moved away: the header behind it names it.
+    number, index = divmod(batch + 1, TILE_HASHES)
+    data = LogFiles(home.log).tile(Tile(BUNDLE, number, index + 1))
+    assert data is not None, f"batch {batch} is neither in its folder nor in the log"
+    return parse_header(entries(data)[index]).previous

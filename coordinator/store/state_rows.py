@@ -11,7 +11,7 @@ Reads may come from several threads: each query has the connection for itself, a
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from coordinator.kernel.tables import Delta, Key, Row, Table, TableState, Value
 from coordinator.modules import MODULES
 from coordinator.modules.sensing import Memory
 
+from .look import failure
 from .schema import INTAKE, MEMORIES
 
 BUSY_MS = 5000
@@ -68,7 +69,7 @@ class Reader:
             try:
                 found: Row | None = self._connection.execute(sql, values).fetchone()
             except sqlite3.Error as error:
-                raise OSError(f"store {self._store}: {error}") from error
+                raise failure(self._store, self._path, error) from error
             self.queries += 1
             self.rows += found is not None
         return found
@@ -97,11 +98,11 @@ class Reader:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """What the database cannot do is an OSError like any other failing disk."""
+        """What the database cannot do is an OSError like any other failing disk, or says that the file is broken."""
         try:
             yield
         except sqlite3.Error as error:
-            raise OSError(f"store {self._store}: {error}") from error
+            raise failure(self._store, self._path, error) from error
 
 
 class StoreRows(Rows):
@@ -111,6 +112,7 @@ class StoreRows(Rows):
         self._reader = reader
         self._key = table.key
         names = [f'"{column.name}"' for column in table.columns]
+        self._names = names
         self._key_names = names[: table.key]
         self._columns = ", ".join(names)
         self._name = f'"{table.name}"'
@@ -176,6 +178,16 @@ class StoreRows(Rows):
             for key in part:
                 yield key, found.get(tuple(key))
 
+    def among(self, firsts: Sequence[Value], columns: Sequence[int]) -> list[Row]:
+        names = ", ".join(self._names[at] for at in columns)
+        order = ", ".join(self._key_names)
+        found: list[Row] = []
+        for at in range(0, len(firsts), EACH_ROWS):
+            part = firsts[at : at + EACH_ROWS]
+            chosen = f"{self._key_names[0]} IN ({_marks(len(part))})"
+            found += self._reader.all(f"SELECT {names} {self._from} WHERE {chosen} ORDER BY {order}", part)
+        return found
+
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Whole keys, or beginnings of keys; all of one length. In their order: neighbours lie on the same pages."""
         wanted = {key for key in keys if key not in self._fetched and key not in self._fetched_under}
@@ -222,14 +234,15 @@ def _equal(names: Sequence[str]) -> str:
 
 
 class StoreState(State):
-    """The state of all modules, and what sensing remembers. Every store must be at the same batch when it is made."""
+    """The state of all modules, and what sensing remembers. Every store must be at the same batch when it is made.
+    `path_of` a store is its file. Raises OSError, StoreBroken."""
 
-    def __init__(self, folder: Path, tables: Mapping[str, Sequence[Table]]) -> None:
+    def __init__(self, path_of: Callable[[str], Path], tables: Mapping[str, Sequence[Table]]) -> None:
         self._readers: dict[str, Reader] = {}
         self._rows: dict[str, dict[str, StoreRows]] = {}
         try:
             for store, of_store in tables.items():
-                reader = self._readers[store] = Reader(store, folder / f"{store}.sqlite")
+                reader = self._readers[store] = Reader(store, path_of(store))
                 self._rows[store] = {table.name: StoreRows(reader, table) for table in of_store}
         except OSError:
             self.close()

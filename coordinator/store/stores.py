@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from coordinator import crash
 from coordinator.engine.inputs import Memories
-from coordinator.kernel.tables import Delta, Key, Row
+from coordinator.kernel.tables import Changed, Delta, Key, Records, Row, deleted_keys, rows_in, rows_set
 from device_client.core import cbor
 
 from .home import Home
+from .look import failure, look_at_all
 from .migrate import migrate
 from .schema import INTAKE, METADATA, STATE, table_of
 from .state_rows import StoreState
@@ -33,12 +35,17 @@ class Stores:
 
     @classmethod
     async def open(cls, home: Home, read_only: bool = False) -> "Stores":
-        """Migrate and open; read-only leaves the files to a coordinator that may be running. Raises OSError."""
+        """Migrate and open; read-only leaves the files to a coordinator that may be running.
+
+        Raises OSError; StoreBroken where a store of a network with batches is missing or broken.
+        """
+        if not read_only:
+            await asyncio.to_thread(look_at_all, home, list(METADATA))
         engines = {}
         for store in METADATA:
-            path = home.stores / f"{store}.sqlite"
+            path = home.store(store)
             if not read_only:
-                with _storage_errors(store):
+                with _storage_errors(store, path):
                     await asyncio.to_thread(migrate, store, path)
             engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
             sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
@@ -58,7 +65,7 @@ class Stores:
 
     async def applied(self, store: str) -> int:
         """Number of the last batch in a store, -1 for none. Raises OSError."""
-        with _storage_errors(store):
+        with self._errors(store):
             async with self.connect(store) as connection:
                 applied = await connection.scalar(sa.select(table_of(store, "meta").c.applied))
         assert isinstance(applied, int), f"store {store} has no meta row"
@@ -70,7 +77,7 @@ class Stores:
         Raises OSError.
         """
         assert self._state is None, "one coordinator, one state"
-        self._state = StoreState(self._home.stores, STATE)
+        self._state = StoreState(self._home.store, STATE)
         return self._state
 
     async def checkpoint(self) -> None:
@@ -89,7 +96,7 @@ class Stores:
                 state[table.name] = {tuple(row[: table.key]): tuple(row[table.key :]) for row in rows}
         return state
 
-    async def apply(self, store: str, batch: int, delta: Delta, records: Mapping[str, Sequence[Row]]) -> None:
+    async def apply(self, store: str, batch: int, delta: Delta, records: Mapping[str, Records]) -> None:
         """Take over one batch, in one transaction. One that is in already changes nothing. Raises OSError."""
         if await self.applied(store) >= batch:
             return
@@ -103,9 +110,12 @@ class Stores:
 
     @contextlib.asynccontextmanager
     async def _begun(self, store: str) -> AsyncIterator[AsyncConnection]:
-        with _storage_errors(store):
+        with self._errors(store):
             async with self._engines[store].begin() as connection:
                 yield connection
+
+    def _errors(self, store: str) -> contextlib.AbstractContextManager[None]:
+        return _storage_errors(store, self._home.store(store))
 
     async def count_refusals(self, by_device: Mapping[tuple[bytes, int], int], reasons: Mapping[int, int]) -> None:
         """Write down the running counts of the intake; they belong to no batch."""
@@ -121,12 +131,12 @@ def store_names() -> list[str]:
 
 
 @contextlib.contextmanager
-def _storage_errors(store: str) -> Iterator[None]:
+def _storage_errors(store: str, path: Path) -> Iterator[None]:
     """What the database cannot do (full, locked) is an OSError like any other failing disk."""
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise OSError(f"store {store}: {error.orig}") from error
+        raise failure(store, path, error.orig) from error
 
 
 def intake_delta(memories: Memories) -> Delta:
@@ -138,36 +148,34 @@ def intake_delta(memories: Memories) -> Delta:
     }
 
 
-async def _append(connection: AsyncConnection, made: sa.Table, batch: int, rows: Sequence[Row]) -> None:
+async def _append(connection: AsyncConnection, made: sa.Table, batch: int, rows: Records) -> None:
     """Records of a batch, whose number stands in the statement itself: the rows go to the database as they are."""
     number, *columns = made.columns
     values: dict[Any, Any] = {column: sa.bindparam(column.name) for column in columns}
     await _each(connection, sa.insert(made).values({number: sa.literal_column(str(batch)), **values}), rows)
 
 
-async def _change(
-    connection: AsyncConnection, store: str, name: str, key: int, changes: Mapping[Key, Row | None]
-) -> None:
+async def _change(connection: AsyncConnection, store: str, name: str, key: int, changes: Changed) -> None:
     """Delete rows and set rows: two statements for any number of them. A row that is there already keeps its place in
     every index whose columns did not change."""
     made = table_of(store, name)
     columns = list(made.columns)
     where = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in columns[:key]))
-    await _each(connection, sa.delete(made).where(where), [at for at, row in changes.items() if row is None])
+    await _each(connection, sa.delete(made).where(where), deleted_keys(changes))
     setting = insert(made)
     kept = {column.name: setting.excluded[column.name] for column in columns[key:]}
     upsert = setting.on_conflict_do_update(index_elements=columns[:key], set_=kept)
-    await _each(connection, upsert, [at + row for at, row in changes.items() if row is not None])
+    await _each(connection, upsert, rows_set(changes))
 
 
-async def _each(connection: AsyncConnection, statement: sa.ClauseElement, rows: Sequence[Row]) -> None:
+async def _each(connection: AsyncConnection, statement: sa.ClauseElement, rows: Records) -> None:
     """Run a statement with each row, whose values stand in the order of its parameters. As text and tuples: bytes and
     integers need none of what SQLAlchemy does to a value, and it costs more than SQLite's own work."""
-    if not rows:
+    if not len(rows):
         return
     compiled = statement.compile(dialect=connection.dialect)
     for at in range(0, len(rows), ROWS_AT_ONCE):
-        await connection.exec_driver_sql(str(compiled), rows[at : at + ROWS_AT_ONCE])
+        await connection.exec_driver_sql(str(compiled), rows_in(rows[at : at + ROWS_AT_ONCE]))
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:

@@ -1,6 +1,6 @@
 """The web application, put together: `service` gives it a reader and an intake and serves it.
 
-request -> guard (bounds, one error shape) -> api | submit | pages | header_log | assets -> Reader or Submit
+request -> guard (bounds, one error shape) -> api | submit | pages | header_log | archive | assets -> Reader or Submit
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from coordinator.web import api, assets, guard, header_log, headers, owner, pages, submit
+from coordinator.web import api, archive, assets, guard, header_log, headers, owner, pages, submit
 from coordinator.web.keys import LIMITS, NOW, OWNERS, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
 from coordinator.web.ports import Owners, Reader, Submit
@@ -40,6 +40,7 @@ def make_app(
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
     app.add_routes(header_log.routes)
+    app.add_routes(archive.routes)
     app.add_routes(pages.routes)
     submit.add_routes(app)
     if owners is not None:

@@ -58,6 +58,15 @@ class Line(NamedTuple):
     area: str
 
 
+class Mark(NamedTuple):
+    """A bar along a time."""
+
+    x: int
+    width: int
+    kind: str
+    title: str
+
+
 def bars(stacks: Sequence[Stack], text: Callable[[int], str]) -> Bars:
     """Stacks oldest first, the newest at the right edge; `text` writes an amount."""
     top = max((sum(amount for _, amount in stack.parts) for stack in stacks), default=0)
@@ -75,6 +84,12 @@ def bars(stacks: Sequence[Stack], text: Callable[[int], str]) -> Bars:
                 y -= height
                 out.append(Bar(x, y, height, kind, f"Epoch {stack.epoch}: {kind.replace('_', ' ')} {text(amount)}"))
     return Bars(slots * BAR_STEP, out, top)
+
+
+def mark(start: int, length: int, whole: int, kind: str, title: str) -> Mark:
+    """A part of `whole` in a box of LINE_WIDTH: never so narrow that nobody sees it, never out of the box."""
+    width = min(max(LINE_WIDTH // 250, length * LINE_WIDTH // max(1, whole)), LINE_WIDTH)
+    return Mark(min(max(0, start) * LINE_WIDTH // max(1, whole), LINE_WIDTH - width), width, kind, title)
 
 
 def heatmap(present: Sequence[tuple[int, int, int]]) -> Heatmap:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from coordinator.engine import timing
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, EpochView, OwnerEpochView, PayoutView, PresenceView, ReadingView
-from coordinator.web import charts, shapes
+from coordinator.web import charts, shapes, words
 
 
 class Uptime(NamedTuple):
@@ -28,6 +29,55 @@ class Channel(NamedTuple):
     low: str
     high: str
     readings: int
+
+
+class GanttRow(NamedTuple):
+    """What one worker did of one step."""
+
+    name: str
+    title: str  # the same in words, for whoever does not see the bars
+    bars: list[charts.Mark]
+    busy_us: int
+    worker: int
+
+
+class GanttGroup(NamedTuple):
+    title: str
+    rows: list[GanttRow]
+
+
+class Gantt(NamedTuple):
+    """Where the time of a batch went: waves in the order in which they ran, what sealing does around them."""
+
+    width: int
+    total_us: int
+    groups: list[GanttGroup]
+
+
+def gantt(spans: Sequence[timing.Span] | None) -> Gantt | None:
+    """None where the timings are not known."""
+    if not spans:
+        return None
+    found = timing.lines(spans)
+    total_us = max(one.end_us for one in found)
+    groups: list[GanttGroup] = []
+    for one in found:
+        title = f"Wave {one.wave}" if one.wave >= 0 else "Sealing"
+        if not groups or groups[-1].title != title:
+            groups.append(GanttGroup(title, []))
+        groups[-1].rows.append(_gantt_row(one, total_us))
+    return Gantt(charts.LINE_WIDTH, total_us, groups)
+
+
+def _gantt_row(line: timing.Line, total_us: int) -> GanttRow:
+    kind = "sealing" if line.wave < 0 else "lane" if line.step == timing.LANE else "once"
+    bars = []
+    for span in line.spans:
+        which = f"lane {span.lane}: " if span.lane >= 0 else ""
+        title = f"{which}{words.took(span.duration_us)} from {words.took(span.start_us)} on"
+        bars.append(charts.mark(span.start_us, span.duration_us, total_us, kind, title))
+    title = f"{line.name}: {words.took(line.busy_us)} between {words.took(line.start_us)} and {words.took(line.end_us)}"
+    return GanttRow(line.name, title, bars, line.busy_us, line.worker)
 
 
 def emissions(epochs: Sequence[EpochView]) -> charts.Bars:

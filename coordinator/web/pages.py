@@ -1,4 +1,4 @@
-"""The pages: network, devices, device, owner. Each is one read of the published state, rendered on the server."""
+"""The pages: network, devices, device, owner, batch. Each is one read of the published state."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -91,6 +91,20 @@ async def owner(request: web.Request) -> web.Response:
         rows=rows[:EPOCHS_DRAWN],
         older=rows[EPOCHS_DRAWN - 1].epoch if len(rows) > EPOCHS_DRAWN else None,
         chart=figures.rewards(rows[:EPOCHS_DRAWN]),
+    )
+
+
+@routes.get("/batches/{n}")
+async def batch(request: web.Request) -> web.Response:
+    view = await request.app[READER].batch(query.path_number(request, "A batch"))
+    if view is None:
+        raise Problem(404, "unknown_batch", "This batch is not sealed yet.")
+    return render(
+        request,
+        "batch.html",
+        **frame(request, await request.app[READER].network()),
+        batch=view,
+        gantt=figures.gantt(view.spans),
     )
 
 

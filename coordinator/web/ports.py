@@ -1,10 +1,13 @@
 """What the web needs of the rest; `service` plugs it in. The web knows neither the store nor the intake."""
 
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from coordinator.engine.log import Tile
+from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
     AccountView,
+    ArchiveView,
     ConsistencyView,
     DeviceView,
     EpochView,
@@ -66,6 +69,18 @@ class Reader(Protocol):
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
         ...
+
+    async def archive_index(self) -> ArchiveView: ...
+
+    async def archive_batch(self, number: int) -> list[str]:
+        """Names of the files of a batch, none if there is no such batch."""
+        ...
+
+    async def archive_file(self, name: str) -> Path | None:
+        """Where a published file lies."""
+        ...
+
+    async def batch(self, number: int) -> BatchView | None: ...
 
     async def log_checkpoint(self) -> bytes | None:
         """The signed note of the log of headers, None before the first."""

@@ -34,11 +34,11 @@ def path_hash(request: web.Request) -> bytes:
     return bytes.fromhex(text)
 
 
-def path_number(request: web.Request) -> int:
-    """The epoch number in the path. Raises Problem bad_id."""
+def path_number(request: web.Request, what: str = "An epoch") -> int:
+    """The number in the path. Raises Problem bad_id."""
     number = _whole(request.match_info["n"])
     if number is None or number > NUMBER_MAX:
-        raise Problem(400, "bad_id", f"An epoch is a whole number from 0 to {NUMBER_MAX}.")
+        raise Problem(400, "bad_id", f"{what} is a whole number from 0 to {NUMBER_MAX}.")
     return number
 
 

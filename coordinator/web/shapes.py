@@ -53,6 +53,7 @@ def explanation(view: Explanation) -> Json:
         "payout": None if view.payout is None else plain(view.payout),
         "summary": view.summary,
         "reasons": [reason._asdict() for reason in view.reasons],
+        "derivation": list(view.derivation),
         "lines": view.lines(),
     }
 

@@ -63,6 +63,11 @@ def duration(seconds: int) -> str:
     return f"{max(seconds, 0)} s"
 
 
+def took(us: int) -> str:
+    """How long something took: 950 -> '0.9 ms', 2500000 -> '2.50 s'."""
+    return f"{us / 1000:,.1f} ms" if us < 1_000_000 else f"{us / 1_000_000:,.2f} s"
+
+
 def percent(ppm: int) -> str:
     """Millionths as a percentage, exactly: 333333 -> '33.3333 %', 500000 -> '50 %'."""
     whole, part = divmod(ppm, 10_000)

@@ -17,6 +17,7 @@ TYPE_OWNER = "owner"
 TYPE_BEACON = "beacon"
 TYPE_RECEIPTS = "receipts"
 TYPE_HEADER = "header"
+TYPE_MANIFEST = "manifest"
 
 KID_BYTES = 16
 SIGNATURE_BYTES = 64

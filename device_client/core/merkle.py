@@ -25,12 +25,32 @@ class Frontier:
         self._roots: "list[tuple[int, bytes]]" = []  # (leaves, hash)
 
     def append(self, data: bytes) -> None:
-        self._roots.append((1, leaf_hash(data)))
+        self.append_leaf(leaf_hash(data))
+
+    def append_leaf(self, leaf: bytes) -> None:
+        """An entry of which only the hash is known."""
+        self._roots.append((1, leaf))
         self.size += 1
         while len(self._roots) > 1 and self._roots[-1][0] == self._roots[-2][0]:
             leaves, right = self._roots.pop()
             _, left = self._roots.pop()
             self._roots.append((leaves * 2, node_hash(left, right)))
+
+    def hashes(self) -> "list[bytes]":
+        """One for each bit of `size` that is set: enough to go on from."""
+        return [root for _, root in self._roots]
+
+    @staticmethod
+    def resumed(size: int, hashes: "list[bytes]") -> "Frontier":
+        """The one whose `size` and `hashes` these are."""
+        frontier = Frontier()
+        frontier.size = size
+        left = list(hashes)
+        for bit in range(63, -1, -1):
+            if size >> bit & 1:
+                frontier._roots.append((1 << bit, left.pop(0)))
+        assert not left
+        return frontier
 
     def root(self) -> bytes:
         if not self._roots:

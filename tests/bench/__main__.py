@@ -26,7 +26,8 @@ from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.state import MemoryState
 from coordinator.found import found_network
 from coordinator.ingest.quotas import Limits
-from coordinator.kernel.module import Frame, StatementRow
+from coordinator.kernel.module import Frame
+from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.modules.identity import Device
 from coordinator.node import Node
 from coordinator.store.home import Home
@@ -200,11 +201,11 @@ async def _sealed_s(folder: Path) -> float:
 
 def _device(public_key: bytes) -> Device:
     channels = encode([["temperature", "Cel", -2], ["humidity", "%RH", -1]])
-    return Device(public_key, bytes(16), bytes(32), 0, 60, 1, 0, channels, 0, 0, 0, 0)
+    return Device(public_key, bytes(16), bytes(32), 0, 60, 1, 0, channels, 0, 0)
 
 
-def _ordered(rows: list[StatementRow]) -> list[StatementRow]:
-    return sorted(rows, key=lambda one: (one.device, one.boot, one.seq, one.id))
+def _ordered(rows: list[StatementRow]) -> Statements:
+    return Statements.of(sorted(rows, key=lambda one: (one.device, one.boot, one.seq, one.id)))
 
 
 def _seconds(state: Any, at: Frame, rows: list[StatementRow]) -> float:

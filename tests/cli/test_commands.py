@@ -18,8 +18,11 @@ COMMANDS = [
     ("token", "new"),
     ("up",),
     ("verify",),
+    ("compare",),
     ("explain",),
     ("payouts",),
+    ("batch", "show"),
+    ("replay",),
     ("doctor",),
     ("demo",),
     ("device", "run"),
@@ -54,6 +57,16 @@ def test_help_shows_an_example() -> None:
     assert all(command[0] in top for command in COMMANDS)
     assert re.fullmatch(r"edgetally \d+\.\d+\.\d+\n", edgetally("--version").stdout)
     assert edgetally("frobnicate").returncode == 2
+
+
+def test_an_engine_that_is_not_one_is_named(founded: Path) -> None:
+    config = ("--config", founded / "network.toml")
+    told = failed("up", *config, "--engine", "gpu")
+    assert 'engine: \'gpu\' is not accepted; it must be one of "serial", "threads", "processes", "dask"' in told
+    told = failed("up", *config, "--scheduler", "tcp://127.0.0.1:8786")
+    assert 'scheduler: only for engine = "dask", which is "serial"' in told
+    told = failed("up", *config, "--engine", "dask", "--scheduler", "http://x")
+    assert "it must be tcp://host:port or tls://host:port" in told
 
 
 def test_a_network_is_founded_once(founded: Path) -> None:
@@ -109,8 +122,20 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ("[http]\nprot = 80", ["http.prot: no such setting", "known are host, port"]),
         ("[limits]\nqueue_max = true", ["limits.queue_max: True", "from 1 to 1000000"]),
         ("[limits]\nverify_threads = 65", ["limits.verify_threads: 65", "from 0 to 64"]),
+        (
+            '[stores]\nledger = "postgresql://db/ledger"',
+            ["stores.ledger: ", "sqlite:////", "PostgreSQL is not supported yet"],
+        ),
+        ('[stores]\nledger = "/srv/ledger.sqlite"', ["stores.ledger: ", "it must be sqlite:////path"]),
+        ('[stores]\nledger = "sqlite:///srv/"', ["stores.ledger: ", "it must be sqlite:////path"]),
+        ('[stores]\nloans = "sqlite:///a"', ["stores.loans: no such setting", "known are identity, intake, ledger"]),
+        (
+            '[stores]\nledger = "sqlite:///a"\nrewards = "sqlite:///b/../a"',
+            ["stores.ledger: ", "is the file of stores.rewards already"],
+        ),
+        ('[stores]\nintake = "sqlite:///data/intake.sqlite"', ["stores.intake: ", "would be published"]),
         ("limits = 3", ["limits: 3", "a table"]),
-        ("beacon_interval_s = 60", ["beacon_interval_s: no such setting", "known are broker, data_dir, http"]),
+        ("beacon_interval_s = 60", ["beacon_interval_s: no such setting", "known are broker, data_dir, engine, http"]),
         ("[broker\nport = 1", ["line 1"]),
         ("data_dir = \x00", ["line 1"]),
         ("[broker]\nport = 0\n[http]\nport = 0", ["broker.port", "http.port"]),
@@ -169,5 +194,6 @@ def test_questions_about_nothing(founded: Path, tmp_path: Path) -> None:
     assert told.returncode == 3 and json.loads(told.stdout)["wrong"] == {
         "batch": None,
         "file": "genesis.cbor",
+        "field": None,
         "what": "is missing",
     }

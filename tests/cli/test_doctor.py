@@ -98,9 +98,9 @@ def test_a_coordinator_that_does_not_run(tmp_path: Path) -> None:
         store.execute("UPDATE meta SET applied = applied - 1000")
     assert "ledger is at batch -" in told(net, 1)["stores"]["found"]
     (net.home.stores / "ledger.sqlite").write_bytes(b"rot" * 1000)
-    assert told(net, 1)["stores"]["todo"] == "restore the backup"
+    assert told(net, 1)["stores"]["todo"] == "edgetally rebuild ledger"
     (net.home.stores / "ledger.sqlite").unlink()
-    assert told(net, 1)["stores"]["found"] == "ledger is missing"
+    assert told(net, 1)["stores"]["found"] == f"ledger: {net.home.store('ledger')} is missing"
 
 
 def test_the_lock_and_the_ports(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def _accepted(parameter: Any) -> str:
             if parameter.max
             else f"{number(parameter.min)} or more"
         )
-    return {"Path": "path", "str": "text"}[parameter.type_descriptor.annotation.__name__]
+    return {"Path": "path", "str": "text", "list": "text, also several"}[parameter.type_descriptor.annotation.__name__]
 
 
 def _default(parameter: Any) -> str:

@@ -1,9 +1,11 @@
 """A small real network as an archive in memory, and a forger who holds the coordinator's key."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import nacl.signing
 
@@ -14,6 +16,7 @@ from coordinator.engine.header import HEADER_FILE, Header, parse_header
 from coordinator.engine.inputs import (
     REFUSALS,
     Inputs,
+    pack_statements,
     read_owner_messages,
     read_statements,
     unpack_owner_messages,
@@ -24,14 +27,33 @@ from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, ST
 from coordinator.engine.state import NetworkState
 from coordinator.engine.wire import envelope
 from coordinator.ingest.receipts import Signer
+from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.modules.accounts import in_force
-from device_client.core import cose
+from coordinator.node import Node
+from coordinator.recovery import Fault, note_rolled_back, restart
+from device_client.core import cose, light
+from tests.sim.cheats import Clone
 from tests.sim.device import SimDevice, stuck
-from tests.sim.network import Network
+from tests.sim.network import LIMITS, Network, recovered
 from tests.sim.wire import Faults
 
 Files = dict[str, bytes]
-PUBLIC_GLOBS = ("genesis.cbor", "keys.cbor", "beacons.log", "batches/*/*", "readings/*.bin", "log/**/*")
+PUBLIC_GLOBS = (
+    "genesis.cbor",
+    "keys.cbor",
+    "beacons.log",
+    "restarts.cbor",
+    "batches/*/*",
+    "readings/*.bin",
+    "log/**/*",
+)
+
+
+class Given(NamedTuple):
+    """The statements of a batch, to be changed."""
+
+    rows: list[StatementRow]
+    envelopes: list[bytes]
 
 
 class MemoryArchive:
@@ -53,6 +75,9 @@ class MemoryArchive:
 
     def log_files(self) -> list[str]:
         return sorted(name for name in self.files if name.startswith("log/"))
+
+    def snapshots(self) -> list[int]:
+        return sorted({int(name.split("/")[1]) for name in self.files if name.startswith("snapshots/")})
 
     def private_readings(self, number: int) -> bytes | None:
         return self.private.get(number)
@@ -103,7 +128,7 @@ class Published:
             end += 4 + len(one)
         return data[:end]
 
-    def resealed(self, number: int, change: Callable[[Inputs], Inputs]) -> Files:
+    def resealed(self, number: int, change: "Callable[[Given], Given]") -> Files:
         """All files with batch `number` made anew from changed inputs, executed and signed as the coordinator would."""
         folder = f"batches/{number}/"
         old = {name.removeprefix(folder): data for name, data in self.files.items() if name.startswith(folder)}
@@ -115,7 +140,9 @@ class Published:
         owner = read_owner_messages(
             messages, self.genesis_hash, Keys(self.certificates[0].public_key, state.get("accounts", {}))
         )
-        inputs = change(Inputs(rows, envelopes, *owner))
+        given = change(Given(rows, envelopes))
+        packed = pack_statements(given.rows, given.envelopes)
+        inputs = Inputs(Statements.of(given.rows), packed, *owner)
         refusals = REFUSALS.unpack(old.get(REFUSALS_FILE, b""))
         position = Position(number, header.previous, header.first_slot, header.last_slot)
         batch = sealed(
@@ -127,7 +154,7 @@ class Published:
             self.beacons,
         )
         files = {name: data for name, data in self.files.items() if not name.startswith((folder, "log/"))}
-        files.update({folder + name: data for name, data in batch.files.items()})
+        files.update({folder + name: bytes(content) for name, content in batch.files.items()})
         files[folder + HEADER_FILE] = self.signer.envelope(cose.TYPE_HEADER, batch.header.payload())
         return files
 
@@ -169,3 +196,42 @@ def published() -> Published:
         network.run(1)
         key = network.home.coordinator_key.read_bytes()
         return Published(read_public(network.home.root), network.genesis.hash, key)
+
+
+@cache
+def troubled() -> Published:
+    """Rows in every file: owners over the cap, two copied devices in quarantine whose statements are refused, and a
+    restart from an older disk with the beacon that proved it."""
+    parameters = {
+        "batch_beacons": 3,
+        "epoch_beacons": 6,
+        "reward_owner_cap_ppm": 200_000,
+        "sensing_units": [["Cel", -60_000, 130_000, 20_000, 4]],
+    }
+    with TemporaryDirectory() as folder:
+        network = Network(Path(folder), 2, Faults(duplicate=0.2), parameters)
+        tokens = [network.token(name) for name in ("north", "south", "east")]
+        devices = [
+            network.add(SimDevice(network, str(index), tokens[index % 3], readings_public=index != 5))
+            for index in range(6)
+        ]
+        network.run(9)
+        for device in devices[:2]:
+            network.add(Clone(network, device, tokens[0]))
+        network.run(12)
+        newest = _newest(network)
+        newest.number, newest.time = newest.number + 5, newest.time + 1
+        with suppress(Fault):
+            note_rolled_back(network.home, network.node.signer.envelope(cose.TYPE_BEACON, newest.payload()))
+        restart(network.home)
+        network.node = Node(network.home, recovered(network.home), LIMITS)
+        network.run(9)
+        while network.node.beacons.beacons[-1].log_size < network.node.next_batch:
+            network.run(1)
+        network.run(1)
+        key = network.home.coordinator_key.read_bytes()
+        return Published(read_public(network.home.root), network.genesis.hash, key)
+
+
+def _newest(network: Network) -> light.Beacon:
+    return light.parse_beacon(cose.unwrap(network.node.beacons.envelopes[-1]).payload)

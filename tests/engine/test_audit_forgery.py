@@ -7,13 +7,13 @@ import pytest
 
 from coordinator.engine.archive import Wrong
 from coordinator.engine.header import FileEntry, Header
-from coordinator.engine.inputs import Inputs, pack_readings, unpack_readings
+from coordinator.engine.inputs import pack_readings, unpack_readings
 from coordinator.modules import sensing
 from coordinator.store.folders import FolderArchive
 from device_client.core import cose
 from device_client.core.statement import KIND_REPORT
 
-from .published import Files, Published, published, signer_of
+from .published import Files, Given, Published, published, signer_of
 
 BATCH = 3
 
@@ -35,18 +35,18 @@ class Changed:
 
     index: int = 0
 
-    def without(self, inputs: Inputs) -> Inputs:
+    def without(self, inputs: Given) -> Given:
         rows, envelopes = list(inputs.rows), list(inputs.envelopes)
         del rows[self.index], envelopes[self.index]
         return inputs._replace(rows=rows, envelopes=envelopes)
 
-    def backdated(self, inputs: Inputs) -> Inputs:
+    def backdated(self, inputs: Given) -> Given:
         return self._with(inputs, slot=inputs.rows[self.index].slot - 1)
 
-    def measured_as(self, inputs: Inputs) -> Inputs:
+    def measured_as(self, inputs: Given) -> Given:
         return self._with(inputs, measured=sensing.JUMP)
 
-    def _with(self, inputs: Inputs, **fields: int) -> Inputs:
+    def _with(self, inputs: Given, **fields: int) -> Given:
         rows = list(inputs.rows)
         rows[self.index] = rows[self.index]._replace(**fields)
         return inputs._replace(rows=rows)
@@ -56,7 +56,7 @@ def index_of(net: Published, slot_offset: int, batch: int = BATCH, among: set[in
     """Index of a report of a batch in its n-th slot."""
     found: list[int] = []
 
-    def look(inputs: Inputs) -> Inputs:
+    def look(inputs: Given) -> Given:
         for index, row in enumerate(inputs.rows):
             if row.kind == KIND_REPORT and row.slot == first + slot_offset and (among is None or index in among):
                 found.append(index)
@@ -134,7 +134,7 @@ FIELDS = {
     "first_slot": 3 * BATCH + 1,
     "last_slot": 3 * BATCH + 1,
     "beacon": bytes(32),
-    "rules_version": 2,
+    "rules_version": 99,
     "parameters": bytes(32),
     "statements": 1,
     "statements_root": bytes(32),
@@ -171,7 +171,7 @@ def test_changed_effects_with_a_header_that_covers_them(net: Published) -> None:
 
 
 def test_a_statement_that_its_device_did_not_sign(net: Published) -> None:
-    def unsigned(inputs: Inputs) -> Inputs:
+    def unsigned(inputs: Given) -> Given:
         return inputs._replace(envelopes=[inputs.envelopes[0][:-1] + b"\0", *inputs.envelopes[1:]])
 
     found = wrong(net, net.until(net.resealed(BATCH, unsigned), BATCH))

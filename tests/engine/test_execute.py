@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.engine.execute import Executed, execute, lanes_of, waves
-from coordinator.kernel.module import StatementRow
-from coordinator.kernel.tables import encode_delta
+from coordinator.engine.execute import Executed, execute, lane_of, lanes_of, waves
+from coordinator.kernel.statements import Statements
+from coordinator.kernel.tables import encode_delta, rows_in
 from coordinator.modules import MODULES, sensing
-from tests.modules.build import enroll, frame, grant, row
+from tests.modules.build import enroll, frame, grant, ordered, row
 
 
 class BackwardsEngine:
@@ -21,13 +21,16 @@ class BackwardsEngine:
         return [function(part) for part in reversed(parts)][::-1]
 
 
-def ordered(rows: Sequence[StatementRow]) -> list[StatementRow]:
-    return sorted(rows, key=lambda one: (one.device, one.boot, one.seq, one.id))
-
-
 def everything(executed: Executed) -> list[object]:
+    tables = {module.name: module.state for module in MODULES}
     return [
-        (name, encode_delta(effects.delta), dict(effects.records), effects.findings)
+        (
+            name,
+            encode_delta(effects.delta, tables[name]),
+            {table: rows_in(rows) for table, rows in effects.records.items()},
+            effects.findings,
+            {column: values.tolist() for column, values in effects.of_statements.items()},
+        )
         for name, effects in executed.effects.items()
     ] + [executed.after]
 
@@ -47,7 +50,7 @@ said = st.tuples(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(said, max_size=60), st.randoms(use_true_random=False))
 def test_lanes_engines_and_arrival_change_nothing(found: list[tuple[int, ...]], random: Any) -> None:
-    before = execute({}, frame(0, 0, messages=[grant(1, devices=15)]), []).after
+    before = execute({}, frame(0, 0, messages=[grant(1, devices=15)]), Statements.of([])).after
     rows = [enroll(device, 5) for device in range(18)]
     rows += [
         row(device, seq, slot, max(0, slot - age), boot=boot, holder=holder, measured=measured)
@@ -55,21 +58,24 @@ def test_lanes_engines_and_arrival_change_nothing(found: list[tuple[int, ...]], 
     ]
     rows = list({one.id: one for one in rows}.values())
     at = frame(1, 24, number=1, reward_vetting_epochs=1)
-    expected = everything(execute(before, at, ordered(rows)))
+    expected = everything(execute(before, at, Statements.of(ordered(rows))))
     for lanes in (2, 7, 64):
         shuffled = list(rows)
         random.shuffle(shuffled)
-        assert everything(execute(before, at, ordered(shuffled), BackwardsEngine(), lanes)) == expected
+        assert everything(execute(before, at, Statements.of(ordered(shuffled)), BackwardsEngine(), lanes)) == expected
 
 
 @given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 80))
 def test_a_lane_shares_no_device_with_another(devices: list[int], count: int) -> None:
-    rows = ordered([row(device, seq, 0) for seq, device in enumerate(devices, start=1)])
-    lanes = lanes_of(rows, count)
-    assert [one for lane in lanes for one in lane] == rows
-    assert len(lanes) <= max(1, count)
-    owners = [{one.device for one in lane} for lane in lanes]
-    assert sum(len(one) for one in owners) == len(set(devices))
+    statements = Statements.of(ordered([row(device, seq, 0) for seq, device in enumerate(devices, start=1)]))
+    bounds = lanes_of(statements, count)
+    assert [at for one in bounds for at in range(*one)] == list(range(len(devices)))
+    assert len(bounds) <= max(1, count) and all(one.start < one.stop for one in bounds)
+    lanes = [lane_of(statements, one) for one in bounds]
+    for lane in lanes:
+        assert lane.devices[lane.device].tolist() == lane.statements["device"].tolist()
+        assert [lane.device.tolist().index(at) for at in range(len(lane.devices))] == lane.starts.tolist()
+    assert sum(len(lane.devices) for lane in lanes) == len(set(devices))
 
 
 def test_waves_stand_behind_what_they_read() -> None:
@@ -101,4 +107,4 @@ def test_a_broken_invariant_stops_the_batch(monkeypatch: pytest.MonkeyPatch) -> 
     broken = (*MODULES[:3], MODULES[3]._replace(finish=twice), *MODULES[4:])
     monkeypatch.setattr("coordinator.engine.execute.MODULES", broken)
     with pytest.raises(AssertionError, match="does not sum to its emission"):
-        execute({}, frame(0, 11), [])
+        execute({}, frame(0, 11), Statements.of([]))

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from coordinator.engine import seal, wire
 from coordinator.engine.beacons import unframed
+from coordinator.engine.content import Content
 from coordinator.engine.genesis import parse_certificates, parse_genesis
 from coordinator.engine.header import FileEntry, Header, entries_of, parse_header
 from coordinator.engine.inputs import BadInput, unpack_owner_messages, unpack_readings, unpack_statements
+from coordinator.kernel.statements import Statements
 from device_client.core import cbor, cose, merkle
 from tests.modules.build import row
 
@@ -55,7 +57,7 @@ def test_a_field_of_another_type_is_refused(header: Header, index: int) -> None:
 
 
 def test_files_are_listed_by_name_with_size_and_hash() -> None:
-    assert entries_of({"b": b"12", "a": b""}) == [
+    assert entries_of({"b": Content.of(b"12"), "a": Content.of(b"")}) == [
         FileEntry("a", 0, hashlib.sha256(b"").digest()),
         FileEntry("b", 2, hashlib.sha256(b"12").digest()),
     ]
@@ -67,8 +69,8 @@ def test_statements_root_has_a_leaf_for_each_device_and_boot() -> None:
         one.device + bytes.fromhex("00000001000000010000000400000002") + hashlib.sha256(one.id + two.id).digest(),
         one.device + bytes.fromhex("00000002000000020000000200000001") + hashlib.sha256(three.id).digest(),
     ]
-    assert seal.statements_root([one, two, three]) == merkle.root_of(leaves)
-    assert seal.statements_root([]) == merkle.empty_root()
+    assert seal.statements_root(Statements.of([one, two, three])) == merkle.root_of(leaves)
+    assert seal.statements_root(Statements.of([])) == merkle.empty_root()
 
 
 def _spliced(draw: st.DrawFn, data: bytes) -> bytes:

@@ -31,7 +31,7 @@ envelopes = st.lists(st.binary(min_size=1, max_size=30), max_size=6)
 @given(envelopes, st.data())
 def test_frames_survive_the_way_through_a_file(found: list[bytes], data: st.DataObject) -> None:
     rows = [row(1, index + 1, slot=index * 3) for index in range(len(found))]
-    statements, owner = pack_statements(rows, found), pack_owner_messages(found)
+    statements, owner = bytes(pack_statements(rows, found)), pack_owner_messages(found)
     assert unpack_statements(statements) == [(one.slot, data) for one, data in zip(rows, found, strict=True)]
     assert unpack_owner_messages(owner) == found
     readings = {index * 2: (bytes(16), data) for index, data in enumerate(found)}

@@ -22,6 +22,7 @@ from coordinator.ingest.receipts import SignedSheet
 from coordinator.node import Node
 from coordinator.recovery import recover
 from coordinator.service import Service
+from coordinator.snapshots import Snapshots
 from coordinator.store.home import Home
 from coordinator.store.stores import Stores
 
@@ -63,11 +64,12 @@ async def _live(home: Home, pipe: Connection) -> None:
     with ThreadPoolExecutor(1) as executor:
         pipeline = Pipeline(node.intake, node.signer, node.incarnation, executor, link.send, 10_000)
         # Neither queries nor a broker: the pipe is both.
-        service = Service(node, stores, cast(Any, None), pipeline, cast(Any, link), home, cast(Any, None))
-        worker = asyncio.create_task(pipeline.run())
+        snapshots = Snapshots(home, node, 2)
+        service = Service(node, stores, cast(Any, None), pipeline, cast(Any, link), home, cast(Any, None), snapshots)
+        works = [asyncio.create_task(work) for work in (pipeline.run(), snapshots.run())]
         if node.beacons.envelopes:
             await link.retain("beacon", node.beacons.envelopes[-1])
-        await _told(pipe, READY, service.seal())
+        await _told(pipe, READY, _seal(service))
         while True:
             command, argument = await asyncio.to_thread(pipe.recv)
             if command == "messages":
@@ -81,8 +83,9 @@ async def _live(home: Home, pipe: Connection) -> None:
                 pipe.send((DONE, None))
             else:
                 break
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
     await stores.close()
     home.unlock()
     pipe.send((DONE, None))
@@ -91,7 +94,13 @@ async def _live(home: Home, pipe: Connection) -> None:
 async def _beat(service: Service, time: int) -> None:
     service.clock = lambda: time
     await service.beacon()
+    await _seal(service)
+
+
+async def _seal(service: Service) -> None:
+    """A snapshot belongs to the call: who waits for its end sees where the process dies."""
     await service.seal()
+    await service.snapshots.idle()
 
 
 async def _told(pipe: Connection, answer: str, work: Any) -> None:

@@ -10,7 +10,7 @@ from coordinator.found import Token
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake, Outcome
 from coordinator.ingest.log import IntakeLog, packed
-from coordinator.modules.identity import BOOTS_MAX
+from coordinator.kernel.following import BOOTS_MAX
 from coordinator.node import Node
 from coordinator.store.folders import FolderArchive
 from device_client.core import cbor, cose, received, statement, verdicts

@@ -20,7 +20,7 @@ def name(number: int) -> bytes:
 
 
 def row(number: int, standing: int = ACTIVE) -> Row:
-    return tuple(Device(name(number) * 2, bytes(16), TOKEN, 0, 60, 1, 0, b"", standing, 0, 0, 0))
+    return tuple(Device(name(number) * 2, bytes(16), TOKEN, 0, 60, 1, 0, b"", standing, 0))
 
 
 class Tables(dict[str, Any]):

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.kernel.rows import EACH_ROWS, MemoryRows, Overlaid, Rows, applied, closing, rows_of
+from coordinator.kernel.rows import EACH_ROWS, MemoryRows, Overlaid, Rows, applied, rows_of
 from coordinator.kernel.tables import Key, Row
 from tests.kernel.oracle import CHANGES, KEYS, after, same
 
@@ -56,7 +56,3 @@ def test_many_keys_are_asked_for_a_bounded_number_at_a_time() -> None:
     count = 3 * EACH_ROWS
     rows = Overlaid(Asked({(number, 7): (number,) for number in range(count)}), {(0, 7): None, (1, 7): (-1,)})
     assert [row for _, row in rows.each((number, 7) for number in range(count))][:3] == [None, (-1,), (2,)]
-    devices = Asked({(number,): (number * 2,) for number in range(count)})
-    closed = list(closing(rows, devices, range(6, 9)))
-    assert len(closed) == count - 1
-    assert closed[0] == ((1, 7), (-1,), (2,)) and closed[-1] == ((count - 1, 7), (count - 1,), (count * 2 - 2,))

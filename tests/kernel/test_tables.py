@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.engine import wire
 from coordinator.kernel.rows import applied
 from coordinator.kernel.tables import (
+    BLOB,
     HASH32,
     I64,
     ID16,
@@ -21,8 +21,12 @@ from coordinator.kernel.tables import (
     Row,
     Table,
     TableState,
+    columns_of,
+    decode_delta,
+    deleted_keys,
     encode_delta,
     encode_rows,
+    rows_set,
 )
 from device_client.core import cbor
 
@@ -86,25 +90,60 @@ def test_a_delta_sets_and_deletes_rows_and_nothing_else(state: TableState, delta
     assert state == frozen
 
 
+STATE = tuple(
+    Table(name, (Column("k", ID16), Column("n", U32), Column("v", I64), Column("b", BLOB), Column("w", U64)), 2)
+    for name in "abcd"
+)
+whole_keys = st.tuples(VALUES[ID16], VALUES[U32])
+whole_rows = st.tuples(VALUES[I64], st.binary(max_size=5), VALUES[U64])
+whole_deltas = st.dictionaries(st.sampled_from("abcd"), st.dictionaries(whole_keys, whole_rows | st.none(), max_size=5))
+
+
+def encoded_by_hand(delta: Delta) -> bytes:
+    """As the reference says it, value by value."""
+    found: list[object] = []
+    for name, changes in sorted(delta.items()):
+        kept = [key + row for key, row in sorted(changes.items()) if row is not None]
+        gone = sorted(key for key, row in changes.items() if row is None)
+        columns = [
+            b"".join(row[0] for row in kept),
+            b"".join(row[1].to_bytes(4, "big") for row in kept),
+            b"".join(row[2].to_bytes(8, "big", signed=True) for row in kept),
+            b"".join(len(row[3]).to_bytes(4, "big") for row in kept) + b"".join(row[3] for row in kept),
+            b"".join(row[4].to_bytes(8, "big") for row in kept),
+        ]
+        keys = [b"".join(key[0] for key in gone), b"".join(key[1].to_bytes(4, "big") for key in gone)] if gone else []
+        if changes:
+            found.append([name, len(kept), columns, len(gone), keys])
+    return cbor.encode(found)
+
+
 @settings(max_examples=200)
-@given(deltas, st.randoms(use_true_random=False))
+@given(whole_deltas, st.randoms(use_true_random=False))
 def test_one_encoding_whatever_the_order_of_insertion(delta: Delta, random: object) -> None:
-    shuffled: Delta = {}
+    shuffled = {}
     names = list(delta)
     random.shuffle(names)  # type: ignore[attr-defined]
     for name in names:
         changes = list(delta[name].items())
         random.shuffle(changes)  # type: ignore[attr-defined]
         shuffled[name] = dict(changes)
-    assert encode_delta(shuffled) == encode_delta(delta)
-    ordered = [[name, sorted(changes.items())] for name, changes in sorted(delta.items()) if changes]
-    assert encode_delta(delta) == cbor.encode([[name, [[k, v or []] for k, v in rows]] for name, rows in ordered])
+    assert encode_delta(shuffled, STATE) == encode_delta(delta, STATE[::-1]) == encoded_by_hand(delta)
+    by_column = {table.name: columns_of(table, delta[table.name]) for table in STATE if table.name in delta}
+    assert encode_delta(by_column, STATE) == encode_delta(delta, STATE)
     # It says everything: what is decoded is the same change, without the tables in which nothing happened.
-    decoded = {
-        name: {tuple(key): tuple(row) if row else None for key, row in changes}
-        for name, changes in wire.decoded(encode_delta(delta))
-    }
-    assert decoded == {name: changes for name, changes in delta.items() if changes}
+    decoded = decode_delta(encode_delta(delta, STATE), STATE)
+    changed = {name: changes for name, changes in delta.items() if changes}
+    assert {name: dict(changes) for name, changes in decoded.items()} == changed
+    for name, changes in decoded.items():
+        assert sorted(deleted_keys(changes)) == sorted(key for key, row in delta[name].items() if row is None)
+        assert sorted(rows_set(changes)) == sorted(key + row for key, row in delta[name].items() if row is not None)
+        assert len(changes) == len(delta[name])
+
+
+def test_a_change_of_a_table_that_nobody_declared_is_a_fault() -> None:
+    with pytest.raises(AssertionError, match="nobody declared"):
+        encode_delta({"x": {}}, STATE)
 
 
 @pytest.mark.parametrize("count", [0, 1, 23, 24, ROWS_A_CALL - 1, ROWS_A_CALL, ROWS_A_CALL + 1, 3 * ROWS_A_CALL])
@@ -113,8 +152,11 @@ def test_an_array_in_parts_is_the_array(count: int) -> None:
     assert encode_rows(rows) == cbor.encode(rows)
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**64) - 1, True, 1.5, None, "text", (1,)])
-def test_what_the_wire_cannot_say_has_no_place_in_a_row(value: object) -> None:
-    for changes in ({(b"k",): (value,)}, {(value,): (1,)}):
-        with pytest.raises(AssertionError, match="no encoding"):
-            encode_delta({"t": changes})  # type: ignore[dict-item]
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, True, 1.5, None, "text", (1,), b"k"])
+def test_what_a_column_cannot_say_has_no_place_in_a_row(value: object) -> None:
+    table = Table("t", (Column("k", U64), Column("v", I64)), 1)
+    for changes in ({(1,): (value,)}, {(value,): (1,)}):
+        with pytest.raises((AssertionError, OverflowError)):
+            encode_delta({"t": changes}, [table])  # type: ignore[dict-item]
+    with pytest.raises(AssertionError, match="another width"):
+        encode_delta({"t": {(b"short",): (1,)}}, [Table("t", (Column("k", ID16), Column("v", I64)), 1)])

@@ -4,12 +4,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coordinator.engine.execute import lanes_of
+import numpy as np
+
+from coordinator.engine.execute import lane_of, lanes_of
 from coordinator.kernel import owner_messages
-from coordinator.kernel.module import Effects, Frame, Module, ModuleView, OwnerRow, Snapshot, StatementRow
+from coordinator.kernel.held import held
+from coordinator.kernel.module import Context, Effects, Frame, Module, ModuleView, OwnerRow, Snapshot
 from coordinator.kernel.parameters import Parameters
-from coordinator.kernel.rows import applied
-from coordinator.kernel.tables import Row, TableState
+from coordinator.kernel.rows import applied, rows_of
+from coordinator.kernel.statements import StatementRow, Statements
+from coordinator.kernel.tables import Row, TableState, rows_in
 from coordinator.modules import DECLARED, accounts, identity, sensing
 from device_client.core import cose, verdicts
 from device_client.core.light import Beacon
@@ -72,12 +76,31 @@ def grant(nonce: int, token: str = "token", owner: str = "owner", devices: int =
     return OwnerRow(OPERATOR, nonce, owner_messages.TOKEN, body, key(f"message {nonce}"), bytes(32), True)
 
 
-def run(module: Module, snapshot: Snapshot, rows: Sequence[StatementRow] = (), lanes: int = 3) -> Effects:
-    """One batch of one module, its invariants checked."""
-    ordered = sorted(rows, key=lambda one: (one.device, one.boot, one.seq, one.id))
-    effects = module.finish(snapshot, [module.partial(lane, snapshot) for lane in lanes_of(ordered, lanes)])
-    module.check(snapshot, effects)
-    return effects
+def ordered(rows: Sequence[StatementRow]) -> list[StatementRow]:
+    return sorted(rows, key=lambda one: (one.device, one.boot, one.seq, one.id))
+
+
+def run(module: Module, context: Context, lanes: int = 3) -> Effects:
+    """One batch of one module, its invariants checked. Records come back as tuples."""
+    partials = []
+    for bounds in lanes_of(context.statements, lanes) if module.partial else ():
+        lane = lane_of(context.statements, bounds)
+        devices = lane.devices.tolist()
+        of_lane = {
+            name: {column: values[bounds.start : bounds.stop] for column, values in view.of_statements.items()}
+            for name, view in context.reads.items()
+        }
+        held_rows = {one.table.name: held(one, rows_of(context.state, one.table.name), devices) for one in module.held}
+        assert module.partial
+        partials.append(module.partial(lane, Snapshot(held_rows, of_lane, context.frame)))
+    effects = module.finish(context, partials)
+    module.check(context, effects)
+    return effects._replace(records={name: rows_in(rows) for name, rows in effects.records.items()})
+
+
+def context(state: TableState, reads: Mapping[str, ModuleView], at: Frame) -> Context:
+    """Of a batch without statements."""
+    return Context(state, reads, at, Statements.of([]))
 
 
 def said(who: str, nonce: int, kind: int, *body: object, is_operator: bool = False, name: str = "") -> OwnerRow:
@@ -92,7 +115,7 @@ def accepted_view(*messages: OwnerRow) -> ModuleView:
     by_kind: dict[int, list[OwnerRow]] = {}
     for one in messages:
         by_kind.setdefault(one.kind, []).append(one)
-    return ModuleView({}, {}, accounts.Findings(by_kind, {}))
+    return ModuleView({}, {}, accounts.Findings(by_kind, {}), {})
 
 
 class Alone:
@@ -105,8 +128,9 @@ class Alone:
     def batch(
         self, at: Frame, rows: Sequence[StatementRow] = (), reads: Mapping[str, ModuleView] | None = None
     ) -> Effects:
-        snapshot = Snapshot(self.state, reads or {}, at)
-        effects = run(self.module, snapshot, rows)
+        in_order = ordered(rows)
+        seen = {name: aligned(view, in_order) for name, view in (reads or {}).items()}
+        effects = run(self.module, Context(self.state, seen, at, Statements.of(in_order)))
         self.state = applied(self.state, effects.delta)
         return effects
 
@@ -115,16 +139,25 @@ def device_row(
     index: int, owner: bytes = bytes(16), interval_s: int = 60, enrolled_slot: int = 0, standing: int = 0
 ) -> Row:
     return tuple(
-        identity.Device(
-            key(f"device {index}"), owner, bytes(32), enrolled_slot, interval_s, 1, 0, b"", standing, 0, 0, 0
-        )
+        identity.Device(key(f"device {index}"), owner, bytes(32), enrolled_slot, interval_s, 1, 0, b"", standing, 0)
     )
 
 
 def identity_view(devices: Mapping[int, Row], codes: Mapping[bytes, int]) -> ModuleView:
     """Identity as others read it: devices after the batch, and the verdict on each statement."""
     after = {"devices": {(device_id(index),): device for index, device in devices.items()}}
-    return ModuleView({}, after, identity.Findings(dict(codes)))
+    return ModuleView({}, after, dict(codes), {})
+
+
+def aligned(view: ModuleView, rows: Sequence[StatementRow]) -> ModuleView:
+    """`identity_view` beside the statements of one batch; any other as it is."""
+    if "devices" not in view.after or view.findings is None:
+        return view
+    devices = view.after["devices"]
+    intervals = [int(devices[(one.device,)][4]) if (one.device,) in devices else 0 for one in rows]
+    codes = [view.findings[one.id] for one in rows]
+    columns = {"code": np.array(codes, np.uint8), "interval_s": np.array(intervals, np.uint32)}
+    return view._replace(findings=identity.Findings(), of_statements=columns)
 
 
 def all_in_time(rows: Sequence[StatementRow], deadline: int = 2) -> dict[bytes, int]:
@@ -132,4 +165,4 @@ def all_in_time(rows: Sequence[StatementRow], deadline: int = 2) -> dict[bytes, 
 
 
 def findings_view(findings: Any) -> ModuleView:
-    return ModuleView({}, {}, findings)
+    return ModuleView({}, {}, findings, {})

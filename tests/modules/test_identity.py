@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.kernel.module import Effects, Frame, ModuleView, Snapshot, StatementRow
+from coordinator.kernel.following import BOOTS_MAX
+from coordinator.kernel.module import Effects, Frame, ModuleView, StatementRow
 from coordinator.modules import identity
 from device_client.core import verdicts
 
-from .build import Alone, accepted_view, device_id, enroll, frame, grant, key, row
+from .build import Alone, accepted_view, context, device_id, enroll, frame, grant, key, row
 
 
 class World(Alone):
@@ -163,7 +165,7 @@ def test_age_at_the_exact_limits(slot: int, quoted: int, code: str) -> None:
 
 def test_only_the_newest_boots_are_remembered() -> None:
     world = enrolled()
-    for boot in range(2, identity.BOOTS_MAX + 2):
+    for boot in range(2, BOOTS_MAX + 2):
         world.slot(boot, row(1, 1, boot, boot=boot))
     assert min(boot for device, boot in world.state["chains"] if device == device_id(1)) == 2
     assert codes(world.slot(20, row(1, 2, 20, quoted=1, boot=1))) == ["out_of_window"]
@@ -171,15 +173,25 @@ def test_only_the_newest_boots_are_remembered() -> None:
 
 def test_invariants_see_what_they_forbid() -> None:
     world = enrolled()
-    before = Snapshot(world.state, {}, frame(2, 2))
+    before = context(world.state, {}, frame(2, 2))
     effects = world.slot(2, row(1, 2, 2))
     token, device = (key("token"),), (device_id(1),)
     overspent = {**effects.delta, "tokens": {token: (bytes(16), 1, 2, 9)}}
     with pytest.raises(AssertionError, match="overspent"):
         identity.MODULE.check(before, effects._replace(delta=overspent))
-    with pytest.raises(AssertionError, match="verdict missing"):
+    with pytest.raises(AssertionError, match="verdict is missing"):
         identity.MODULE.check(before, effects._replace(records={**effects.records, "verdicts": []}))
     held = identity.Device(*world.state["devices"][device])._replace(standing=identity.QUARANTINED)  # type: ignore[arg-type]
-    jailed = before._replace(state={**world.state, "devices": {device: tuple(held)}})
+    jailed = context({**world.state, "devices": {device: tuple(held)}}, {}, frame(2, 2))
+    released = {**effects.delta, "devices": {device: world.state["devices"][device]}}
+    left = effects._replace(delta=released, records={"verdicts": []}, of_statements={"code": np.zeros(0)})
     with pytest.raises(AssertionError, match="left quarantine"):
-        identity.MODULE.check(jailed, effects)
+        identity.MODULE.check(jailed, left)
+
+
+def test_a_new_boot_that_seems_to_go_on_from_the_old_one_begins_a_chain_of_its_own() -> None:
+    world = enrolled()
+    effects = world.slot(2, row(1, 2, 2)._replace(boot=2))
+    assert codes(effects) == ["ok"]
+    held = {boot: chain[:3] for (device, boot), chain in world.state["chains"].items() if device == device_id(1)}
+    assert held == {1: (1, 1, 0), 2: (2, 2, 0)}

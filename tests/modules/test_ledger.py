@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.kernel.module import Effects, Snapshot
+from coordinator.kernel.module import Effects
 from coordinator.kernel.owner_messages import TRANSFER
 from coordinator.kernel.postings import (
     CODE_RELEASED,
@@ -23,7 +23,7 @@ from coordinator.kernel.postings import (
 from coordinator.modules import ledger
 from device_client.core import cose, verdicts
 
-from .build import Alone, accepted_view, findings_view, frame, key, said
+from .build import Alone, accepted_view, context, findings_view, frame, key, said
 
 SOURCE = Account(EMISSION, NOBODY)
 
@@ -96,7 +96,7 @@ def test_a_tampered_balance_is_a_fault() -> None:
     effects = post(module, Posting(SOURCE, account(OWNER, 1), 5, CODE_REWARD))
     delta = {"balances": {**effects.delta["balances"], account(OWNER, 1): (6,)}}
     with pytest.raises(AssertionError, match="debits and credits differ"):
-        ledger.MODULE.check(Snapshot({}, {}, frame(0, 0)), effects._replace(delta=delta))
+        ledger.MODULE.check(context({}, {}, frame(0, 0)), effects._replace(delta=delta))
 
 
 def test_transfers_come_before_the_rewards_and_what_cannot_be_paid_moves_nothing() -> None:

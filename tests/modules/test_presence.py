@@ -1,14 +1,14 @@
 """Presence against sets of windows."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.kernel.module import Snapshot
 from coordinator.modules import presence
 from device_client.core import verdicts
 
-from .build import Alone, all_in_time, device_id, device_row, enroll, frame, identity_view, row
+from .build import Alone, all_in_time, context, device_id, device_row, enroll, frame, identity_view, row
 
 EPOCH = 10
 intervals_s = st.sampled_from([1, 60, 61, 120, 180, 300, 599, 600, 6000])
@@ -98,9 +98,11 @@ def test_invariants_see_what_they_forbid() -> None:
     at = frame(0, 19)
     reads = {"identity": identity_view({1: device_row(1)}, {})}
     effects = Alone(presence.MODULE).batch(at, [], reads)
-    snapshot = Snapshot({}, reads, at)
+    at_end = context({}, reads, at)
     for bad in ((0, device_id(1), 11, 10, 0), (0, device_id(1), 1, 10, 1_000_001)):
         with pytest.raises(AssertionError, match="presence of"):
-            presence.MODULE.check(snapshot, effects._replace(records={"presence": [bad]}))
+            presence.MODULE.check(
+                at_end, effects._replace(records={"presence": np.array([bad], presence.PRESENCE.dtype)})
+            )
     with pytest.raises(AssertionError, match="outlived its epoch"):
-        presence.MODULE.check(snapshot, effects._replace(delta={"windows": {(device_id(1), 0): (b"\1",)}}))
+        presence.MODULE.check(at_end, effects._replace(delta={"windows": {(device_id(1), 0): (b"\1",)}}))

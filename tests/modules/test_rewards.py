@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.kernel.module import Effects, ModuleView, Snapshot
+from coordinator.kernel.module import Effects, ModuleView
 from coordinator.kernel.postings import EMISSION, OWNER, TREASURY, WITHHELD
 from coordinator.modules import rewards
 
-from .build import Alone, device_id, device_row, findings_view, frame, identity_view
+from .build import Alone, context, device_id, device_row, findings_view, frame, identity_view
 
 PPM = 1_000_000
 Weights = Mapping[int, tuple[int, int]]  # device -> presence, sensing
@@ -152,19 +152,19 @@ def test_invariants_see_what_they_forbid() -> None:
     devices = {1: device_row(1, owner(1))}
     module = Alone(rewards.MODULE)
     effects = close(module, 0, {1: (PPM, PPM)}, devices)
-    snapshot = Snapshot({}, reads_of(0, {1: (PPM, PPM)}, devices), frame(2, 11))
-    rewards.MODULE.check(snapshot, effects)
+    at_end = context({}, reads_of(0, {1: (PPM, PPM)}, devices), frame(2, 11))
+    rewards.MODULE.check(at_end, effects)
     payout, epoch = effects.records["payouts"][0], effects.records["epochs"][0]
     for column in range(3, 7):
         changed = [*payout[:column], payout[column] + 1, *payout[column + 1 :]]  # type: ignore[operator]
         with pytest.raises(AssertionError, match="parts of"):
-            rewards.MODULE.check(snapshot, effects._replace(records={**effects.records, "payouts": [tuple(changed)]}))
+            rewards.MODULE.check(at_end, effects._replace(records={**effects.records, "payouts": [tuple(changed)]}))
     bad = (*payout[:8], -1, *payout[9:])
     with pytest.raises(AssertionError, match="payout of"):
-        rewards.MODULE.check(snapshot, effects._replace(records={**effects.records, "payouts": [bad]}))
+        rewards.MODULE.check(at_end, effects._replace(records={**effects.records, "payouts": [bad]}))
     for column in (1, 2, 3):
         changed = [*epoch[:column], epoch[column] + 1, *epoch[column + 1 :]]  # type: ignore[operator]
         with pytest.raises(AssertionError, match="does not sum"):
-            rewards.MODULE.check(snapshot, effects._replace(records={**effects.records, "epochs": [tuple(changed)]}))
+            rewards.MODULE.check(at_end, effects._replace(records={**effects.records, "epochs": [tuple(changed)]}))
     with pytest.raises(AssertionError, match="does not sum"):
-        rewards.MODULE.check(snapshot, effects._replace(findings=effects.findings[1:]))
+        rewards.MODULE.check(at_end, effects._replace(findings=effects.findings[1:]))

@@ -2,15 +2,15 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.kernel.module import Snapshot
 from coordinator.modules import sensing
 from coordinator.modules.sensing import BAD_READINGS, CONSTANT, JUMP, MEASURED, NOTHING_MEASURED, OUT_OF_BOUNDS
 
-from .build import Alone, all_in_time, device_id, device_row, frame, identity_view, row
+from .build import Alone, all_in_time, context, device_id, device_row, frame, identity_view, row
 
 UNITS = {"Cel": ("Cel", -60_000, 130_000, 20_000, 3), "lx": ("lx", 0, 200_000, 0, 0)}
 numbers = st.integers(-(2**63) + 1, 2**63 - 1)
@@ -137,11 +137,11 @@ def test_invariants_see_what_they_forbid() -> None:
     at = frame(0, 19)
     reads = {"identity": identity_view({1: device_row(1)}, {})}
     effects = Alone(sensing.MODULE).batch(at, [], reads)
-    snapshot = Snapshot({}, reads, at)
-    for windows, weight in ((11, 0), (1, 1_000_001), (1, -1)):
+    at_end = context({}, reads, at)
+    for windows, weight in ((11, 0), (1, 1_000_001)):
         bad = (0, device_id(1), windows, 10, 0, 0, 0, 0, 0, 0, weight)
         with pytest.raises(AssertionError, match="sensing of"):
-            sensing.MODULE.check(snapshot, effects._replace(records={"sensing": [bad]}))
+            sensing.MODULE.check(at_end, effects._replace(records={"sensing": np.array([bad], sensing.SENSING.dtype)}))
     left = {"tallies": {(device_id(1), 0): (b"\1", 0, 0, 0, 0, 0, 0)}}
     with pytest.raises(AssertionError, match="outlived its epoch"):
-        sensing.MODULE.check(snapshot, effects._replace(delta=left))
+        sensing.MODULE.check(at_end, effects._replace(delta=left))

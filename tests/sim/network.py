@@ -18,7 +18,7 @@ from coordinator.found import Token, found_network, issue_token
 from coordinator.ingest.intake import Outcome
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import sheets
-from coordinator.kernel.tables import Row
+from coordinator.kernel.tables import Row, rows_in
 from coordinator.node import Node, SealedBatch
 from coordinator.store.folders import numbered
 from coordinator.store.home import Home
@@ -217,4 +217,8 @@ class Network:
         return [batch.header_id for batch in self.batches]
 
     def records(self, module: str, table: str) -> list[Row]:
-        return [row for batch in self.batches for row in batch.sealed.executed.effects[module].records.get(table, [])]
+        return [
+            row
+            for batch in self.batches
+            for row in rows_in(batch.sealed.executed.effects[module].records.get(table, []))
+        ]

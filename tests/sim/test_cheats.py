@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.engine.audit import Auditor
+from coordinator.kernel.tables import rows_in
 from coordinator.store.folders import FolderArchive
 from device_client.core import verdicts
 
@@ -80,9 +81,9 @@ def test_a_clone_is_quarantined_from_the_batch_of_the_proof_on(network: Network)
     assert (device, code) == (original.id, verdicts.FORK)
     standing = network.node.state["identity"]["devices"][(original.id,)]
     batch = int(standing[9])
-    assert [row[3] for row in network.batches[batch].sealed.executed.effects["identity"].records["verdicts"]].count(
-        proof
-    ) == 1
+    assert [
+        row[3] for row in rows_in(network.batches[batch].sealed.executed.effects["identity"].records["verdicts"])
+    ].count(proof) == 1
     since = batch // 10
     found = payouts(network, original)
     # Earlier payouts stand, what was withheld is not released, and nothing more is paid.

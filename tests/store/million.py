@@ -20,6 +20,7 @@ from typing import Any
 from coordinator.engine.execute import execute
 from coordinator.found import found_network
 from coordinator.kernel.chains import ID8, Chain
+from coordinator.kernel.statements import Statements
 from coordinator.modules import identity
 from coordinator.node import Node
 from coordinator.recovery import recover
@@ -52,10 +53,11 @@ def make(folder: Path, devices: int) -> None:
     for seq in range(1, 65):
         window.add(seq, key(f"id {seq}")[:ID8], key(f"id {seq - 1}")[:ID8])
     _, high, lost, ids, gaps = window.pack()
-    registered = identity.Device(bytes(32), bytes(16), bytes(32), 0, 60, 1, 0, CHANNELS, identity.ACTIVE, 0, 64, 0)
+    registered = identity.Device(bytes(32), bytes(16), bytes(32), 0, 60, 1, 0, CHANNELS, identity.ACTIVE, 0)
     rows: dict[tuple[str, str], Any] = {
         ("identity", "devices"): lambda one: (one, *registered._replace(public_key=one * 2)),
         ("identity", "chains"): lambda one: (one, 1, 0, high, lost, ids, gaps),
+        ("identity", "activity"): lambda one: (one, 64, 0),
         ("presence", "windows"): lambda one: (one, OPEN_EPOCH, b"\x01"),
         ("sensing", "tallies"): lambda one: (one, OPEN_EPOCH, b"\x01", 0, 0, 0, 0, 0, 0),
         ("rewards", "withheld"): lambda one: (one, 1),
@@ -104,13 +106,13 @@ async def costs(folder: Path, devices: int) -> dict[str, float]:
         queries, read = state.queries, state.rows_read
         reports = sorted(speakers(devices), key=lambda one: one.device)
         since = time.perf_counter()
-        executed = execute(node.state, frame(1, 1, 0), reports)
+        executed = execute(node.state, frame(1, 1, 0), Statements.of(reports))
         found["batch_ms"] = milliseconds(since)
         assert len(executed.effects["identity"].records["verdicts"]) == SPEAKERS
         found["batch_queries"], found["batch_rows"] = state.queries - queries, state.rows_read - read
         found["memory_bytes"] = resident() - before
         read = state.rows_read
-        execute(node.state, frame(2, 2, 0)._replace(closing=range(OPEN_EPOCH + 1, OPEN_EPOCH + 2)), [])
+        execute(node.state, frame(2, 2, 0)._replace(closing=range(OPEN_EPOCH + 1, OPEN_EPOCH + 2)), Statements.of([]))
         found["other_epoch_rows"] = state.rows_read - read
         return found
     finally:

@@ -1,6 +1,7 @@
 """Every total that a page can show equals a sum over the published folders, made here without SQL and without rules."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,9 @@ async def everything(world: World, queries: Queries) -> dict[str, Any]:
         "owner_epochs": {owner: await queries.owner_epochs(owner, None, 100) for owner in owners},
         "epochs": epochs,
         "payouts": {epoch.number: await queries.payouts(epoch.number, b"", 100) for epoch in epochs},
+        "explained": {
+            (device, epoch.number): await queries.explain(device, epoch.number) for device in ids for epoch in epochs
+        },
         "nobody": (await queries.device(bytes(16)), await queries.owner(bytes(16)), await queries.epoch(10**9)),
     }
 
@@ -219,3 +223,64 @@ def test_presence_and_readings(asked: tuple[World, dict[str, Any]]) -> None:
 
 def test_who_is_not_there(asked: tuple[World, dict[str, Any]]) -> None:
     assert asked[1]["nobody"] == (None, None, None)
+
+
+FLOOR = re.compile(r"floor\((\d+) x (\d+) / (\d+)\)")
+EQUATION = re.compile(r"(?:^|[ :;])([A-Za-z][\w ]*?) = ((?:floor\([^)]*\)|[\d+ -]+?)+) = (\d+)[.,]")
+NUMBER = re.compile(r"(\bW|\bC0|\bG0|\bE) = (\d+)[.;]")
+
+
+def computed(formula: str) -> int:
+    """A printed formula, by hand: floors first, then from left to right."""
+    plain = FLOOR.sub(lambda found: str(int(found[1]) * int(found[2]) // int(found[3])), formula)
+    assert re.fullmatch(r"\d+( [+-] \d+)*", plain), formula
+    sign, value = 1, 0
+    for word in plain.split():
+        if word in "+-":
+            sign = 1 if word == "+" else -1
+        else:
+            value += sign * int(word)
+    return value
+
+
+def test_a_payout_is_computed_again_from_the_printed_numbers_alone(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    rows = records(world.net.home, "payouts")
+    capped = quarantined = withheld_of = released = 0
+    for row in rows:
+        lines = said["explained"][row["device"], row["epoch"]].lines()
+        printed = {}
+        for line in lines[lines.index("The sum, in base units:") + 1 :]:
+            for name, formula, result in EQUATION.findall(line):
+                assert computed(formula) == int(result), line
+                printed[name] = computed(formula)
+        for name in ("presence", "sensing", "owner cap"):
+            assert printed.get(name, 0) == row[name.replace(" ", "_")], (name, lines)
+        assert printed["paid"] == row["paid"] and printed.get("withheld", 0) == row["withheld"]
+        text = "\n".join(lines)
+        assert (f"released now = {row['released']}." in text) == bool(row["released"])
+        capped += "allowed" in printed
+        quarantined += "because it was quarantined" in text
+        withheld_of += bool(row["withheld"])
+        released += bool(row["released"])
+    assert capped and quarantined and withheld_of and released
+
+
+def test_the_printed_prefix_sums_are_those_of_all_devices(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    rows = records(world.net.home, "payouts")
+    for row in rows:
+        of_epoch = [one for one in rows if one["epoch"] == row["epoch"]]
+        before = [one for one in of_epoch if one["device"] < row["device"]]
+        found = NUMBER.findall("\n".join(said["explained"][row["device"], row["epoch"]].derivation))
+        sums = [total(each, column) for column in ("presence_ppm", "sensing_ppm") for each in (of_epoch, before)]
+        assert [int(value) for name, value in found if name in ("W", "C0")] == sums
+        mine = [one for one in before if one["owner"] == row["owner"]]
+        gross = total(mine, "presence") + total(mine, "sensing")
+        assert [int(value) for name, value in found if name == "G0"] in ([], [gross])
+
+
+def test_an_open_epoch_has_no_sum_yet(asked: tuple[World, dict[str, Any]]) -> None:
+    _, said = asked
+    newest = said["network"].epoch
+    assert [one.derivation for (_, epoch), one in said["explained"].items() if epoch == newest] == [[]] * 6

@@ -164,7 +164,7 @@ def test_what_cannot_be_read_is_an_oserror(tmp_path: Path) -> None:
 
     with_stores(tmp_path, work)
     with pytest.raises(OSError, match="store ledger: "):
-        StoreState(tmp_path / "nowhere", {"ledger": ()})
+        StoreState(Home(tmp_path / "nowhere").store, {"ledger": ()})
 
 
 def test_the_write_ahead_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

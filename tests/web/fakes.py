@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coordinator.engine import log
+from coordinator.engine.timing import Span
+from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.kernel.amounts import share_ppm, split
 from coordinator.kernel.views import (
+    ArchiveView,
     ConsistencyView,
     DeviceView,
     EpochView,
@@ -21,7 +24,9 @@ from coordinator.kernel.views import (
     ReadingView,
     Reason,
 )
+from coordinator.store.home import Home
 from coordinator.store.log_files import LogFiles
+from coordinator.store.published import PublishedFiles
 from coordinator.web.ports import Submitted
 
 EPOCH_BEACONS = 12
@@ -168,7 +173,7 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
             Reason("fork", 1, "Two statements prove a second holder of its key.", "Enrol it with a new key.")
         )
     summary = f"It earned {row.paid} base units in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
-    return Explanation(device, number, "closed", row, summary, reasons)
+    return Explanation(device, number, "closed", row, summary, reasons, [f"paid = {row.paid} + 0 = {row.paid}."])
 
 
 class FakeReader:
@@ -179,6 +184,7 @@ class FakeReader:
         self.fault: Exception | None = None
         self.delay = None
         self.log = LogFiles(Path("nowhere"))
+        self.published = PublishedFiles(Home(Path("nowhere")))
 
     async def _enter(self) -> None:
         if self.delay is not None:
@@ -235,9 +241,22 @@ class FakeReader:
     async def epoch(self, number: int) -> EpochView | None:
         return self.world.epochs[number] if number < len(self.world.epochs) else None
 
+    async def batch(self, number: int) -> BatchView | None:
+        return made_batch(number) if number < self.world.network.batches else None
+
     async def log_checkpoint(self) -> bytes | None:
         await self._enter()
         return self.log.checkpoint()
+
+    async def archive_index(self) -> ArchiveView:
+        await self._enter()
+        return self.published.index()
+
+    async def archive_batch(self, number: int) -> list[str]:
+        return self.published.batch(number)
+
+    async def archive_file(self, name: str) -> Path | None:
+        return self.published.file(name)
 
     async def log_tile(self, tile: log.Tile) -> bytes | None:
         return self.log.tile(tile)
@@ -257,6 +276,32 @@ class FakeReader:
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         return [row for row in self.world.payouts.get(epoch, []) if row.device > after][:limit]
+
+
+def made_batch(number: int) -> BatchView:
+    """Two lanes on two workers, as a real one has; every third has no timings, batch 0 holds nothing."""
+    rng = random.Random(number)
+    spans, at = [Span(-1, "", "read the intake", -1, 40, 2_000, "1/1")], 2_100
+    modules = []
+    for wave, names in enumerate((("identity",), ("presence", "sensing"), ("rewards",), ("ledger",))):
+        for name in names:
+            took = [rng.randrange(1, 9_000) for _ in range(4)]
+            for lane in range(4):
+                start = at + (took[lane - 2] if lane > 1 else 0)
+                spans.append(Span(wave, name, "lane", lane, start, took[lane], f"1/{2 + lane % 2}"))
+            at += max(took[0] + took[2], took[1] + took[3]) + 50
+            spans.append(Span(wave, name, "finish", -1, at, 700, "1/1"))
+            at += 800
+            reads = ["identity"] if wave else []
+            modules.append(
+                BatchModuleView(name, wave, reads, ["devices", "tokens"], bool(number), {"rows": number * 7})
+            )
+    spans.append(Span(-1, "", "write the folder", -1, at, 3_000, "1/1"))
+    files = [BatchFileView("statements.bin", 170 * number, number), BatchFileView("owner.bin", 80, -1)]
+    header = hashlib.sha256(b"header" + bytes([number % 256])).digest()
+    closed = [number // 3] if number % 3 == 2 else []
+    known = None if number % 3 == 1 else spans
+    return BatchView(number, header, number, number, closed, 1, number, files if number else [], modules, known)
 
 
 def _owner_epoch(number: int, rows: list[PayoutView]) -> OwnerEpochView:

@@ -49,6 +49,8 @@ def test_pages_fit_and_break_no_rule(
         "unpaid": f"/devices/{devices[1].hex()}",
         "open": f"/devices/{devices[0].hex()}?epoch={shown.network.epoch}",
         "owner": f"/owners/{shown.devices[devices[0]].owner.hex()}",
+        "batch": "/batches/2",
+        "batch without timings": "/batches/1",
         "search": "/search?q=hello",
     }
     width, height = SCREENS[screen]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.web import charts, shapes, words
+from coordinator.web import charts, figures, shapes, words
+from tests.web.fakes import made_batch
 
 AMOUNTS = st.integers(0, AMOUNT_MAX)
 
@@ -38,6 +39,27 @@ def test_cells_never_overlap(rows: list[tuple[int, int]]) -> None:
     chart = charts.heatmap([(epoch, min(up, windows), windows) for epoch, (up, windows) in enumerate(rows)])
     assert len({(cell.x, cell.y) for cell in chart.cells}) == len(rows)
     assert all(cell.x < chart.width and cell.y < chart.height for cell in chart.cells)
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_marks_stay_in_their_box_and_are_seen(start: int, length: int, whole: int) -> None:
+    mark = charts.mark(start, length, whole, "lane", "")
+    assert mark.x >= 0 and mark.width > 0 and mark.x + mark.width <= charts.LINE_WIDTH
+    if start >= 0 and start + length <= whole and length * 250 >= whole > 0:
+        assert abs(mark.x - start * charts.LINE_WIDTH / whole) <= 1
+        assert abs(mark.width - length * charts.LINE_WIDTH / whole) <= 1
+
+
+def test_a_gantt_chart_has_every_span_once_below_its_wave() -> None:
+    spans = made_batch(2).spans
+    assert spans is not None
+    chart = figures.gantt(spans)
+    assert chart is not None and figures.gantt(None) is None and figures.gantt([]) is None
+    assert [group.title for group in chart.groups] == ["Sealing", "Wave 0", "Wave 1", "Wave 2", "Wave 3", "Sealing"]
+    assert sum(len(row.bars) for group in chart.groups for row in group.rows) == len(spans)
+    assert [row.worker for row in chart.groups[1].rows] == [2, 3, 1]
+    assert chart.total_us == max(one.start_us + one.duration_us for one in spans)
+    assert all(row.name in row.title for group in chart.groups for row in group.rows)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))

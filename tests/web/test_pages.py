@@ -109,6 +109,8 @@ def test_device_page_answers_why_before_anything_else(client: Client, shown: Wor
             text = Document(answer).text
             expected = shown.explanations[device, number]
             assert expected.summary in text
+            assert all(line in text for line in expected.derivation)
+            assert ("The sum, in base units" in text) == bool(expected.derivation)
             for reason in expected.reasons:
                 assert reason.text in text
                 assert reason.advice in text

@@ -1,0 +1,1 @@
+"""`edgetally bench execute`: batches of a million statements and more, transfers, and checking signatures in bulk."""
