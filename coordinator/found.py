@@ -12,7 +12,7 @@ import nacl.signing
 
 from coordinator.engine.genesis import Genesis, new_genesis
 from coordinator.ingest.receipts import Signer
-from coordinator.modules.identity import OWNER_TOKEN
+from coordinator.kernel import owner_messages
 from coordinator.store.home import Home
 from device_client.core import cbor, cose, light
 from device_client.durable import replace_durably, write_secret
@@ -53,15 +53,30 @@ def found_network(home: Home, root_key_file: Path, name: str, values: Mapping[st
 
 def issue_token(home: Home, genesis: Genesis, owner_key: bytes, devices: int, last_epoch: int, random: Random) -> Token:
     """Make a token and leave the operator's message for the next batch; a running coordinator finds it there."""
-    key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
     token = Token(random(32), cose.signer_id(owner_key), devices, last_epoch)
-    signer = Signer(cose.signer_id(bytes(key.verify_key)), genesis.hash, lambda message: key.sign(message).signature)
-    nonce = _next_nonce(home)
-    body = [token.public_key, owner_key, devices, last_epoch]
-    message = signer.envelope(cose.TYPE_OWNER, cbor.encode([OWNER_TOKEN, nonce, body]))
     write_secret(home.tokens / f"{token.public_key.hex()}.json", _token_text(token))
-    replace_durably(home.inbox / f"{nonce:020d}.cose", message)
+    _say(home, genesis, owner_messages.TOKEN, [token.public_key, owner_key, devices, last_epoch])
     return token
+
+
+def change_parameter(home: Home, genesis: Genesis, name: str, value: object) -> bytes:
+    """Leave the operator's message for the next batch, which will change a parameter two epochs later; its id.
+
+    Raises ParameterError for what the network cannot have.
+    """
+    genesis.parameters.changed(name, value)
+    return _say(home, genesis, owner_messages.PARAMETER, [name, value])
+
+
+def _say(home: Home, genesis: Genesis, kind: int, body: list[object]) -> bytes:
+    key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
+    nonce = _next_nonce(home)
+    account = cose.signer_id(bytes(key.verify_key))
+    payload = cbor.encode([kind, nonce, body])
+    signed = cose.signed_bytes(account, cose.external_aad(cose.TYPE_OWNER, genesis.hash), payload)
+    message = cose.wrap(account, payload, key.sign(signed).signature)
+    replace_durably(home.inbox / f"{nonce:020d}.cose", message)
+    return cose.identity(signed)
 
 
 def load_tokens(home: Home) -> list[Token]:

@@ -23,7 +23,6 @@ from coordinator.engine.genesis import coordinator_key, parse_certificates, pars
 from coordinator.engine.header import HEADER_FILE, RULES_VERSION, Header, parse_header, program_for
 from coordinator.engine.inputs import (
     REFUSALS,
-    BadInput,
     Held,
     Inputs,
     Measured,
@@ -31,35 +30,41 @@ from coordinator.engine.inputs import (
     Readings,
     declared,
     in_order,
+    in_owner_order,
     measured,
     pack_statements,
     read_message,
-    read_owner_messages,
     reports_with,
     sorted_refusals,
     unpack_statements,
 )
 from coordinator.engine.log import BUNDLE, TILE_HASHES, Tile, entries, origin_of
+from coordinator.engine.owner_wire import Keys, owner_row
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
 from coordinator.engine.state import State
 from coordinator.engine.timing import Clock, Recorder, Timer, Untimed
-from coordinator.engine.wire import envelope, opened
+from coordinator.engine.wire import Refused, envelope, opened
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake
 from coordinator.ingest.log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, SlotLogs
+from coordinator.ingest.owner_inbox import OwnerInbox
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import Signer
 from coordinator.ingest.registry import Changes, changes_of
 from coordinator.ingest.waiting_tokens import INBOX_MAX, WaitingTokens
+from coordinator.kernel.module import OwnerRow
+from coordinator.kernel.parameters import Parameters
+from coordinator.kernel.postings import OWNER
 from coordinator.kernel.statements import Statements
 from coordinator.kernel.tables import Row
+from coordinator.modules.accounts import in_force
 from coordinator.store import folders
 from coordinator.store.home import Home
 from coordinator.store.log_files import LogFiles, LogWriter
 from coordinator.store.redo import write_redo
-from device_client.core import cose, light, merkle
+from device_client.core import cose, light, merkle, verdicts
 
 
 class SealedBatch(NamedTuple):
@@ -115,6 +120,7 @@ class Node:
         self.logs.drop(self.next_slot - 1)
         self._roots: dict[int, bytes] = {}  # of closed slots in no batch
         self.counts = Counts()
+        self.owner_inbox = OwnerInbox(home.owner_inbox, self.genesis.hash, lambda: self.keys, self._has_balance)
         self._intake: Intake | None = None
         if limits is not None:
             self._intake = Intake(
@@ -287,7 +293,7 @@ class Node:
                 found, refused = self.contents(slot)
                 held += found
                 refusals += refused
-        inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX]
+        inbox = sorted(self.home.inbox.glob("*.cose"))[:INBOX_MAX] + self.owner_inbox.paths()
         with timer.step("order and measure"):
             inputs, readings, public, measurements = self._inputs(in_order(held), inbox)
         del held, found
@@ -297,7 +303,7 @@ class Node:
             inputs,
             sorted_refusals(refusals),
             self.state,
-            self.genesis.parameters,
+            self.parameters,
             self.beacons,
             self._engine,
             self._lanes,
@@ -324,22 +330,43 @@ class Node:
         rows = [one.row for one in held]
         readings = {index: (one.salt, one.readings) for index, one in enumerate(held) if one.salt}
         declarations = declared(rows, self.state.get("identity", {}))
-        units = self.genesis.parameters.units("sensing_units")
+        units = self.parameters.units("sensing_units")
         memories = self.state.remembered({row.device for row in rows})
         found = measured(rows, readings, declarations, memories, units)
-        messages = []
-        for path in inbox:
-            data = path.read_bytes()
-            try:
-                read_owner_messages([data], self.genesis.hash, self.public_key)
-            except BadInput:
-                path.rename(path.with_suffix(".refused"))
-                continue
-            messages.append(data)
-        owner_rows, owner_envelopes = read_owner_messages(messages, self.genesis.hash, self.public_key)
+        owner_rows, owner_envelopes = self._owner_messages(inbox)
         packed = pack_statements(rows, [one.envelope for one in held])
         inputs = Inputs(Statements.of(rows, found.codes), packed, owner_rows, owner_envelopes)
         return inputs, readings, reports_with(rows, declarations, public=True), found
+
+    def _owner_messages(self, inbox: list[Path]) -> tuple[list[OwnerRow], list[bytes]]:
+        """What waits in the inbox, checked again with the keys before this batch. What cannot stand in a batch is put
+        aside; so is what a batch holds already, if a process ended before it was taken away."""
+        keys = self.keys
+        found: dict[bytes, tuple[OwnerRow, bytes]] = {}
+        for path in inbox:
+            data = path.read_bytes()
+            try:
+                message = owner_row(data, self.genesis.hash, keys)
+                if message.nonce <= keys.nonce_of(message.account):
+                    raise Refused(verdicts.BAD_NONCE)
+            except Refused:
+                path.rename(path.with_suffix(".refused"))
+                continue
+            found[message.id] = message, data
+        return in_owner_order(found.values())
+
+    @property
+    def keys(self) -> Keys:
+        """Whose signature under an owner message counts before the next batch."""
+        return Keys(self.public_key, self.state.get("accounts", {}))
+
+    def _has_balance(self, account: bytes) -> bool:
+        return (OWNER, account) in self.state.get("ledger", {}).get("balances", {})
+
+    @property
+    def parameters(self) -> Parameters:
+        """Those in force in the next batch."""
+        return in_force(self.genesis.parameters, self.state.get("accounts", {}), self.next_slot)
 
     def adopt(self, batch: SealedBatch) -> Changes:
         """Go on from the state after a sealed batch, which every store has applied; what it changed in the registry.
@@ -351,6 +378,7 @@ class Node:
         self._log.append(batch.payload)
         for path in batch.inbox:
             path.unlink(missing_ok=True)
+        self.owner_inbox.settle()
         crash.reached("mid_adopt")
         changes = changes_of(batch.sealed.executed.effects["identity"].delta, self.header.last_slot)
         if self._intake:

@@ -114,7 +114,6 @@ class _Work:
     def __init__(self, source: Source, files: dict[str, NewFile]) -> None:
         self._source = source
         self._files = files
-        self._units = source.genesis.parameters.units("sensing_units")
         self._memories: Memories = {}
         self.missing_readings = 0
 
@@ -142,7 +141,7 @@ class _Work:
             except BadInput as error:
                 raise Wrong(number, name, str(error)) from error
         declarations = declared(rows, one.identity)
-        found = measured(rows, held, declarations, self._memories, self._units)
+        found = measured(rows, held, declarations, self._memories, one.parameters.units("sensing_units"))
         self._memories.update(found.memories)
         self.missing_readings += sum(
             row.kind == KIND_REPORT and row.device in declarations and index not in held

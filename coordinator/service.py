@@ -20,6 +20,7 @@ from coordinator.engine.engines import Engine, EngineFailed
 from coordinator.engine.inputs import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
+from coordinator.engine.wire import Refused
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -28,7 +29,9 @@ from coordinator.ingest.pipeline import Answer, Pipeline, verifier
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.registry import Changes
 from coordinator.ingest.transport import Login
+from coordinator.kernel.owner_messages import KINDS
 from coordinator.kernel.tables import rows_in
+from coordinator.kernel.views import AccountView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.proving import Proving
@@ -44,7 +47,7 @@ from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from coordinator.store.timings import write_timings
 from coordinator.web.app import make_app
-from coordinator.web.ports import Submit, Submitted
+from coordinator.web.ports import OwnerSubmitted, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
 from device_client.core import cose, verdicts
@@ -360,7 +363,9 @@ def _elsewhere(
 
 def live(node: Node) -> Live:
     beacons = node.beacons.beacons
-    return Live(node.beacons.newest, beacons[-1].time if beacons else 0, node.counts.named())
+    return Live(
+        node.beacons.newest, beacons[-1].time if beacons else 0, node.counts.named(), node.state.get("accounts", {})
+    )
 
 
 async def _restore_counts(node: Node, stores: Stores) -> None:
@@ -373,7 +378,7 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 @contextlib.asynccontextmanager
 async def _web(settings: Settings, service: Service) -> AsyncIterator[None]:
-    runner = Runner(make_app(service.queries, _submit(service)))
+    runner = Runner(make_app(service.queries, _submit(service), _Owners(service)))
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.http.host, settings.http.port).start()
@@ -390,3 +395,34 @@ def _submit(service: Service) -> Submit:
         )
 
     return submit
+
+
+class _Owners:
+    """The web's port for owners."""
+
+    def __init__(self, service: Service) -> None:
+        self._inbox = service.node.owner_inbox
+        self._queries = service.queries
+
+    async def submit(self, envelope: bytes) -> OwnerSubmitted:
+        try:
+            row = await asyncio.to_thread(self._inbox.submit, envelope)
+        except Refused as refused:
+            return OwnerSubmitted(refused.code, b"")
+        return OwnerSubmitted(verdicts.OK, row.id)
+
+    async def message(self, message: bytes) -> OwnerMessageView | None:
+        waits = self._inbox.waiting(message)
+        executed = await self._queries.owner_message(message)
+        if executed is not None:
+            return executed
+        if waits is not None:
+            kind = KINDS[waits.kind]
+            return OwnerMessageView(message, "waiting", "", -1, waits.account, waits.nonce, kind)
+        if await asyncio.to_thread(self._inbox.was_put_aside, message):
+            return OwnerMessageView(message, "refused", "", -1, b"", 0, "")
+        return None
+
+    async def account(self, account: bytes) -> AccountView:
+        view = await self._queries.account(account)
+        return view._replace(next_nonce=max(view.nonce, self._inbox.highest(account)) + 1)

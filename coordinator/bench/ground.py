@@ -18,7 +18,7 @@ from coordinator.engine.state import MemoryState
 from coordinator.found import found_network, issue_token
 from coordinator.ingest.quotas import Limits
 from coordinator.kernel.tables import Row, Table
-from coordinator.modules import identity
+from coordinator.modules import accounts, identity
 from coordinator.node import Node
 from coordinator.store.home import Home
 from coordinator.store.stores import Stores
@@ -76,7 +76,6 @@ def make(folder: Path, options: Options) -> Ground:
     account = cose.signer_id(owner)
     held, others = options.connections, options.devices - options.connections
     rows = {
-        identity.ACCOUNTS: [(account, owner, 1)],
         identity.TOKENS: [
             (key, account, count, count, LATE_BEACONS_MAX)
             for key, count in ((token.public_key, held), (silent, others))
@@ -85,6 +84,7 @@ def make(folder: Path, options: Options) -> Ground:
         identity.DEVICES: _devices(options, account, token.public_key, silent),
     }
     _insert(home.stores / "identity.sqlite", rows)
+    _insert(home.stores / "accounts.sqlite", {accounts.ACCOUNTS: [(account, owner, 1)]})
     node = Node(home, MemoryState(), Limits(STATEMENTS_PER_SLOT_MAX, SHARD_STATEMENTS_PER_SLOT_MAX))
     beacon = node.beacon(FOUNDED_S)
     return Ground(folder, genesis.hash, node.public_key, token.seed, light.quote(beacon))

@@ -119,12 +119,13 @@ async def _with_queries(data_dir: Path, look: Callable[[Queries], Awaitable[T]])
     except Refused as error:
         raise fail(f"{data_dir}: {error}", 1) from None
     newest = parse_beacon(unwrap(envelopes[-1]).payload) if envelopes else None
-    live = Live(newest.number if newest else -1, newest.time if newest else 0, {})
     missing = [home.store(name) for name in store_names() if not home.store(name).exists()]
     if missing:
         raise fail(f"{missing[0]} is missing: start the coordinator, or see edgetally doctor", 1)
     stores = await Stores.open(home, read_only=True)
     try:
+        accounts = await stores.load("accounts", "changes")
+        live = Live(newest.number if newest else -1, newest.time if newest else 0, {}, accounts)
         return await look(Queries(stores, home, genesis, lambda: live))
     finally:
         await stores.close()

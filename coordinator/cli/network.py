@@ -43,12 +43,15 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def register(app: typer.Typer) -> None:
+    from . import owner as owner_commands
+
     owner, token = typer.Typer(no_args_is_help=True), typer.Typer(no_args_is_help=True)
     for group, name, text in ((owner, "owner", "Accounts that devices earn for."), (token, "token", "Enrolment.")):
         group.callback()(_group)
         app.add_typer(group, name=name, help=text)
     app.command(epilog="Example: edgetally init mynet --name mynet --parameters parameters.toml")(init)
     owner.command("new", epilog="Example: edgetally owner new alice.key")(owner_new)
+    owner_commands.register(owner)
     token.command("new", epilog="Example: edgetally token new --owner alice.key --out alice.json")(token_new)
     app.command(epilog="Example: edgetally up --config mynet/network.toml")(up)
     app.command(epilog="Example: edgetally recover mynet/data")(recover)

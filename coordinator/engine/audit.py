@@ -19,6 +19,7 @@ from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.kernel.tables import Row, rows_in
 from coordinator.modules import sensing
+from coordinator.modules.accounts import in_force
 from device_client.core import cose, light, merkle
 
 from . import diagnose, diagnose_folder, wire
@@ -44,6 +45,7 @@ from .inputs import (
     unpack_statements,
 )
 from .log import BadNote, opened_checkpoint, origin_of
+from .owner_wire import Keys
 from .repair import Fault, attempted
 from .restarts import Restart, check_restarts, unpack_restarts
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, Sealed, sealed
@@ -140,7 +142,7 @@ class Auditor:
         restarts = self._restarts(genesis)
         self._log = LogAudit(self._archive)
         self._snapshots = SnapshotAudit(self._archive, genesis, self._certificates)
-        self._readings = ReadingsAudit(self._archive, genesis.parameters.units("sensing_units"))
+        self._readings = ReadingsAudit(self._archive)
         numbers = self._archive.batches()
         total = max(numbers, default=-1) + 1
         start = start_before(self._archive, self._first, genesis, self._certificates)
@@ -332,7 +334,9 @@ class Auditor:
         self._epochs += rows_in(again.executed.effects["rewards"].records["epochs"])
         self._frontier.append(payload)
         self._log.take(payload)
-        self._look(Look(header, inputs, refusals, state, genesis.parameters, self._beacons, again.executed))
+        self._look(
+            Look(header, inputs, refusals, state, _parameters(genesis, header, state), self._beacons, again.executed)
+        )
         state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
         self._snapshots.check(header, header_id, self._frontier, state)
         return header, header_id
@@ -340,7 +344,8 @@ class Auditor:
     def _sealed(self, genesis: Genesis, header: Header, decoded: Decoded, state: NetworkState) -> Sealed:
         position = Position(header.number, header.previous, header.first_slot, header.last_slot)
         try:
-            return sealed(position, decoded.inputs, decoded.refusals, state, genesis.parameters, self._beacons)
+            parameters = _parameters(genesis, header, state)
+            return sealed(position, decoded.inputs, decoded.refusals, state, parameters, self._beacons)
         except (AssertionError, KeyError, IndexError, OverflowError) as error:
             told = f"it cannot be executed: {str(error) or repr(error)}"
             raise Wrong(header.number, f"batches/{header.number}", told) from error
@@ -411,7 +416,8 @@ class Auditor:
                 self._signatures.check(decoded.envelopes, identity)
             except BadInput as error:
                 raise Wrong(number, f"batches/{number}/{STATEMENTS_FILE}", str(error)) from error
-        self._readings.check(number, decoded.rows, identity)
+        units = _parameters(genesis, header, state).units("sensing_units")
+        self._readings.check(number, decoded.rows, identity, units)
         return decoded
 
     def _decoded(
@@ -429,9 +435,9 @@ class Auditor:
                 if not header.first_slot <= row.slot <= header.last_slot:
                     raise BadInput(f"statement {row.id.hex()} is of slot {row.slot}")
             file = OWNER_FILE
-            operator_key = coordinator_key(self._certificates, header.last_slot + 1)
+            keys = Keys(coordinator_key(self._certificates, header.last_slot + 1), state.get("accounts", {}))
             messages = unpack_owner_messages(files.get(OWNER_FILE, b""))
-            owner_rows, owner_envelopes = read_owner_messages(messages, genesis.hash, operator_key)
+            owner_rows, owner_envelopes = read_owner_messages(messages, genesis.hash, keys)
             file = MEASURED_FILE
             codes = files.get(MEASURED_FILE, b"")
             if len(codes) != len(rows) or any(code not in sensing.MEASURED_NAMES for code in codes):
@@ -471,3 +477,8 @@ class Auditor:
         if data is None:
             raise Missing(batch, name, "is missing")
         return data
+
+
+def _parameters(genesis: Genesis, header: Header, state: NetworkState) -> Parameters:
+    """Those in force in a batch; `state` is that before it."""
+    return in_force(genesis.parameters, state.get("accounts", {}), header.first_slot)

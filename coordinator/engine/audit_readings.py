@@ -18,9 +18,8 @@ from .seal import MEASURED_FILE
 class ReadingsAudit:
     """Checks batch after batch; counts reports, and those whose readings were there and agree."""
 
-    def __init__(self, archive: Archive, units: Mapping[str, UnitRule]) -> None:
+    def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._units = units
         self._memories: Memories = {}
         self._unknown: set[bytes] = set()
         self.reports = 0
@@ -30,7 +29,9 @@ class ReadingsAudit:
         """Nothing is known of what these measured before: what sensing compares with that cannot be checked."""
         self._unknown.update(device for device in devices if isinstance(device, bytes))
 
-    def check(self, number: int, rows: Sequence[StatementRow], identity: TableState) -> None:
+    def check(
+        self, number: int, rows: Sequence[StatementRow], identity: TableState, units: Mapping[str, UnitRule]
+    ) -> None:
         """Those published must be there, the private ones may be. Raises Wrong."""
         declarations = declared(rows, identity)
         expected = reports_with(rows, declarations, public=True)
@@ -42,7 +43,7 @@ class ReadingsAudit:
             raise Wrong(number, file, f"the readings of statement {rows[index].id.hex()} are not public")
         private = self._archive.private_readings(number)
         readings.update(self._read(number, f"private readings of batch {number}", private, rows))
-        found = measured(rows, readings, declarations, self._memories, self._units)
+        found = measured(rows, readings, declarations, self._memories, units)
         self._unknown |= found.unknown
         self._memories.update(found.memories)
         for row, code in zip(rows, found.codes, strict=True):

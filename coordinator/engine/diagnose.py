@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from coordinator.kernel.tables import Row
-from coordinator.modules.identity import OWNER_VERDICTS, VERDICTS
+from coordinator.modules.identity import VERDICTS
+from coordinator.modules.messages import OWNER_VERDICTS
 from device_client.core import cose, light
 
 from . import diagnose_owner, diagnose_rows, diagnose_statements, wire
@@ -147,7 +148,13 @@ def _inputs(
         rows = _trusted(files, changed, "owner_verdicts.rows", OWNER_VERDICTS.unpack)
         ahead = diagnose_owner.Ahead(case.archive, case.genesis.hash, case.number)
         owner = diagnose_owner.fault(
-            files[OWNER_FILE], OWNER_FILE in changed, case.genesis.hash, keys, identity, rows, ahead
+            files[OWNER_FILE],
+            OWNER_FILE in changed,
+            case.genesis.hash,
+            keys,
+            case.state.get("accounts", {}),
+            rows,
+            ahead,
         )
         found.append((OWNER_FILE, owner))
     if MEASURED_FILE in changed and verdicts is not None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.tables import Row, TableState
-from coordinator.modules.identity import OWNER_TOKEN
 from device_client.core import cose
 from device_client.core.statement import KIND_ENROLL
 
@@ -13,10 +13,20 @@ from .archive import Archive
 from .diagnose_rows import TABLES
 from .diagnose_signed import envelope_fault
 from .inputs import BadInput, unpack_owner_messages, unpack_statements
+from .owner_wire import message_of
 from .repair import Fault, near
 from .wire import Refused
 
-BODIES: dict[int, tuple[str, ...]] = {OWNER_TOKEN: ("token_key", "owner", "devices", "last_epoch")}
+BODIES: dict[int, tuple[str, ...]] = {
+    kinds.TOKEN: ("token_key", "owner", "devices", "last_epoch"),
+    kinds.KEY: ("public_key", "countersignature"),
+    kinds.TRANSFER: ("to", "amount"),
+    kinds.DEVICE_TRANSFER: ("device", "to"),
+    kinds.ROTATE: ("device", "public_key", "countersignature"),
+    kinds.REVOKE: ("device",),
+    kinds.REPLACE: ("device", "by"),
+    kinds.PARAMETER: ("name", "value"),
+}
 AHEAD_MAX = 64  # batches in which what a message started is looked for
 
 
@@ -25,7 +35,7 @@ def fault(
     changed: bool,
     genesis: bytes,
     keys: Sequence[bytes],
-    identity: TableState,
+    accounts: TableState,
     verdicts: list[Row] | None,
     ahead: "Ahead",
 ) -> Fault | None:
@@ -34,8 +44,8 @@ def fault(
         messages = unpack_owner_messages(data)
     except BadInput as error:
         return Fault("length", str(error))
-    accounts = [row[0] for row in identity.get("accounts", {}).values()]
-    known = [*keys, *(key for key in accounts if isinstance(key, bytes))]
+    held = [row[0] for row in accounts.get("accounts", {}).values()]
+    known = [*keys, *(key for key in held if isinstance(key, bytes)), *_brought(messages)]
     places = []
     for index, message in enumerate(messages):
         nonces: Iterable[Any] = [row[1] for row in verdicts or []]
@@ -43,7 +53,7 @@ def fault(
         if found:
             return Fault(found.field, f"owner message {index}: {found.what}")
         signed = wire.envelope(message, cose.TYPE_OWNER, genesis)
-        places.append((signed.kid, wire.owner_message(signed.payload).nonce, signed.id))
+        places.append((signed.kid, message_of(signed.payload)[0].nonce, signed.id))
     if len(set(places)) < len(places):
         return Fault("row", "an owner message stands in it twice")
     if places != sorted(places):
@@ -51,6 +61,20 @@ def fault(
     if verdicts is not None and changed and len(verdicts) != len(messages):
         return Fault("row", f"here are {len(messages)} owner messages, {len(verdicts)} have verdicts")
     return None
+
+
+def _brought(messages: Iterable[bytes]) -> list[bytes]:
+    """Keys that messages bring of the accounts that they are of."""
+    found = []
+    for message in messages:
+        try:
+            envelope = cose.unwrap(message)
+            _, brought = message_of(envelope.payload)
+        except ValueError:
+            continue
+        if brought and cose.signer_id(brought) == envelope.kid:
+            found.append(brought)
+    return found
 
 
 class Ahead:
@@ -86,7 +110,7 @@ def _message(
     fields: dict[str, tuple[tuple[int, ...], Iterable[Any]]] = {"kind": ((0,), range(256)), "nonce": ((1,), nonces)}
     names: tuple[str, ...] = ()
     try:
-        kind, _, body = wire.decoded(cose.unwrap(message).payload)
+        kind, _, body, *_ = wire.decoded(cose.unwrap(message).payload)
         names = BODIES.get(kind, tuple(f"body[{at}]" for at in range(len(body))))
         for at, (name, value) in enumerate(zip(names, body, strict=False)):
             others: Iterable[Any] = [*sorted(ahead.token_keys), *keys] if type(value) is bytes else near(value, 3000)
@@ -95,9 +119,9 @@ def _message(
         pass
 
     def unsure(payload: Any) -> str:
-        if names == BODIES[OWNER_TOKEN] and payload[2][0] not in ahead.token_keys:
+        if names == BODIES[kinds.TOKEN] and payload[2][0] not in ahead.token_keys:
             return "token_key"
-        if names == BODIES[OWNER_TOKEN] and cose.signer_id(payload[2][1]) not in ahead.owners:
+        if names == BODIES[kinds.TOKEN] and cose.signer_id(payload[2][1]) not in ahead.owners:
             return "owner"
         return ""
 

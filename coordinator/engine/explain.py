@@ -54,6 +54,10 @@ _VERDICT_TEXT = {
     verdicts.UNSUPPORTED_KIND: ("{n} refused (unsupported_kind): of a kind that this version does not know.", ""),
     verdicts.BAD_BODY: ("{n} refused (bad_body): the content is not what its kind demands.", "Update the client."),
     verdicts.NOT_ENROLLED: ("{n} not counted (not_enrolled): the enrolment before them was refused.", ""),
+    verdicts.REVOKED: (
+        "{n} not counted (revoked): the owner has revoked or replaced the device.",
+        "Enrol the board again with a new key.",
+    ),
     verdicts.ALREADY_ENROLLED: ("{n} repeated enrolment (already_enrolled).", ""),
     verdicts.BAD_SIGNATURE: (
         "{n} refused (bad_signature): sent from this device's connection, not signed by its key.",

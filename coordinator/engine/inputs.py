@@ -17,13 +17,13 @@ from coordinator.kernel.rows import rows_of
 from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.kernel.tables import ID16, U8, U32, U64, Column, Row, Table, TableState, Value
 from coordinator.modules import sensing
-from coordinator.modules.identity import OWNER_TOKEN
-from device_client.core import cose, verdicts
+from device_client.core import cose
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
 from . import wire
 from .beacons import BeaconChain
 from .content import Content
+from .owner_wire import Keys, owner_row
 from .report_shape import ReportShape
 from .wire import Refused
 
@@ -183,27 +183,35 @@ def _verify(found: list[tuple[StatementRow, wire.Signed, bytes]], state: TableSt
         if not isinstance(key, bytes):
             # Its enrolment was refused in an earlier batch: there is no key to check it with, and it earns nothing.
             continue
-        if not wire.is_signed_by(signed, key):
+        if not wire.is_signed_by(signed, key) and not signed_before(signed, state):
             raise BadInput(f"statement {row.id.hex()} of device {row.device.hex()}: bad signature")
 
 
-def read_owner_messages(
-    envelopes: Iterable[bytes], genesis: bytes, operator_key: bytes
-) -> tuple[list[OwnerRow], list[bytes]]:
-    """Decode and verify owner messages, by (account, nonce); this version knows the operator's. Raises BadInput."""
-    found = []
+def signed_before(signed: wire.Signed, state: TableState) -> bool:
+    """Whether a key that the device has given up signed it: the intake learns of a rotation only after the batch."""
+    row = state.get("former_keys", {}).get((signed.kid,))
+    held = bytes(row[0]) if row else b""
+    return any(wire.is_signed_by(signed, held[at : at + 32]) for at in range(0, len(held), 32))
+
+
+def read_owner_messages(envelopes: Iterable[bytes], genesis: bytes, keys: Keys) -> tuple[list[OwnerRow], list[bytes]]:
+    """Decode and verify owner messages, by (account, nonce, id), each once. Raises BadInput."""
+    found: dict[bytes, tuple[OwnerRow, bytes]] = {}
     for envelope in envelopes:
         try:
-            signed = wire.opened(envelope, cose.TYPE_OWNER, genesis, operator_key)
-            message = wire.owner_message(signed.payload)
-            if message.kind != OWNER_TOKEN:
-                raise Refused(verdicts.UNSUPPORTED_KIND)
-            body = wire.token_body(message.body)
+            row = owner_row(envelope, genesis, keys)
         except Refused as error:
             raise BadInput(f"an owner message is not one: {error}") from error
-        found.append((OwnerRow(signed.kid, message.nonce, message.kind, body, signed.id), envelope))
-    found.sort(key=lambda item: (item[0].account, item[0].nonce, item[0].id))
-    return [row for row, _ in found], [envelope for _, envelope in found]
+        if row.id in found:
+            raise BadInput(f"owner message {row.id.hex()} stands in it twice")
+        found[row.id] = row, envelope
+    return in_owner_order(found.values())
+
+
+def in_owner_order(found: Iterable[tuple[OwnerRow, bytes]]) -> tuple[list[OwnerRow], list[bytes]]:
+    """Rows and envelopes in canonical order."""
+    ordered = sorted(found, key=lambda item: (item[0].account, item[0].nonce, item[0].id))
+    return [row for row, _ in ordered], [envelope for _, envelope in ordered]
 
 
 def pack_statements(rows: Sequence[StatementRow], envelopes: Sequence[bytes]) -> Content:

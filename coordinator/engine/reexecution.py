@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from coordinator.kernel.module import Effects
+from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.kernel.tables import Row, TableState
+from coordinator.modules.accounts import in_force
 from device_client.core import cose, light
 
 from . import wire
@@ -28,6 +30,7 @@ from .inputs import (
     unpack_owner_messages,
     unpack_statements,
 )
+from .owner_wire import Keys
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
 from .snapshots import MANIFEST_FILE, BadSnapshot, check_manifest, folder_of, snapshot_state
 from .state import MemoryState
@@ -43,6 +46,7 @@ class Reexecuted(NamedTuple):
     rows: Sequence[StatementRow]
     identity: TableState
     effects: Mapping[str, Effects]
+    parameters: Parameters  # in force in it
 
 
 class Source(NamedTuple):
@@ -93,7 +97,7 @@ class Source(NamedTuple):
             raise Wrong(number, folder, str(error)) from error
 
     def inputs(
-        self, header: Header, files: Mapping[str, bytes], identity: TableState
+        self, header: Header, files: Mapping[str, bytes], identity: TableState, accounts: TableState
     ) -> tuple[Inputs, list[StatementRow], list[Row]]:
         """The inputs of a batch, its statements as rows, its refusals; signatures of devices are not checked. Raises
         Wrong."""
@@ -102,7 +106,7 @@ class Source(NamedTuple):
             rows, envelopes = read_statements(held, identity, self.beacons, self.genesis.hash, verify=False)
             rows = [row._replace(measured=code) for row, code in zip(rows, files.get(MEASURED_FILE, b""), strict=True)]
             messages = unpack_owner_messages(files.get(OWNER_FILE, b""))
-            owner = read_owner_messages(messages, self.genesis.hash, self._key(header))
+            owner = read_owner_messages(messages, self.genesis.hash, Keys(self._key(header), accounts))
             inputs = Inputs(Statements.of(rows), pack_statements(rows, envelopes), *owner)
             return inputs, rows, REFUSALS.unpack(files.get(REFUSALS_FILE, b""))
         except (BadInput, ValueError, Refused) as error:
@@ -140,14 +144,16 @@ class Reexecution:
                 raise Wrong(number, f"batches/{number}/{HEADER_FILE}", "does not follow the batch before it")
             files = source.files(header)
             identity = state.get("identity", {})
-            inputs, rows, refusals = source.inputs(header, files, identity)
+            accounts = state.get("accounts", {})
+            inputs, rows, refusals = source.inputs(header, files, identity, accounts)
+            parameters = in_force(source.genesis.parameters, accounts, first_slot)
             position = Position(number, previous, first_slot, header.last_slot)
             try:
-                again = sealed(position, inputs, refusals, state, source.genesis.parameters, source.beacons)
+                again = sealed(position, inputs, refusals, state, parameters, source.beacons)
             except (AssertionError, KeyError, IndexError, OverflowError) as error:
                 raise Wrong(number, f"batches/{number}", f"it cannot be executed: {error!r}") from error
             if again.header != header:
                 raise Wrong(number, f"batches/{number}", "executed again it is another batch")
-            yield Reexecuted(header, rows, identity, again.executed.effects)
+            yield Reexecuted(header, rows, identity, again.executed.effects, parameters)
             state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
             previous, first_slot = header_id, header.last_slot + 1

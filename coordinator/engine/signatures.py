@@ -16,7 +16,7 @@ from device_client.core.statement import KIND_ENROLL
 from . import wire
 from .bulk_verify import failing
 from .engines import Engine, SerialEngine
-from .inputs import BadInput
+from .inputs import BadInput, signed_before
 from .report_shape import ReportShape
 from .wire import Refused
 
@@ -61,8 +61,9 @@ class Signatures:
             self._engine,
             PART_SIGNATURES,
         )
-        if bad:
-            first = chosen[bad[0]][1]
+        for first in (chosen[at][1] for at in bad):
+            if signed_before(first, identity):
+                continue
             raise BadInput(f"statement {first.id.hex()} of device {first.kid.hex()}: bad signature")
         self.checked += len(chosen)
 

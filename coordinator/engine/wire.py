@@ -218,8 +218,11 @@ def _are_sets(value: Any) -> bool:
 
 
 def owner_message(payload: bytes) -> OwnerMessage:
-    """[kind, nonce, body] of an owner message."""
-    found = decoded(payload)
+    """[kind, nonce, body] of an owner message. Raises Refused MALFORMED."""
+    return checked_owner_message(decoded(payload))
+
+
+def checked_owner_message(found: Any) -> OwnerMessage:
     if type(found) is not list or len(found) != 3 or type(found[2]) is not list:
         raise Refused(verdicts.MALFORMED, "owner message")
     kind, nonce, body = found

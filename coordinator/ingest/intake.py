@@ -161,6 +161,8 @@ class Intake:
         device, id8, prev8 = candidate.device, candidate.id[:ID8], candidate.prev[:ID8]
         if self._registry.is_quarantined(device):
             return verdicts.QUARANTINED
+        if self._registry.is_revoked(device):
+            return verdicts.REVOKED
         enrols = False
         if candidate.kind == KIND_ENROLL:
             if self._registry.is_enrolling(device):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from coordinator.kernel.tables import Delta, TableState, deleted_keys
-from coordinator.modules.identity import QUARANTINED, Device
+from coordinator.modules.identity import QUARANTINED, REVOKED, Device
 from device_client.core import verdicts
 
 KNOWN_MAX = 100_000
@@ -26,7 +26,7 @@ class Known(NamedTuple):
     """A registered device, as far as its messages are concerned."""
 
     public_key: bytes
-    is_quarantined: bool
+    standing: int
 
 
 class Changes(NamedTuple):
@@ -46,7 +46,7 @@ def changes_of(delta: Delta, last_slot: int) -> Changes:
 
 def known(row: tuple[object, ...]) -> Known:
     device = Device(*row)  # type: ignore[arg-type]
-    return Known(device.public_key, device.standing == QUARANTINED)
+    return Known(device.public_key, device.standing)
 
 
 class _Enrolling(NamedTuple):
@@ -110,7 +110,11 @@ class Registry:
         if device in self._suspects:
             return True
         registered = self.known(device)
-        return registered is not None and registered.is_quarantined
+        return registered is not None and registered.standing == QUARANTINED
+
+    def is_revoked(self, device: bytes) -> bool:
+        registered = self.known(device)
+        return registered is not None and registered.standing == REVOKED
 
     def suspect(self, device: bytes, slot: int) -> None:
         """The open batch holds the proof of a copied key; execution will quarantine it."""

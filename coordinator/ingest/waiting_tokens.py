@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from coordinator.engine.inputs import BadInput, read_owner_messages
+from coordinator.engine.owner_wire import Keys, owner_row
+from coordinator.engine.wire import Refused
+from coordinator.kernel import owner_messages
 
 from .registry import WaitingToken
 
@@ -27,10 +29,12 @@ class WaitingTokens:
         self._tokens = {}
         for path in sorted(self._inbox.glob("*.cose"))[:INBOX_MAX]:
             try:
-                rows, _ = read_owner_messages([path.read_bytes()], self._genesis, self._operator_key)
-            except (BadInput, OSError):
+                message = owner_row(path.read_bytes(), self._genesis, Keys(self._operator_key, {}))
+            except (Refused, OSError):
                 continue
-            token_key, _, devices, last_epoch = rows[0].body
+            if message.kind != owner_messages.TOKEN or not message.is_operator:
+                continue
+            token_key, _, devices, last_epoch = message.body
             self._tokens[token_key] = WaitingToken(devices, last_epoch)
         self._seen = changed
         return self._tokens

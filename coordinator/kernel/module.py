@@ -24,13 +24,15 @@ __all__ = [
 
 
 class OwnerRow(NamedTuple):
-    """One owner message: who signed it, the account's running number, and its body by kind."""
+    """One owner message: who signed it with which key, the account's running number, and its body by kind."""
 
     account: bytes
     nonce: int
     kind: int
     body: list[Any]
     id: bytes
+    public_key: bytes = bytes(32)
+    is_operator: bool = False  # signed with the coordinator key in force
 
 
 class ModuleView(NamedTuple):

@@ -20,6 +20,7 @@ ParameterValue = int | tuple[UnitRule, ...]
 
 UNITS_MAX = 64
 THOUSANDTHS_MAX = 10**15
+PARAMETER_NAME_CHARS_MAX = 64
 
 
 class Parameter(NamedTuple):
@@ -70,6 +71,12 @@ class Parameters:
         value = self._values[name]
         assert isinstance(value, tuple), name
         return {rule[0]: rule for rule in value}
+
+    def changed(self, name: str, value: object) -> "Parameters":
+        """These with another value for one. Raises ParameterError; a parameter of time never changes."""
+        if name in {parameter.name for parameter in TIME}:
+            raise ParameterError(f"{name}: it counts the network's time, which is fixed at its founding")
+        return Parameters(self._declared.values(), {**self._values, name: value})
 
     def items(self) -> list[tuple[str, ParameterValue]]:
         return sorted(self._values.items())

@@ -18,12 +18,16 @@ CODE_WITHHELD = 2
 CODE_RELEASED = 3
 CODE_UNEARNED = 4
 CODE_OWNER_CAP = 5
+CODE_TRANSFER = 6
+CODE_REPLACED = 7
 CODES = {
     CODE_REWARD: "reward",
     CODE_WITHHELD: "withheld",
     CODE_RELEASED: "released",
     CODE_UNEARNED: "unearned",
     CODE_OWNER_CAP: "owner_cap",
+    CODE_TRANSFER: "transfer",
+    CODE_REPLACED: "replaced",
 }
 
 

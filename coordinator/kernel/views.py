@@ -122,6 +122,28 @@ class OwnerView(NamedTuple):
     paid: int
     withheld: int
     capped_epochs: list[int]  # epochs in which the owner's cap was reached
+    nonce: int  # of the newest message that a batch holds, 0 for none
+    public_key: bytes  # that signs for the account now, empty where it is not known yet
+
+
+class OwnerMessageView(NamedTuple):
+    """An owner message: waiting, executed in a batch with a verdict, or put aside (`refused`) before one."""
+
+    id: bytes
+    state: str
+    verdict: str  # empty while it waits
+    batch: int  # -1 where there is none
+    account: bytes
+    nonce: int
+    kind: str
+
+
+class AccountView(NamedTuple):
+    account: bytes
+    public_key: bytes  # that signs for it now, empty where it is not known yet
+    balance: int
+    nonce: int  # of the newest message that a batch holds
+    next_nonce: int
 
 
 class OwnerEpochView(NamedTuple):

@@ -3,8 +3,16 @@
 from coordinator.kernel.module import Module
 from coordinator.kernel.parameters import TIME, Parameter
 
-from . import identity, ledger, presence, rewards, sensing
+from . import accounts, identity, ledger, messages, presence, rewards, sensing
 
-MODULES: tuple[Module, ...] = (identity.MODULE, presence.MODULE, sensing.MODULE, rewards.MODULE, ledger.MODULE)
+MODULES: tuple[Module, ...] = (
+    identity.MODULE,
+    presence.MODULE,
+    sensing.MODULE,
+    rewards.MODULE,
+    ledger.MODULE,
+    accounts.MODULE,
+    messages.MODULE,
+)
 
 DECLARED: tuple[Parameter, ...] = (*TIME, *(parameter for module in MODULES for parameter in module.parameters))

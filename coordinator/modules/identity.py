@@ -5,31 +5,32 @@ its boot; two statements that cannot both come from one holder of the key quaran
 Every other module builds on the verdicts found here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.following import Followed, Straight, ages, follow, held_chains, rows_of_chains, straight
 from coordinator.kernel.gathered import Gathered
 from coordinator.kernel.held import Wanted
-from coordinator.kernel.module import Context, Effects, Lane, Module, OwnerRow, Snapshot
+from coordinator.kernel.module import Context, Effects, Lane, Module, Snapshot
+from coordinator.kernel.rows import rows_of
+from coordinator.kernel.standing import ACTIVE as ACTIVE
+from coordinator.kernel.standing import QUARANTINED as QUARANTINED
+from coordinator.kernel.standing import REVOKED as REVOKED
 from coordinator.kernel.statements import Columns, StatementRow, Statements
 from coordinator.kernel.tables import BLOB, HASH32, ID16, U8, U32, U64, Column, Key, Records, Row, Table
-from device_client.core import cbor, cose, verdicts
+from device_client.core import cbor, verdicts
+
+from . import identity_owner as owner
 
 # PARAMETERS: none of its own; the deadlines belong to time.
 
-# MESSAGES
-
-OWNER_TOKEN = 2  # by the operator: [token key, owner public key, devices, last epoch]
-
 # TABLES
 
-ACTIVE, QUARANTINED = 0, 1
 NOBODY = -1  # the standing of who is not registered
 
-ACCOUNTS = Table("accounts", (Column("account", ID16), Column("public_key", HASH32), Column("nonce", U64)), 1)
 TOKENS = Table(
     "tokens",
     (
@@ -87,7 +88,11 @@ VERDICTS = Table(
     ),
 )
 QUARANTINES = Table("quarantines", (Column("device", ID16), Column("code", U8), Column("proof", HASH32)))
-OWNER_VERDICTS = Table("owner_verdicts", (Column("account", ID16), Column("nonce", U64), Column("code", U8)))
+
+
+# The keys before the newest rotations, 32 bytes each, newest first: what the intake let through before it knew a new
+# one is still validly signed.
+FORMER_KEYS = Table("former_keys", (Column("device", ID16), Column("public_keys", BLOB)), 1)
 
 
 Writing = dict[str, dict[Key, Row | None]]
@@ -117,11 +122,11 @@ class Token(NamedTuple):
     last_epoch: int
 
 
-class Account(NamedTuple):
-    """A row of `accounts` without its key."""
+class Findings(NamedTuple):
+    """Verdict by owner message id, and (device, the device that took its place)."""
 
-    public_key: bytes
-    nonce: int
+    owner: Mapping[bytes, int] = {}
+    replaced: Sequence[tuple[bytes, bytes]] = ()
 
 
 class Placed(NamedTuple):
@@ -135,6 +140,10 @@ class Placed(NamedTuple):
     statements: Columns
     last_slot: Columns
     followed: list[Followed]
+
+
+def device_of(row: Row) -> Device:
+    return Device(*row)  # type: ignore[arg-type]
 
 
 # REFUSALS are codes of device_client.core.verdicts.
@@ -153,8 +162,10 @@ def partial(lane: Lane, snapshot: Snapshot) -> Placed:
     slot = lane.statements["slot"]
     codes = ages(slot, lane.statements["quoted"], calendar)
     accepted = (codes == verdicts.OK) | (codes == verdicts.LATE)
-    codes[accepted & (standing == QUARANTINED)[lane.device]] = verdicts.QUARANTINED
-    accepted &= (standing != QUARANTINED)[lane.device]
+    for ended, code in ((QUARANTINED, verdicts.QUARANTINED), (REVOKED, verdicts.REVOKED)):
+        is_ended = (standing == ended)[lane.device]
+        codes[accepted & is_ended] = code
+        accepted &= ~is_ended
     statements = np.add.reduceat(accepted, lane.starts, dtype=np.int64) + activity.of_each("statements", count, 0)
     newest = np.maximum.reduceat(np.where(accepted, slot, -1), lane.starts)
     last_slot = np.maximum(newest, activity.of_each("last_slot", count, 0))
@@ -176,8 +187,9 @@ def partial(lane: Lane, snapshot: Snapshot) -> Placed:
 
 def finish(context: Context, partials: Sequence[Placed]) -> Effects:
     """Spend tokens in device order, set standings, and give every statement its verdict."""
-    delta: Writing = {table.name: {} for table in (ACCOUNTS, TOKENS, DEVICES)}
-    owner_rows = _owner_messages(context, delta)
+    delta: Writing = {table.name: {} for table in (TOKENS, DEVICES)}
+    messages = context.reads["accounts"].findings.accepted
+    owner_codes = owner.granted(messages.get(kinds.TOKEN, ()), rows_of(context.state, "tokens"), delta)
     quarantines: list[Row] = []
     codes, intervals = [np.zeros(0, np.uint8)], [np.zeros(0, np.uint32)]
     chains, activity = Gathered(CHAINS), Gathered(ACTIVITY)
@@ -207,12 +219,13 @@ def finish(context: Context, partials: Sequence[Placed]) -> Effects:
     records: dict[str, Records] = {
         "verdicts": _verdict_rows(context.statements, found),
         "quarantines": quarantines,
-        "owner_verdicts": owner_rows,
     }
+    # Behind the statements: a key or an owner that a message names holds from the next batch on.
+    moved, replaced = owner.moved(messages, context.state, delta, context.frame.number, device_of)
     after = chains.changes()
     changed = {"chains": {**after, **dict.fromkeys(dropped)} if dropped else after, "activity": activity.changes()}
     of_statements: dict[str, Columns] = {"code": found, "interval_s": np.concatenate(intervals)}
-    return Effects({**delta, **changed}, records, None, of_statements)
+    return Effects({**delta, **changed}, records, Findings({**owner_codes, **moved}, replaced), of_statements)
 
 
 def _settled(
@@ -225,7 +238,7 @@ def _settled(
     refusal = 0
     if device is None and followed.enroll is not None:
         device, refusal = _enrolled(followed.enroll, context, delta)
-    if followed.proof and device is not None and device.standing != QUARANTINED:
+    if followed.proof and device is not None and device.standing == ACTIVE:
         device = device._replace(standing=QUARANTINED, since_batch=context.frame.number)
         quarantines.append((followed.device, verdicts.FORK, followed.proof))
     if device is not None and device != before:
@@ -254,6 +267,8 @@ def _final(chained: int, is_enroll: bool, device: Device | None, refusal: int) -
         return refusal if is_enroll else verdicts.NOT_ENROLLED
     if device.standing == QUARANTINED and chained in (verdicts.OK, verdicts.LATE):
         return verdicts.QUARANTINED
+    if device.standing == REVOKED and chained in (verdicts.OK, verdicts.LATE):
+        return verdicts.REVOKED
     return chained
 
 
@@ -286,36 +301,6 @@ def _enrolled(row: StatementRow, context: Context, delta: Writing) -> tuple[Devi
     )
 
 
-def _owner_messages(context: Context, delta: Writing) -> list[Row]:
-    """Apply the operator's messages in the order of their running numbers."""
-    rows: list[Row] = []
-    for message in context.frame.owner_messages:
-        code = _owner_message(message, context, delta)
-        rows.append((message.account, message.nonce, code))
-    return rows
-
-
-def _owner_message(message: OwnerRow, context: Context, delta: Writing) -> int:
-    key = (message.account,)
-    held = delta["accounts"].get(key) or context.state.get("accounts", {}).get(key)
-    nonce = int(held[1]) if held else 0
-    if message.nonce <= nonce:
-        return verdicts.DUPLICATE
-    delta["accounts"][key] = (held[0] if held else bytes(32), message.nonce)
-    if message.kind != OWNER_TOKEN:
-        return verdicts.UNSUPPORTED_KIND
-    token_key, owner_key, devices, last_epoch = message.body
-    owner = cose.signer_id(owner_key)
-    tokens = context.state.get("tokens", {})
-    if (token_key,) in tokens or (token_key,) in delta["tokens"]:
-        return verdicts.DUPLICATE
-    delta["tokens"][(token_key,)] = tuple(Token(owner, devices, 0, last_epoch))
-    owner_held = delta["accounts"].get((owner,)) or context.state.get("accounts", {}).get((owner,))
-    if owner_held is None:
-        delta["accounts"][(owner,)] = (owner_key, 0)
-    return verdicts.OK
-
-
 # INVARIANTS
 
 
@@ -334,10 +319,10 @@ def check(context: Context, effects: Effects) -> None:
 MODULE = Module(
     name="identity",
     version=1,
-    reads=(),
+    reads=("accounts",),
     parameters=(),
-    state=(ACCOUNTS, TOKENS, DEVICES, CHAINS, ACTIVITY),
-    records=(VERDICTS, QUARANTINES, OWNER_VERDICTS),
+    state=(TOKENS, DEVICES, CHAINS, ACTIVITY, FORMER_KEYS),
+    records=(VERDICTS, QUARANTINES),
     held=(Wanted(DEVICES, ("interval_s", "standing")), Wanted(CHAINS), Wanted(ACTIVITY)),
     partial=partial,
     finish=finish,

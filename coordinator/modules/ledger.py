@@ -1,12 +1,22 @@
-"""The books: every posting of the batch, and the balance of every account. Debits equal credits, always."""
+"""The books: every posting of the batch, and the balance of every account. Debits equal credits, always.
+
+Transfers between owners come first, against what the accounts held before the batch, in the order of (account, nonce,
+id); one that cannot be paid is refused and moves nothing. The rewards of the batch are posted behind them.
+"""
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.kernel.module import Context, Effects, Module
-from coordinator.kernel.postings import EMISSION
-from coordinator.kernel.rows import rows_of
+from coordinator.kernel.module import Context, Effects, Module, OwnerRow
+from coordinator.kernel.postings import CODE_TRANSFER, EMISSION, OWNER
+from coordinator.kernel.rows import Rows, rows_of
 from coordinator.kernel.tables import I64, ID16, U8, U64, Column, Key, Row, Table
+from device_client.core import verdicts
+
+from . import transfers
 
 # TABLES
 
@@ -28,17 +38,43 @@ POSTINGS = Table(
 
 
 def finish(context: Context, _partials: Sequence[None]) -> Effects:
+    """Findings: the verdict on each transfer, by message id."""
     held = rows_of(context.state, "balances")
+    epoch = context.frame.parameters.calendar.epoch_of(context.frame.last_slot)
+    messages = context.reads["accounts"].findings.accepted.get(kinds.TRANSFER, [])
+    changed, rows, codes = _transferred(messages, held, epoch)
     postings = context.reads["rewards"].findings
     held.prefetch(account for _, posting in postings for account in (posting.debit, posting.credit))
-    changed: dict[Key, Row | None] = {}
-    rows: list[Row] = []
     for epoch, posting in postings:
         for account, amount in ((posting.debit, -posting.amount), (posting.credit, posting.amount)):
             row = changed.get(account) or held.get(account) or (0,)
             changed[account] = (int(row[0]) + amount,)
         rows.append((epoch, *posting.debit, *posting.credit, posting.amount, posting.code))
-    return Effects({"balances": changed}, {"postings": rows}, None)
+    return Effects({"balances": changed}, {"postings": rows}, codes)
+
+
+def _transferred(
+    messages: Sequence[OwnerRow], held: Rows, epoch: int
+) -> tuple[dict[Key, Row | None], list[Row], dict[bytes, int]]:
+    """Balances that change, postings and verdicts of transfers in canonical order."""
+    if not messages:
+        return {}, [], {}
+    columns = transfers.columns_of((one.account, one.nonce, *one.body, one.id) for one in messages)
+    prepared = transfers.prepare(columns)
+    keys: list[Key] = [(OWNER, account.tobytes()) for account in prepared.accounts]
+    before = np.array([int(row[0]) if row else 0 for _, row in held.each(keys)], dtype=np.int64)
+    schedule = transfers.lanes_of_transfers(prepared, before, 1)
+    paid = transfers.finished(schedule, [transfers.executed(lane) for lane in schedule.lanes])
+    after = transfers.settled(prepared, before, paid).tolist()
+    touched = transfers.touched(prepared, paid)
+    changed: dict[Key, Row | None] = {keys[at]: (after[at],) for at in touched}
+    rows: list[Row] = []
+    codes: dict[bytes, int] = {}
+    for one, is_paid in zip(messages, paid.tolist(), strict=True):
+        codes[one.id] = verdicts.OK if is_paid else verdicts.INSUFFICIENT_BALANCE
+        if is_paid:
+            rows.append((epoch, OWNER, one.account, OWNER, *one.body, CODE_TRANSFER))
+    return changed, rows, codes
 
 
 # INVARIANTS
@@ -62,7 +98,7 @@ def check(context: Context, effects: Effects) -> None:
 MODULE = Module(
     name="ledger",
     version=1,
-    reads=("rewards",),
+    reads=("accounts", "rewards"),
     parameters=(),
     state=(BALANCES,),
     records=(POSTINGS,),

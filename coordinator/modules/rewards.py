@@ -6,7 +6,7 @@
     vetting: a part of a new device's pay is withheld, and released when it has been here long enough
 
 What nobody earned goes to the treasury by a posting that says so. Quarantined devices earn nothing in the epoch that
-closes, nor is what was withheld from them released.
+closes, nor is what was withheld from them released. A revoked device earns what it has proved until then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from coordinator.kernel.parameters import Parameter
 from coordinator.kernel.postings import (
     CODE_OWNER_CAP,
     CODE_RELEASED,
+    CODE_REPLACED,
     CODE_REWARD,
     CODE_UNEARNED,
     CODE_WITHHELD,
@@ -30,6 +31,7 @@ from coordinator.kernel.postings import (
     Posting,
 )
 from coordinator.kernel.rows import Overlaid, rows_of
+from coordinator.kernel.standing import QUARANTINED
 from coordinator.kernel.tables import I64, ID16, U32, U64, Column, Key, Row, Table
 
 # PARAMETERS
@@ -98,7 +100,22 @@ def finish(context: Context, _partials: Sequence[None]) -> Effects:
     postings: list[tuple[int, Posting]] = []
     for epoch in context.frame.closing:
         _close(epoch, context, withheld, records, postings)
+    _replaced(context, withheld, postings)
     return Effects({"withheld": withheld}, records, postings)
+
+
+def _replaced(context: Context, withheld: dict[Key, Row | None], postings: list[tuple[int, Posting]]) -> None:
+    """What is withheld from a device goes on to the one that has taken its place."""
+    epoch = context.frame.parameters.calendar.epoch_of(context.frame.last_slot)
+    held = Overlaid(rows_of(context.state, "withheld"), withheld)
+    for old, new in context.reads["identity"].findings.replaced:
+        row = held.get((old,))
+        if row is None:
+            continue
+        before = held.get((new,)) or (0,)
+        withheld[(old,)] = None
+        withheld[(new,)] = (int(before[0]) + int(row[0]),)
+        postings.append((epoch, Posting(Account(WITHHELD, old), Account(WITHHELD, new), int(row[0]), CODE_REPLACED)))
 
 
 def emission_of(epoch: int, budget: int, halving_epochs: int) -> int:
@@ -160,7 +177,7 @@ def _earned(epoch: int, emission: int, context: Context) -> list[Earned]:
     declared: list[tuple[bytes, int, bool]] = []  # owner, enrolled_slot, good standing
     for key, row in rows_of(context.reads["identity"].after, "devices").each((device,) for device in ids):
         assert row is not None, f"{key!r} is of no device"
-        declared.append((row[1], row[3], row[8] == 0))  # type: ignore[arg-type]
+        declared.append((row[1], row[3], row[8] != QUARANTINED))  # type: ignore[arg-type]
     presence_pool = share_ppm(emission, context.frame.parameters.integer("reward_presence_ppm"))
     presence_ppm = [present.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]
     sensing_ppm = [measured.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]

@@ -9,7 +9,7 @@ from coordinator.engine import wire
 from coordinator.kernel.chains import Chain
 from coordinator.kernel.views import DeviceView, PayoutView, PresenceView, ReadingView
 from coordinator.kernel.windows import marks
-from coordinator.modules.identity import QUARANTINED
+from coordinator.modules.identity import QUARANTINED, REVOKED
 from device_client.core import verdicts
 
 from .reads import Reads
@@ -73,8 +73,10 @@ class DeviceQueries(Reads):
     def _standing(self, row: Any, epoch: int) -> str:
         if row.standing == QUARANTINED:
             return "quarantined"
+        if row.standing == REVOKED:
+            return "revoked"
         age = epoch - self._calendar.epoch_of(row.enrolled_slot)
-        return "vetting" if age < self._genesis.parameters.integer("reward_vetting_epochs") else "active"
+        return "vetting" if age < self._parameters(epoch).integer("reward_vetting_epochs") else "active"
 
     async def device_payouts(self, device: bytes, limit: int) -> list[PayoutView]:
         table = table_of("rewards", "payouts")

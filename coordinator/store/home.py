@@ -39,6 +39,7 @@ class Home:
         self.private_readings = self.private / "readings"
         self.timings = self.private / "timings"
         self.inbox = self.private / "inbox"
+        self.owner_inbox = self.inbox / "owners"
         self.broker_secret = self.private / "broker.secret"
         self.mosquitto = self.private / "mosquitto"
         self.log_highest = self.private / "log.highest"
@@ -60,7 +61,7 @@ class Home:
         self.private.chmod(0o700)
         for folder in (self.batches, self.readings, self.tokens, self.stores, self.redo):
             folder.mkdir(exist_ok=True)
-        for folder in (self.intake, self.private_readings, self.inbox):
+        for folder in (self.intake, self.private_readings, self.inbox, self.owner_inbox):
             folder.mkdir(exist_ok=True)
 
     def lock(self) -> None:

@@ -22,15 +22,16 @@ class MoneyQueries(DeviceQueries):
         return [view for view in found if view is not None]
 
     async def owner(self, account: bytes) -> OwnerView | None:
-        accounts, devices = table_of("identity", "accounts"), table_of("identity", "devices")
-        if await self._one("identity", sa.select(accounts).where(accounts.c.account == account)) is None:
-            return None
+        accounts, devices = table_of("accounts", "accounts"), table_of("identity", "devices")
+        known = await self._one("accounts", sa.select(accounts).where(accounts.c.account == account))
         rows = await self._rows("identity", sa.select(devices).where(devices.c.owner == account).limit(1000))
         views = await self._device_views(sorted(rows, key=lambda row: bytes(row.device)))
         balances, caps = table_of("ledger", "balances"), table_of("rewards", "caps")
         balance = await self._one(
             "ledger", sa.select(balances.c.balance).where(balances.c.kind == 2, balances.c.holder == account)
         )
+        if known is None and balance is None and not rows:
+            return None
         capped = await self._rows(
             "rewards", sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch)
         )
@@ -43,6 +44,8 @@ class MoneyQueries(DeviceQueries):
             paid=(paid[0] if paid else 0) or 0,
             withheld=sum(view.withheld for view in views),
             capped_epochs=[row[0] for row in capped],
+            nonce=known.nonce if known is not None else 0,
+            public_key=known.public_key if known is not None else b"",
         )
 
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
@@ -73,7 +76,7 @@ class MoneyQueries(DeviceQueries):
         return self._epoch_view(number, await self._one("rewards", sa.select(table).where(table.c.epoch == number)))
 
     def _epoch_view(self, number: int, row: Any) -> EpochView:
-        parameters = self._genesis.parameters
+        parameters = self._parameters(number)
         budget, halving = parameters.integer("reward_budget"), parameters.integer("reward_halving_epochs")
         return EpochView(
             number=number,

@@ -28,6 +28,7 @@ from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .money_queries import MoneyQueries
+from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
 
 _SENSING_COUNTS = (
@@ -41,7 +42,7 @@ _SENSING_COUNTS = (
 )
 
 
-class Queries(MoneyQueries):
+class Queries(MoneyQueries, OwnerQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK
@@ -179,9 +180,9 @@ class Queries(MoneyQueries):
             unproven={row[0]: row[1] for row in unproven if not verdicts.is_receipted(row[0])},
             capped=(cap[0], cap[1]) if cap else None,
             quarantine_batch=proof[0] if proof else -1,
-            late_ppm=self._genesis.parameters.integer("sensing_late_ppm"),
+            late_ppm=self._parameters(epoch).integer("sensing_late_ppm"),
             sums=await self._sums(device.device, row.owner, epoch) if row else None,
-            rates=self._rates(),
+            rates=self._rates(epoch),
             enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
         )
 
@@ -206,9 +207,9 @@ class Queries(MoneyQueries):
         emission = await self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch))
         return Sums(int(emission[0]), *(int(value) for value in await self._one("rewards", summed)))
 
-    def _rates(self) -> Rates:
+    def _rates(self, epoch: int) -> Rates:
         names = ("reward_presence_ppm", "reward_owner_cap_ppm", "reward_vetting_epochs", "reward_withheld_ppm")
-        return Rates(*(self._genesis.parameters.integer(name) for name in (*names, "sensing_late_ppm")))
+        return Rates(*(self._parameters(epoch).integer(name) for name in (*names, "sensing_late_ppm")))
 
     async def _sensing(self, device: bytes, epoch: int, closed: bool) -> dict[str, int]:
         if closed:

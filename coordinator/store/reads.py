@@ -9,6 +9,9 @@ from coordinator.engine import wire
 from coordinator.engine.genesis import Genesis
 from coordinator.engine.header import HEADER_FILE, parse_header
 from coordinator.engine.log import BUNDLE, TILE_HASHES, Tile, entries
+from coordinator.kernel.parameters import Parameters
+from coordinator.kernel.tables import TableState
+from coordinator.modules.accounts import of_epoch
 from device_client.core import cose
 
 from .home import Home
@@ -24,6 +27,7 @@ class Live(NamedTuple):
     beacon: int
     beacon_time: int
     reasons: dict[str, int]
+    accounts: TableState  # with the changes of parameters
 
 
 class Reads:
@@ -35,11 +39,21 @@ class Reads:
         self._genesis = genesis
         self._calendar = genesis.parameters.calendar
         self._live = live
+        self._parameters_at = (-2, 0)
+        self._parameters_held = genesis.parameters
         self._log_files = LogFiles(home.log)
         self._published = PublishedFiles(home)
         self._prover = prover_of(home, genesis)
         self._proving = asyncio.Lock()
         self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
+
+    def _parameters(self, epoch: int) -> Parameters:
+        """Those by which an epoch is paid; kept until the next beacon, because every row of a list asks."""
+        live = self._live()
+        if self._parameters_at != (live.beacon, epoch):
+            self._parameters_held = of_epoch(self._genesis.parameters, live.accounts, epoch)
+            self._parameters_at = live.beacon, epoch
+        return self._parameters_held
 
     async def _rows(self, store: str, statement: Any) -> Sequence[Any]:
         async with self._stores.connect(store) as connection:

@@ -41,6 +41,7 @@ RECORDS[INTAKE] = (READINGS, REFUSALS)
 # What pages and explanations look up, and the epochs that rules close.
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "devices": (("owner",),),
+    "owner_verdicts": (("id",), ("account", "nonce")),
     "windows": (("epoch", "device"),),
     "tallies": (("epoch", "device"),),
     "verdicts": (("device", "slot"),),

@@ -9,17 +9,25 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from coordinator.web import api, archive, assets, guard, header_log, headers, pages, submit
-from coordinator.web.keys import LIMITS, NOW, READER, SUBMIT
+from coordinator.web import api, archive, assets, guard, header_log, headers, owner, pages, submit
+from coordinator.web.keys import LIMITS, NOW, OWNERS, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
-from coordinator.web.ports import Reader, Submit
+from coordinator.web.ports import Owners, Reader, Submit
 from coordinator.web.problems import REFUSED
 
 
 def make_app(
-    reader: Reader, submit_statement: Submit, *, limits: Limits = DEFAULT, now: Callable[[], float] = time.time
+    reader: Reader,
+    submit_statement: Submit,
+    owners: Owners | None = None,
+    *,
+    limits: Limits = DEFAULT,
+    now: Callable[[], float] = time.time,
 ) -> web.Application:
-    """API, pages and static files of one network. `now` only dates the newest beacon on the pages."""
+    """API, pages and static files of one network; without `owners` it takes no owner messages.
+
+    `now` only dates the newest beacon on the pages.
+    """
     app = web.Application(
         middlewares=[guard.make_guard()],
         client_max_size=limits.body_bytes_max,
@@ -35,6 +43,9 @@ def make_app(
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
     submit.add_routes(app)
+    if owners is not None:
+        app[OWNERS] = owners
+        owner.add_routes(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     return app

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from aiohttp import web
 
 from coordinator.web.limits import Limits
-from coordinator.web.ports import Reader, Submit
+from coordinator.web.ports import Owners, Reader, Submit
 
 READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
 SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
+OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from coordinator.engine.log import Tile
 from coordinator.engine.views import BatchView
 from coordinator.kernel.views import (
+    AccountView,
     ArchiveView,
     ConsistencyView,
     DeviceView,
@@ -14,6 +15,7 @@ from coordinator.kernel.views import (
     InclusionView,
     NetworkView,
     OwnerEpochView,
+    OwnerMessageView,
     OwnerView,
     PayoutView,
     PresenceView,
@@ -115,6 +117,25 @@ class Submitted(NamedTuple):
     statement_id: bytes
     slot: int
     receipt: bytes
+
+
+class OwnerSubmitted(NamedTuple):
+    """A verdict, and the id of the message where there is one."""
+
+    code: int
+    id: bytes
+
+
+class Owners(Protocol):
+    """What owners say, and what became of it."""
+
+    async def submit(self, envelope: bytes) -> OwnerSubmitted:
+        """Durable when it answers with OK."""
+        ...
+
+    async def message(self, message: bytes) -> OwnerMessageView | None: ...
+
+    async def account(self, account: bytes) -> AccountView: ...
 
 
 class Submit(Protocol):

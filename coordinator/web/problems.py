@@ -28,6 +28,7 @@ TITLES = {
     "not_provable": "Nothing to prove yet",
     "unknown_batch": "Log has no such size",
     "unknown_device": "Device is not known",
+    "unknown_message": "Message is not known",
     "unknown_epoch": "Epoch is not known",
     "unsupported_encoding": "Content encoding is not supported",
     "unsupported_type": "Content type is not supported",

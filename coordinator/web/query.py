@@ -9,6 +9,7 @@ from coordinator.web.problems import Problem
 
 ID_HEX_CHARS = 32
 _ID = re.compile(r"[0-9a-f]{32}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _DIGITS_MAX = len(str(NUMBER_MAX))
 
 
@@ -22,6 +23,14 @@ def path_id(request: web.Request) -> bytes:
     text = request.match_info["id"]
     if not is_id(text):
         raise Problem(400, "bad_id", f"An id is {ID_HEX_CHARS} lower-case hexadecimal digits.")
+    return bytes.fromhex(text)
+
+
+def path_hash(request: web.Request) -> bytes:
+    """The hash in the path. Raises Problem bad_id."""
+    text = request.match_info["id"]
+    if _HASH.fullmatch(text) is None:
+        raise Problem(400, "bad_id", "The id of a message is 64 lower-case hexadecimal digits.")
     return bytes.fromhex(text)
 
 

@@ -3,6 +3,8 @@
 `OK` and `LATE` are durable and in a batch. `FINAL` refusals are receipted with their code: the device drops the
 statement. Whatever is not validly signed gets no row at all (a row would let a stranger make a device drop its
 statements), so those codes are only counted, and the device tries again. So it is with a token that is not known yet.
+
+Owner messages have verdicts from the same enum; their senders ask for them, nobody sends them a row.
 """
 
 from .codes import ALREADY_ENROLLED as ALREADY_ENROLLED
@@ -25,6 +27,12 @@ TOKEN_EXPIRED = 11
 TOKEN_EXHAUSTED = 12
 BAD_TOKEN_SIGNATURE = 13
 NOT_ENROLLED = 15
+BAD_NONCE = 16
+INSUFFICIENT_BALANCE = 17
+NOT_OWNER = 18
+NOT_ALLOWED = 19
+REVOKED = 20
+BAD_PARAMETER = 21
 
 MALFORMED = 64
 OVERSIZED = 65
@@ -37,6 +45,8 @@ OVERLOADED = 71
 TOKEN_UNKNOWN = 72
 STORAGE_FAILED = 73
 BAD_CREDENTIALS = 74
+UNKNOWN_ACCOUNT = 75
+BAD_COUNTERSIGNATURE = 76
 
 NAMES = {
     OK: "ok",
@@ -55,6 +65,12 @@ NAMES = {
     BAD_TOKEN_SIGNATURE: "bad_token_signature",
     ALREADY_ENROLLED: "already_enrolled",
     NOT_ENROLLED: "not_enrolled",
+    BAD_NONCE: "bad_nonce",
+    INSUFFICIENT_BALANCE: "insufficient_balance",
+    NOT_OWNER: "not_owner",
+    NOT_ALLOWED: "not_allowed",
+    REVOKED: "revoked",
+    BAD_PARAMETER: "bad_parameter",
     MALFORMED: "malformed",
     OVERSIZED: "oversized",
     BAD_SIGNATURE: "bad_signature",
@@ -66,6 +82,8 @@ NAMES = {
     TOKEN_UNKNOWN: "token_unknown",
     STORAGE_FAILED: "storage_failed",
     BAD_CREDENTIALS: "bad_credentials",
+    UNKNOWN_ACCOUNT: "unknown_account",
+    BAD_COUNTERSIGNATURE: "bad_countersignature",
     DROPPED: "dropped",
     GAVE_UP: "gave_up",
 }

@@ -39,7 +39,7 @@ def readme_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     try:
         for step in typed:
             if step.typed == INTERRUPT and not answers:
-                answers = dict(_answers(http_port))
+                answers = dict(_answers(http_port, folder))
             session.perform(step)
     except Mismatch as error:
         return Run(str(error), answers)
@@ -48,13 +48,15 @@ def readme_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run("", answers)
 
 
-def _answers(port: int) -> Iterator[tuple[str, Any]]:
-    """Every GET route of the API, asked about the one device, its owner and a closed epoch."""
+def _answers(port: int, folder: Path) -> Iterator[tuple[str, Any]]:
+    """Every GET route of the API, asked about the one device, its owner, the operator's message and a closed epoch."""
     device = _get(port, "/api/v1/devices")["devices"][0]
+    verdicts = next(path.read_bytes() for path in folder.glob("**/owner_verdicts.rows") if path.stat().st_size)
+    subjects = {"owners": device["owner"], "accounts": device["owner"], "owner": verdicts[25:57].hex()}
     values = {"{n}": "1"}
     for route in get_routes():
         kind = route.removeprefix("/api/v1/").split("/")[0]
-        values["{id}"] = device["owner"] if kind == "owners" else device["device"]
+        values["{id}"] = subjects.get(kind, device["device"])
         path = route
         for name, value in values.items():
             path = path.replace(name, value)

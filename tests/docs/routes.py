@@ -9,7 +9,7 @@ def routes() -> list[tuple[str, str]]:
     """(method, path) of every route, GET without its HEAD."""
     nothing: Any = None
     found = []
-    for resource in make_app(nothing, nothing).router.resources():
+    for resource in make_app(nothing, nothing, Any).router.resources():
         for route in resource:
             if route.method != "HEAD":
                 found.append((route.method, resource.canonical))

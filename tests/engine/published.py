@@ -22,11 +22,13 @@ from coordinator.engine.inputs import (
     unpack_owner_messages,
     unpack_statements,
 )
+from coordinator.engine.owner_wire import Keys
 from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
 from coordinator.engine.state import NetworkState
 from coordinator.engine.wire import envelope
 from coordinator.ingest.receipts import Signer
 from coordinator.kernel.statements import StatementRow, Statements
+from coordinator.modules.accounts import in_force
 from coordinator.node import Node
 from coordinator.recovery import Fault, note_rolled_back, restart
 from device_client.core import cose, light
@@ -135,13 +137,22 @@ class Published:
         rows, envelopes = read_statements(held, state.get("identity", {}), self.beacons, self.genesis_hash, verify=True)
         rows = [row._replace(measured=code) for row, code in zip(rows, old.get(MEASURED_FILE, b""), strict=True)]
         messages = unpack_owner_messages(old.get(OWNER_FILE, b""))
-        owner = read_owner_messages(messages, self.genesis_hash, self.certificates[0].public_key)
+        owner = read_owner_messages(
+            messages, self.genesis_hash, Keys(self.certificates[0].public_key, state.get("accounts", {}))
+        )
         given = change(Given(rows, envelopes))
         packed = pack_statements(given.rows, given.envelopes)
         inputs = Inputs(Statements.of(given.rows), packed, *owner)
         refusals = REFUSALS.unpack(old.get(REFUSALS_FILE, b""))
         position = Position(number, header.previous, header.first_slot, header.last_slot)
-        batch = sealed(position, inputs, refusals, state, self.genesis.parameters, self.beacons)
+        batch = sealed(
+            position,
+            inputs,
+            refusals,
+            state,
+            in_force(self.genesis.parameters, state.get("accounts", {}), header.first_slot),
+            self.beacons,
+        )
         files = {name: data for name, data in self.files.items() if not name.startswith((folder, "log/"))}
         files.update({folder + name: bytes(content) for name, content in batch.files.items()})
         files[folder + HEADER_FILE] = self.signer.envelope(cose.TYPE_HEADER, batch.header.payload())

@@ -80,10 +80,12 @@ def test_a_lane_shares_no_device_with_another(devices: list[int], count: int) ->
 
 def test_waves_stand_behind_what_they_read() -> None:
     assert [[module.name for module in wave] for wave in waves(MODULES)] == [
+        ["accounts"],
         ["identity"],
         ["presence", "sensing"],
         ["rewards"],
         ["ledger"],
+        ["messages"],
     ]
     # The order in which they are listed does not matter.
     assert [{module.name for module in wave} for wave in waves(MODULES[::-1])] == [
@@ -102,7 +104,7 @@ def test_a_broken_invariant_stops_the_batch(monkeypatch: pytest.MonkeyPatch) -> 
         effects = MODULES[3].finish(snapshot, partials)
         return effects._replace(findings=effects.findings * 2)
 
-    broken = (*MODULES[:3], MODULES[3]._replace(finish=twice), MODULES[4])
+    broken = (*MODULES[:3], MODULES[3]._replace(finish=twice), *MODULES[4:])
     monkeypatch.setattr("coordinator.engine.execute.MODULES", broken)
     with pytest.raises(AssertionError, match="does not sum to its emission"):
         execute({}, frame(0, 11), Statements.of([]))

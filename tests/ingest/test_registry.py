@@ -70,7 +70,7 @@ def test_an_enrolment_is_believed_until_its_batch_settles_it() -> None:
     assert found.key_of(name(2)) == name(2) * 2 and found.is_enrolling(name(2))
     # The batch of slot 4 takes device 1 and refuses device 2; device 3 is in the next slot.
     after = Tables(1, used=1)
-    assert found.refresh(after, Changes(4, {name(1): Known(name(1) * 2, False)}, [])) == [name(2)]
+    assert found.refresh(after, Changes(4, {name(1): Known(name(1) * 2, ACTIVE)}, [])) == [name(2)]
     assert found.is_enrolled(name(1)) and not found.is_enrolling(name(1))
     assert not found.is_enrolled(name(2)) and found.is_enrolling(name(3))
     assert not found.enrolment_refusal(TOKEN, 0)  # 1 used and 1 believed of 3
@@ -95,7 +95,7 @@ def test_a_suspect_of_an_open_slot_stays_one() -> None:
     found.suspect(name(2), 5)
     assert found.is_quarantined(name(1)) and found.is_quarantined(name(2))
     tables["devices"][(name(1),)] = row(1, QUARANTINED)
-    found.refresh(tables, Changes(4, {name(1): Known(name(1) * 2, True)}, []))
+    found.refresh(tables, Changes(4, {name(1): Known(name(1) * 2, QUARANTINED)}, []))
     assert found.is_quarantined(name(1)) and found.is_quarantined(name(2))
 
 

@@ -182,7 +182,7 @@ def test_after_an_error_all_go_on(play: Any) -> None:
 
 def test_each_hears_of_its_own_devices(play: Any) -> None:
     async def scenario(scene: Scene) -> None:
-        devices = {bytes([index]) * 16: Known(bytes(32), False) for index in range(4)}
+        devices = {bytes([index]) * 16: Known(bytes(32), 0) for index in range(4)}
         async with scene.pool.held():
             await scene.pool.refreshed(0, Changes(0, devices, []))
         for worker in range(2):

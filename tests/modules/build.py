@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from coordinator.engine.execute import lane_of, lanes_of
+from coordinator.kernel import owner_messages
 from coordinator.kernel.held import held
 from coordinator.kernel.module import Context, Effects, Frame, Module, ModuleView, OwnerRow, Snapshot
 from coordinator.kernel.parameters import Parameters
 from coordinator.kernel.rows import applied, rows_of
 from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.kernel.tables import Row, TableState, rows_in
-from coordinator.modules import DECLARED, identity, sensing
-from device_client.core import verdicts
+from coordinator.modules import DECLARED, accounts, identity, sensing
+from device_client.core import cose, verdicts
 from device_client.core.light import Beacon
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 
@@ -72,7 +73,7 @@ def enroll(
 
 def grant(nonce: int, token: str = "token", owner: str = "owner", devices: int = 10, last_epoch: int = 99) -> OwnerRow:
     body = [key(token), key(owner), devices, last_epoch]
-    return OwnerRow(OPERATOR, nonce, identity.OWNER_TOKEN, body, key(f"message {nonce}"))
+    return OwnerRow(OPERATOR, nonce, owner_messages.TOKEN, body, key(f"message {nonce}"), bytes(32), True)
 
 
 def ordered(rows: Sequence[StatementRow]) -> list[StatementRow]:
@@ -100,6 +101,21 @@ def run(module: Module, context: Context, lanes: int = 3) -> Effects:
 def context(state: TableState, reads: Mapping[str, ModuleView], at: Frame) -> Context:
     """Of a batch without statements."""
     return Context(state, reads, at, Statements.of([]))
+
+
+def said(who: str, nonce: int, kind: int, *body: object, is_operator: bool = False, name: str = "") -> OwnerRow:
+    """An owner message of the account of key(who)."""
+    public_key = key(who)
+    message = key(f"{who} {nonce} {name}")
+    return OwnerRow(cose.signer_id(public_key), nonce, kind, list(body), message, public_key, is_operator)
+
+
+def accepted_view(*messages: OwnerRow) -> ModuleView:
+    """Accounts as others read it: messages that go on to them."""
+    by_kind: dict[int, list[OwnerRow]] = {}
+    for one in messages:
+        by_kind.setdefault(one.kind, []).append(one)
+    return ModuleView({}, {}, accounts.Findings(by_kind, {}), {})
 
 
 class Alone:
@@ -141,7 +157,7 @@ def aligned(view: ModuleView, rows: Sequence[StatementRow]) -> ModuleView:
     intervals = [int(devices[(one.device,)][4]) if (one.device,) in devices else 0 for one in rows]
     codes = [view.findings[one.id] for one in rows]
     columns = {"code": np.array(codes, np.uint8), "interval_s": np.array(intervals, np.uint32)}
-    return view._replace(of_statements=columns)
+    return view._replace(findings=identity.Findings(), of_statements=columns)
 
 
 def all_in_time(rows: Sequence[StatementRow], deadline: int = 2) -> dict[bytes, int]:

@@ -1,16 +1,18 @@
 """Who may speak: tokens, places in chains, proofs of a copied key."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.kernel.following import BOOTS_MAX
-from coordinator.kernel.module import Effects, StatementRow
+from coordinator.kernel.module import Effects, Frame, ModuleView, StatementRow
 from coordinator.modules import identity
-from device_client.core import cose, verdicts
+from device_client.core import verdicts
 
-from .build import OPERATOR, Alone, context, device_id, enroll, frame, grant, key, row
+from .build import Alone, accepted_view, context, device_id, enroll, frame, grant, key, row
 
 
 class World(Alone):
@@ -20,6 +22,11 @@ class World(Alone):
         super().__init__(identity.MODULE)
         self.number = 0
         self.batch(frame(0, 0, messages=[grant(1, **token)]))  # type: ignore[arg-type]
+
+    def batch(
+        self, at: Frame, rows: Sequence[StatementRow] = (), reads: Mapping[str, ModuleView] | None = None
+    ) -> Effects:
+        return super().batch(at, rows, reads or {"accounts": accepted_view(*at.owner_messages)})
 
     def slot(self, slot: int, *rows: StatementRow) -> Effects:
         self.number += 1
@@ -81,16 +88,6 @@ def test_enrolling_twice_changes_nothing() -> None:
     before = world.state["devices"][(device_id(1),)]
     assert codes(world.slot(2, enroll(1, 2, seq=2, interval_s=9))) == ["already_enrolled"]
     assert world.state["devices"][(device_id(1),)] == before
-
-
-def test_owner_messages_count_up_and_a_token_is_granted_once() -> None:
-    world = World()
-    messages = [grant(1), grant(2), grant(3, token="b"), grant(9, token="c")._replace(kind=77)]
-    effects = world.batch(frame(1, 1, messages=messages))
-    found = [(row[1], verdicts.name(row[2])) for row in effects.records["owner_verdicts"]]  # type: ignore[arg-type]
-    assert found == [(1, "duplicate"), (2, "duplicate"), (3, "ok"), (9, "unsupported_kind")]
-    assert world.state["accounts"][(OPERATOR,)][1] == 9
-    assert world.state["accounts"][(cose.signer_id(key("owner")),)] == (key("owner"), 0)
 
 
 def enrolled() -> World:

@@ -8,10 +8,22 @@ from hypothesis import strategies as st
 
 from coordinator.kernel.amounts import AMOUNT_MAX
 from coordinator.kernel.module import Effects
-from coordinator.kernel.postings import CODE_RELEASED, CODE_REWARD, EMISSION, NOBODY, OWNER, WITHHELD, Account, Posting
+from coordinator.kernel.owner_messages import TRANSFER
+from coordinator.kernel.postings import (
+    CODE_RELEASED,
+    CODE_REWARD,
+    CODE_TRANSFER,
+    EMISSION,
+    NOBODY,
+    OWNER,
+    WITHHELD,
+    Account,
+    Posting,
+)
 from coordinator.modules import ledger
+from device_client.core import cose, verdicts
 
-from .build import Alone, context, findings_view, frame
+from .build import Alone, accepted_view, context, findings_view, frame, key, said
 
 SOURCE = Account(EMISSION, NOBODY)
 
@@ -21,7 +33,9 @@ def account(kind: int, index: int) -> Account:
 
 
 def post(module: Alone, *postings: Posting) -> Effects:
-    return module.batch(frame(0, 0), [], {"rewards": findings_view([(0, posting) for posting in postings])})
+    return module.batch(
+        frame(0, 0), [], {"accounts": accepted_view(), "rewards": findings_view([(0, posting) for posting in postings])}
+    )
 
 
 issued = st.builds(
@@ -83,3 +97,31 @@ def test_a_tampered_balance_is_a_fault() -> None:
     delta = {"balances": {**effects.delta["balances"], account(OWNER, 1): (6,)}}
     with pytest.raises(AssertionError, match="debits and credits differ"):
         ledger.MODULE.check(context({}, {}, frame(0, 0)), effects._replace(delta=delta))
+
+
+def test_transfers_come_before_the_rewards_and_what_cannot_be_paid_moves_nothing() -> None:
+    module = Alone(ledger.MODULE)
+    alice, bob = cose.signer_id(key("alice")), cose.signer_id(key("bob"))
+    post(module, Posting(SOURCE, Account(OWNER, alice), 10, CODE_REWARD))
+    messages = [
+        said("alice", 1, TRANSFER, bob, 11),
+        said("alice", 2, TRANSFER, bob, 10),
+        said("alice", 3, TRANSFER, alice, 1),
+        said("bob", 1, TRANSFER, alice, 4),
+    ]
+    messages.sort(key=lambda one: (one.account, one.nonce))
+    reward = Posting(SOURCE, Account(OWNER, alice), 7, CODE_REWARD)
+    reads = {"accounts": accepted_view(*messages), "rewards": findings_view([(0, reward)])}
+    effects = module.batch(frame(0, 0), [], reads)
+    told = {(one.account, one.nonce): verdicts.name(effects.findings[one.id]) for one in messages}
+    # Bob's turn is before or after Alice's, by the order of the accounts.
+    in_time = alice < bob
+    assert told == {
+        (alice, 1): "insufficient_balance",
+        (alice, 2): "ok",
+        (alice, 3): "insufficient_balance",
+        (bob, 1): "ok" if in_time else "insufficient_balance",
+    }
+    balances = {key[1]: row[0] for key, row in module.state["balances"].items() if key[0] == OWNER}
+    assert balances == ({alice: 4 + 7, bob: 6} if in_time else {alice: 7, bob: 10})
+    assert [row[6] for row in effects.records["postings"]] == [CODE_TRANSFER] * (1 + in_time) + [CODE_REWARD]

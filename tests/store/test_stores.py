@@ -118,10 +118,10 @@ def test_a_batch_applied_twice_is_applied_once(store: str, tmp_path: Path) -> No
     with_stores(tmp_path, work)
 
 
-@pytest.mark.parametrize("store", sorted(STATE))
+@pytest.mark.parametrize("store", sorted(store for store in STATE if RECORDS[store]))
 def test_an_error_in_the_middle_leaves_the_store_as_it_was(store: str, tmp_path: Path) -> None:
     """The state is changed before the records are written, so a record that does not fit fails in the middle."""
-    last = RECORDS[store][-1] if RECORDS[store] else None
+    last = RECORDS[store][-1]
     state = STATE[store][0] if STATE[store] else None
 
     async def work(stores: Stores) -> None:
@@ -130,7 +130,6 @@ def test_an_error_in_the_middle_leaves_the_store_as_it_was(store: str, tmp_path:
         if state is not None:
             row = tuple(b"\x01" * 16 if c.type == BLOB or c.type.endswith("s") else 1 for c in state.columns)
             delta = {state.name: {row[: state.key]: row[state.key :]}}
-        assert last is not None
         good = record(store, last.name, 3)
         for bad in ((*good[:-1], None), good[:-1]):
             with pytest.raises((OSError, ValueError, sa.exc.SQLAlchemyError)):

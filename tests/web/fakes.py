@@ -60,7 +60,7 @@ class World:
         devices = [each for each in self.devices.values() if each.owner == account]
         paid, withheld = sum(each.paid for each in devices), sum(each.withheld for each in devices)
         capped = [e for e, rows in self.payouts.items() if any(r.owner == account and r.owner_cap for r in rows)]
-        return OwnerView(account, devices, paid - withheld, paid, withheld, capped)
+        return OwnerView(account, devices, paid - withheld, paid, withheld, capped, 7, bytes(32))
 
 
 def world(seed: int = 1, devices: int = 9, closed: int = 5, name: str = "harbour") -> World:

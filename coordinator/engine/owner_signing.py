@@ -1,0 +1,33 @@
+"""Owner messages from the hand that signs them: an account's or a new key's."""
+
+import nacl.signing
+
+from device_client.core import cbor, cose
+
+from .owner_wire import ACCOUNT_KEY, DEVICE_KEY, countersigned
+
+
+def signed_message(
+    key: nacl.signing.SigningKey, account: bytes, genesis: bytes, kind: int, nonce: int, body: list[object]
+) -> tuple[bytes, bytes]:
+    """(envelope, id). `account` is that of the account's first key; `key` is the one that signs for it now, and is sent
+    along only where it is the first: then nobody may know it yet."""
+    public_key = bytes(key.verify_key)
+    brought = [public_key] if cose.signer_id(public_key) == account else []
+    payload = cbor.encode([kind, nonce, body, *brought])
+    signed = cose.signed_bytes(account, cose.external_aad(cose.TYPE_OWNER, genesis), payload)
+    return cose.wrap(account, payload, key.sign(signed).signature), cose.identity(signed)
+
+
+def account_key_body(new: nacl.signing.SigningKey, genesis: bytes, account: bytes) -> list[object]:
+    """Body of a message that gives an account a new key, with the word of that key."""
+    return [bytes(new.verify_key), _agreed(ACCOUNT_KEY, new, genesis, account)]
+
+
+def rotate_body(new: nacl.signing.SigningKey, genesis: bytes, device: bytes) -> list[object]:
+    """Body of a message that gives a device a new key, with the word of that key."""
+    return [device, bytes(new.verify_key), _agreed(DEVICE_KEY, new, genesis, device)]
+
+
+def _agreed(what: str, new: nacl.signing.SigningKey, genesis: bytes, subject: bytes) -> bytes:
+    return new.sign(countersigned(what, genesis, subject, bytes(new.verify_key))).signature

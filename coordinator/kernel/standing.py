@@ -1,0 +1,5 @@
+"""Whether a device may speak: a column of `devices`, as numbers that never change."""
+
+ACTIVE = 0
+QUARANTINED = 1  # its key was found in two hands
+REVOKED = 2  # by its owner, or replaced by another board

@@ -1,0 +1,117 @@
+"""What owners and the operator say: one good message of each kind, and everything that must be refused."""
+
+from typing import Any
+
+from coordinator.engine import owner_signing
+from coordinator.engine.owner_wire import ACCOUNT_KEY, countersigned
+from coordinator.kernel import owner_messages as kinds
+from device_client.core import cbor, cose
+from device_client.core.statement import I64_MAX
+from tests.vectors.parts import GENESIS, OTHER_GENESIS, as_json, envelope, key, malleated, public, sign
+
+OPERATOR, ALICE, STRANGER = "coordinator", "alice", "stranger"
+ACCOUNT = cose.signer_id(public(ALICE))
+BOB = cose.signer_id(public("bob"))
+DEVICE, BOARD = cose.signer_id(public("device 0")), cose.signer_id(public("device 1"))
+SMALL_ORDER = bytes([1]) + bytes(31)
+
+
+def account_key(new: str) -> list[object]:
+    return owner_signing.account_key_body(key(new), GENESIS, ACCOUNT)
+
+
+def rotate(new: str) -> list[object]:
+    return owner_signing.rotate_body(key(new), GENESIS, DEVICE)
+
+
+def said(signer: str, *payload: object) -> bytes:
+    return envelope(signer, cose.TYPE_OWNER, cbor.encode(list(payload)))
+
+
+def valid() -> list[tuple[str, str, int, int, list[object], bool]]:
+    units = [["Cel", -60_000, 130_000, 20_000, 60]]
+    return [
+        ("token", OPERATOR, kinds.TOKEN, 1, [public("token"), public(ALICE), 10, 99], False),
+        ("key", ALICE, kinds.KEY, 2, account_key("alice again"), False),
+        ("transfer", ALICE, kinds.TRANSFER, 3, [BOB, 1_500_000_000], False),
+        ("transfer of everything", ALICE, kinds.TRANSFER, I64_MAX, [BOB, I64_MAX], False),
+        ("transfer to oneself", ALICE, kinds.TRANSFER, 4, [ACCOUNT, 1], False),
+        ("first message of a stranger, which brings its key", STRANGER, kinds.TRANSFER, 1, [BOB, 1], True),
+        ("a key that is known already is brought again", ALICE, kinds.TRANSFER, 5, [BOB, 1], True),
+        ("device transfer", ALICE, kinds.DEVICE_TRANSFER, 6, [DEVICE, BOB], False),
+        ("rotate", ALICE, kinds.ROTATE, 7, rotate("device 0 again"), False),
+        ("revoke", ALICE, kinds.REVOKE, 8, [DEVICE], False),
+        ("replace", ALICE, kinds.REPLACE, 9, [DEVICE, BOARD], False),
+        ("parameter", OPERATOR, kinds.PARAMETER, 2, ["reward_budget", 7], False),
+        ("parameter of units", OPERATOR, kinds.PARAMETER, 3, ["sensing_units", units], False),
+    ]
+
+
+def refused() -> list[tuple[str, bytes, str]]:
+    good = [kinds.TRANSFER, 3, [BOB, 5]]
+    sound = said(ALICE, *good)
+    weak = [SMALL_ORDER, sign(ALICE, countersigned(ACCOUNT_KEY, GENESIS, ACCOUNT, SMALL_ORDER))]
+    of_other = owner_signing.rotate_body(key("device 0 again"), OTHER_GENESIS, DEVICE)
+    return [
+        ("two items", said(ALICE, *good[:2]), "malformed"),
+        ("five items", said(ALICE, *good, public(ALICE), 0), "malformed"),
+        ("kind of 9 bits", said(ALICE, 256, *good[1:]), "malformed"),
+        ("nonce 0", said(ALICE, kinds.TRANSFER, 0, [BOB, 5]), "malformed"),
+        ("nonce of 64 bits", said(ALICE, kinds.TRANSFER, 2**63, [BOB, 5]), "malformed"),
+        ("body is a byte string", said(ALICE, kinds.TRANSFER, 3, b""), "malformed"),
+        ("key of 31 bytes brought", said(STRANGER, *good, public(STRANGER)[:31]), "malformed"),
+        ("trailing byte", sound + b"\x00", "malformed"),
+        ("a certificate", said(ALICE, 1, 3, [1, public(ALICE), 0]), "unsupported_kind"),
+        ("kind of the future", said(ALICE, 200, 3, []), "unsupported_kind"),
+        ("signed as a statement", envelope(ALICE, cose.TYPE_STATEMENT, cbor.encode(good)), "bad_signature"),
+        ("of another network", envelope(ALICE, cose.TYPE_OWNER, cbor.encode(good), OTHER_GENESIS), "bad_signature"),
+        ("signature malleated", malleated(sound), "bad_signature"),
+        ("signature of another", sound[:-64] + said("bob", *good)[-64:], "bad_signature"),
+        ("unknown account", said(STRANGER, *good), "unknown_account"),
+        ("key of another brought", said(STRANGER, *good, public("bob")), "bad_signature"),
+        ("amount 0", said(ALICE, kinds.TRANSFER, 3, [BOB, 0]), "bad_body"),
+        ("amount below 0", said(ALICE, kinds.TRANSFER, 3, [BOB, -1]), "bad_body"),
+        ("amount of 64 bits", said(ALICE, kinds.TRANSFER, 3, [BOB, 2**63]), "bad_body"),
+        ("amount is text", said(ALICE, kinds.TRANSFER, 3, [BOB, "5"]), "bad_body"),
+        ("account of 15 bytes", said(ALICE, kinds.TRANSFER, 3, [BOB[:15], 5]), "bad_body"),
+        ("a third item", said(ALICE, kinds.TRANSFER, 3, [BOB, 5, 0]), "bad_body"),
+        ("no new owner", said(ALICE, kinds.DEVICE_TRANSFER, 3, [DEVICE]), "bad_body"),
+        ("revokes nothing", said(ALICE, kinds.REVOKE, 3, []), "bad_body"),
+        ("replaces itself", said(ALICE, kinds.REPLACE, 3, [DEVICE, DEVICE]), "bad_body"),
+        ("parameter without value", said(OPERATOR, kinds.PARAMETER, 3, ["reward_budget"]), "bad_body"),
+        ("parameter is text", said(OPERATOR, kinds.PARAMETER, 3, ["reward_budget", "7"]), "bad_body"),
+        ("units of four", said(OPERATOR, kinds.PARAMETER, 3, ["sensing_units", [["Cel", 0, 1, 0]]]), "bad_body"),
+        ("token for no device", said(OPERATOR, kinds.TOKEN, 3, [public("t"), public(ALICE), 0, 9]), "bad_body"),
+        ("new account key of small order", said(ALICE, kinds.KEY, 3, weak), "weak_key"),
+        (
+            "new account key did not agree",
+            said(ALICE, kinds.KEY, 3, [public("bob"), bytes(64)]),
+            "bad_countersignature",
+        ),
+        ("agreed to be a device", said(ALICE, kinds.KEY, 3, rotate("bob")[1:]), "bad_countersignature"),
+        (
+            "agreed for another device",
+            said(ALICE, kinds.ROTATE, 3, [BOARD, *rotate("bob")[1:]]),
+            "bad_countersignature",
+        ),
+        ("agreed on another network", said(ALICE, kinds.ROTATE, 3, of_other), "bad_countersignature"),
+    ]
+
+
+def owner_file() -> dict[str, Any]:
+    vectors = []
+    for name, signer, kind, nonce, body, brings in valid():
+        payload = cbor.encode([kind, nonce, body, *([public(signer)] if brings else [])])
+        data = envelope(signer, cose.TYPE_OWNER, payload)
+        account = cose.signer_id(public(signer))
+        identity = cose.identity(cose.signed_bytes(account, cose.external_aad(cose.TYPE_OWNER, GENESIS), payload))
+        vector = {"name": name, "account": account.hex(), "kind": kind, "nonce": nonce, "body": as_json(body)}
+        vectors.append({**vector, "id": identity.hex(), "hex": data.hex()})
+    return {
+        "about": "Owner messages; known are the operator's key and one account",
+        "genesis": GENESIS.hex(),
+        "operator_key": public(OPERATOR).hex(),
+        "accounts": [{"account": ACCOUNT.hex(), "public_key": public(ALICE).hex()}],
+        "vectors": vectors,
+        "invalid": [{"name": name, "hex": data.hex(), "why": why} for name, data, why in refused()],
+    }
