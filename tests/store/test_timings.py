@@ -77,8 +77,8 @@ def test_a_batch_is_shown_with_its_waves_lanes_and_timings(tmp_path: Path) -> No
             modules = {one.name: one for one in shown.modules}
             assert modules["identity"].changed and not modules["ledger"].changed
             assert modules["identity"].records["verdicts"] == 6
-            assert (shown.modules[0].name, shown.modules[0].wave) == ("identity", 0)
-            assert modules["presence"].wave == modules["sensing"].wave == 1
+            assert [(one.name, one.wave) for one in shown.modules[:2]] == [("accounts", 0), ("identity", 1)]
+            assert modules["presence"].wave == modules["sensing"].wave == 2
             lanes = {(one.module, one.lane) for one in shown.spans if one.step == "lane"}
             assert lanes == {(module.name, lane) for module in MODULES if module.partial for lane in range(2)}
             here = {one.worker for one in shown.spans if one.step == "finish"}
