@@ -107,7 +107,14 @@ def test_a_batch_is_shown_with_its_waves_lanes_and_timings(tmp_path: Path) -> No
     ):
         assert words in told.stdout
     found = json.loads(edgetally("batch", "show", shown, "--json", "--data-dir", net.home.root).stdout)
-    assert found["waves"] == [["identity"], ["presence", "sensing"], ["rewards"], ["ledger"]]
+    assert found["waves"] == [
+        ["accounts"],
+        ["identity"],
+        ["presence", "sensing"],
+        ["rewards"],
+        ["ledger"],
+        ["messages"],
+    ]
     assert {one["name"]: one["rows"] for one in found["files"]}["verdicts.rows"] == 6
     assert sum(one["step"] == "lane" for one in found["spans"]) == 2 * sum(bool(module.partial) for module in MODULES)
     told = edgetally("batch", "show", 99, "--data-dir", net.home.root)
