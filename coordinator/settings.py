@@ -86,6 +86,8 @@ class StoreSettings(_Section):
     sensing: StoreUrl = ""
     rewards: StoreUrl = ""
     ledger: StoreUrl = ""
+    accounts: StoreUrl = ""
+    messages: StoreUrl = ""
     intake: StoreUrl = ""
 
     def paths(self, base: Path) -> dict[str, Path]:

@@ -128,7 +128,8 @@ def test_what_the_network_has_lived_through(lived: Net) -> None:
     for store, name in (
         ("identity", "quarantines"),
         ("identity", "chains"),
-        ("identity", "owner_verdicts"),
+        ("accounts", "accounts"),
+        ("messages", "owner_verdicts"),
         ("presence", "windows"),
         ("sensing", "tallies"),
         ("rewards", "payouts"),

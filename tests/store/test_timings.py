@@ -77,8 +77,8 @@ def test_a_batch_is_shown_with_its_waves_lanes_and_timings(tmp_path: Path) -> No
             modules = {one.name: one for one in shown.modules}
             assert modules["identity"].changed and not modules["ledger"].changed
             assert modules["identity"].records["verdicts"] == 6
-            assert (shown.modules[0].name, shown.modules[0].wave) == ("identity", 0)
-            assert modules["presence"].wave == modules["sensing"].wave == 1
+            assert [(one.name, one.wave) for one in shown.modules[:2]] == [("accounts", 0), ("identity", 1)]
+            assert modules["presence"].wave == modules["sensing"].wave == 2
             lanes = {(one.module, one.lane) for one in shown.spans if one.step == "lane"}
             assert lanes == {(module.name, lane) for module in MODULES if module.partial for lane in range(2)}
             here = {one.worker for one in shown.spans if one.step == "finish"}
@@ -107,7 +107,14 @@ def test_a_batch_is_shown_with_its_waves_lanes_and_timings(tmp_path: Path) -> No
     ):
         assert words in told.stdout
     found = json.loads(edgetally("batch", "show", shown, "--json", "--data-dir", net.home.root).stdout)
-    assert found["waves"] == [["identity"], ["presence", "sensing"], ["rewards"], ["ledger"]]
+    assert found["waves"] == [
+        ["accounts"],
+        ["identity"],
+        ["presence", "sensing"],
+        ["rewards"],
+        ["ledger"],
+        ["messages"],
+    ]
     assert {one["name"]: one["rows"] for one in found["files"]}["verdicts.rows"] == 6
     assert sum(one["step"] == "lane" for one in found["spans"]) == 2 * sum(bool(module.partial) for module in MODULES)
     told = edgetally("batch", "show", 99, "--data-dir", net.home.root)
