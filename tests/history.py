@@ -21,7 +21,7 @@ from coordinator.modules.identity import VERDICTS
 from coordinator.store.folders import FolderArchive, numbered
 from coordinator.store.home import Home
 from coordinator.store.schema import INTAKE, METADATA
-from device_client.core import cose, light, verdicts
+from device_client.core import asking, cose, light, verdicts
 from device_client.core.client import Client
 from device_client.core.outbox import Pending
 
@@ -220,7 +220,8 @@ def watch(history: History, client: Client, repeats: bool = False) -> None:
     def handed_over(now_ms: int) -> list[tuple[str, bytes]]:
         messages = tick(now_ms)
         for _, message in messages:
-            if message != client.beacon_bytes:  # a beacon shown back is no statement
+            # A beacon shown back is no statement, nor is a question for a proof.
+            if message != client.beacon_bytes and message[0] != asking.QUESTION_TAG:
                 history.sent[name_of(message, genesis)] += 2 if repeats else 1
         return messages
 
