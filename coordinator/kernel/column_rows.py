@@ -1,6 +1,6 @@
 """Rows of one table as sorted columns: what a batch's devices hold is read by a few operations on all of them.
 
-Two runs, which have no key in common: nearly all rows, and those that were added lately. Whatever key is known is
+Two runs, which have no key in common: nearly all rows, and those that were added lately. A row that is there is
 written over or struck out where it stands. New keys go into the small run, which is joined with the large one when it
 has grown to a part of it; so a small batch does not touch all rows, nor are there ever many to look through twice.
 """
@@ -103,7 +103,7 @@ class ColumnRows(Rows):
                 run.strike(at[at >= 0])
         columns = self._arrays(changes.values_by_column)
         for run in self._runs:
-            at = run.find(self._keys.of_columns(columns[: self._table.key]), gone=True)
+            at = run.find(self._keys.of_columns(columns[: self._table.key]))
             known = at >= 0
             run.write(at[known], [column[known] for column in columns])
             columns = [column[~known] for column in columns]

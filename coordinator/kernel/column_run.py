@@ -45,14 +45,14 @@ class Run:
 
     # MANY ROWS
 
-    def find(self, keys: Array, gone: bool = False) -> Array:
-        """The place of each key's row, -1 for none; with `gone` also of rows that are struck out."""
+    def find(self, keys: Array) -> Array:
+        """The place of each key's row, -1 for none."""
         if not len(self.keys):
             return np.full(len(keys), -1)
         at = self.keys.searchsorted(keys)
         at[at == len(self.keys)] = 0
         is_there = self.keys[at] == keys
-        if self.gone and not gone:
+        if self.gone:
             is_there &= ~self._gone[at]
         return np.where(is_there, at, -1)
 
@@ -107,16 +107,13 @@ class Run:
     # CHANGES
 
     def write(self, places: Array, columns: Sequence[Array]) -> None:
-        """Other values at these places, also where rows are struck out; the keys are the same."""
+        """Other values at these places; the keys are the same."""
         for held, values in zip(self.columns[self._table.key :], columns[self._table.key :], strict=True):
             held[places] = values
-        self._mark(places, False)
 
     def strike(self, places: Array) -> None:
-        self._mark(places, True)
-
-    def _mark(self, places: Array, gone: bool) -> None:
-        self._gone[places] = gone
+        """A row that comes back does so in another run."""
+        self._gone[places] = True
         self.gone = int(self._gone.sum())
 
     def joined(self, columns: Sequence[Array]) -> "Run":
