@@ -14,7 +14,7 @@ import numpy as np
 from coordinator.kernel.held import held
 from coordinator.kernel.module import Context, Effects, Frame, Lane, Module, ModuleView, Snapshot
 from coordinator.kernel.rows import Rows, applied, rows_of
-from coordinator.kernel.statements import Statements
+from coordinator.kernel.statements import Columns, Statements
 from coordinator.kernel.tables import TableState
 from coordinator.modules import MODULES
 
@@ -101,17 +101,16 @@ def execute(
     timed: Timer = timer or Untimed()
     bounds = lanes_of(statements, max(lanes, -(-len(statements) // LANE_STATEMENTS_MAX)))
     made = [lane_of(statements, one) for one in bounds]
-    names = [lane.devices.tolist() for lane in made]
     views: dict[str, ModuleView] = {}
     effects: dict[str, Effects] = {}
     after: dict[str, dict[str, Rows]] = {}
     for number, wave in enumerate(waves(MODULES)):
         with timed.step("read", number):
             parts = [
-                Part(module.name, lane, _snapshot(module, state, views, frame, of_lane, at))
+                Part(module.name, lane, _snapshot(module, state, views, frame, lane.devices, at))
                 for module in wave
                 if module.partial
-                for lane, of_lane, at in zip(made, names, bounds, strict=True)
+                for lane, at in zip(made, bounds, strict=True)
             ]
         found = dict[str, list[Any]]()
         labels = [(module.name, lane) for module in wave if module.partial for lane in range(len(made))]
@@ -137,7 +136,7 @@ def _snapshot(
     state: NetworkState,
     views: Mapping[str, ModuleView],
     frame: Frame,
-    devices: Sequence[bytes],
+    devices: Columns,
     bounds: Bounds,
 ) -> Snapshot:
     own = state.get(module.name, {})

@@ -8,8 +8,9 @@ state.advance(number, ...)     a batch is applied: go on from there
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 
-from coordinator.kernel.rows import MemoryRows
+from coordinator.kernel.column_rows import ColumnRows
 from coordinator.kernel.tables import Delta, TableState
+from coordinator.modules import MODULES
 from coordinator.modules.sensing import Memory
 
 from .inputs import Memories
@@ -27,12 +28,15 @@ class State(NetworkState):
         """Go on from the state after batch `number`. Again with the same batch it changes nothing. Raises OSError."""
 
 
+_TABLES = {module.name: {table.name: table for table in module.state} for module in MODULES}
+
+
 class MemoryState(State):
-    """For the audit and the simulation: all of it in dictionaries, changed in place."""
+    """For the audit and the simulation: all of it in memory, changed in place."""
 
     def __init__(self, state: NetworkState | None = None, memories: Mapping[bytes, Memory] | None = None) -> None:
-        self._modules: dict[str, dict[str, MemoryRows]] = {
-            module: {name: MemoryRows(dict(rows)) for name, rows in tables.items()}
+        self._modules: dict[str, dict[str, ColumnRows]] = {
+            module: {name: ColumnRows(_TABLES[module][name], rows) for name, rows in tables.items()}
             for module, tables in (state or {}).items()
         }
         self._memories = dict(memories or {})
@@ -53,5 +57,7 @@ class MemoryState(State):
         for module, delta in deltas.items():
             tables = self._modules.setdefault(module, {})
             for name, changes in delta.items():
-                tables.setdefault(name, MemoryRows({})).change(changes)
+                if name not in tables:
+                    tables[name] = ColumnRows(_TABLES[module][name])
+                tables[name].change(changes)
         self._memories.update(memories)

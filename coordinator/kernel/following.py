@@ -70,7 +70,7 @@ def straight(lane: Lane, known: Columns, chains: Held) -> Straight:
     goes_on[1:] = (boot[1:] == boot[:-1]) & (seq[1:] == seq[:-1] + 1) & (prev8[1:] == id8[:-1])
     held = np.flatnonzero(known & (newest >= 0))
     row = newest[held]
-    last8 = np.frombuffer(b"".join([chains.columns["ids"][at][-ID8:].ljust(ID8, b"\0") for at in row.tolist()]), "V8")
+    last8 = np.array([chains.columns["ids"][at][-ID8:] for at in row.tolist()], f"S{ID8}").view(f"V{ID8}")
     at = starts[held]
     goes_on[starts] = False
     goes_on[at] = (

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .rows import Rows
-from .tables import BLOB, ID16, Table, Value
+from .tables import ID16, Table
 
 Array = npt.NDArray[Any]
 
@@ -38,17 +38,10 @@ class Held(NamedTuple):
         return found
 
 
-def held(wanted: Wanted, rows: Rows, devices: Sequence[bytes]) -> Held:
+def held(wanted: Wanted, rows: Rows, devices: Sequence[bytes] | Array) -> Held:
     """Read the rows of `devices`, which ascend."""
     table = wanted.table
     assert table.columns[0].type == ID16, table.name
-    place: dict[Value, int] = {device: at for at, device in enumerate(devices)}
-    found = rows.among(devices, [0, *wanted.columns])
-    index = np.fromiter((place[row[0]] for row in found), np.int64, len(found))
-    columns = {}
-    for behind, at in enumerate(wanted.columns, start=1):
-        column = table.columns[at]
-        is_listed = column.type == BLOB or column.type.endswith("s")
-        values: Any = [row[behind] for row in found]
-        columns[column.name] = values if is_listed else np.array(values, np.int64)
-    return Held(index, columns)
+    index, columns = rows.columns_among(devices, table, wanted.columns)
+    names = [table.columns[at].name for at in wanted.columns]
+    return Held(index, dict(zip(names, columns, strict=True)))

@@ -3,6 +3,7 @@
     rows[key]  rows.get(key)  key in rows      one row
     rows.each(keys)                            many, in the order of the keys, a bounded number at a time
     rows.among(firsts, columns)                columns of all whose key begins with one of many, in bulk
+    rows.columns_among(firsts, table, columns) the same by column
     rows.prefetch(keys)                        soon needed: a store reads them in bulk, memory does nothing
     rows.under(prefix)                         those whose key begins so, in the order of their keys
     rows.having(column, value)                 those with a value in one column of their key, in the order of their keys
@@ -10,7 +11,8 @@
 
 A rule must not ask for all rows, nor for each of many by itself: a million devices are registered, a few speak.
 
-    MemoryRows             a dictionary: audit, simulation, tests
+    MemoryRows             a dictionary
+    column_rows            sorted columns: audit, simulation, tests
     Overlaid               rows with changes laid over them, nothing copied
     store.state_rows       read from a module's store when asked for
 """
@@ -20,8 +22,13 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, Va
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
+from typing import Any
 
-from .tables import Changed, Delta, Key, Row, TableState, Value
+import numpy as np
+import numpy.typing as npt
+
+from .firsts import Firsts
+from .tables import Changed, ColumnValues, Delta, Key, Row, Table, TableState, Value
 
 EACH_ROWS = 500
 Found = tuple[Key, Row]
@@ -48,6 +55,21 @@ class Rows(Mapping[Key, Row]):
         ascend; in the order of the keys."""
         chosen = itemgetter(*columns)
         return [chosen(key + row) for first in firsts for key, row in self.under((first,))]
+
+    def columns_among(
+        self, firsts: Sequence[Value] | npt.NDArray[Any], table: Table, columns: Sequence[int]
+    ) -> tuple[npt.NDArray[Any], list[ColumnValues]]:
+        """What `among` gives, by column: for each row its place among `firsts`, and the columns, numbers as arrays of
+        int64, byte strings as lists. `table` is that of the rows. Raises OverflowError for a number beyond int64."""
+        asked = firsts.tolist() if isinstance(firsts, np.ndarray) else firsts
+        place = {first: at for at, first in enumerate(asked)}
+        found = self.among(asked, [0, *columns])
+        which = np.fromiter((place[row[0]] for row in found), np.int64, len(found))
+        told: list[ColumnValues] = []
+        for behind, at in enumerate(columns, start=1):
+            values: Any = [row[behind] for row in found]
+            told.append(values if table.columns[at].is_bytes else np.array(values, np.int64))
+        return which, told
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Whole keys or beginnings of keys whose rows are read next; only a hint."""
@@ -87,7 +109,7 @@ class MemoryRows(Rows):
 
     def __init__(self, rows: Mapping[Key, Row]) -> None:
         self._held = rows
-        self._firsts: _Firsts | None = None
+        self._firsts: Firsts | None = None
 
     def __getitem__(self, key: Key) -> Row:
         return self._held[key]
@@ -102,7 +124,7 @@ class MemoryRows(Rows):
         if not prefix:
             return iter(sorted(self._held.items()))
         if self._firsts is None:
-            self._firsts = _Firsts(self._held)
+            self._firsts = Firsts(self._held)
         return iter([(key, self._held[key]) for key in self._firsts.under(prefix)])
 
     def having(self, column: int, value: Value) -> Iterator[Found]:
@@ -115,7 +137,7 @@ class MemoryRows(Rows):
         if len(next(iter(held))) == 1:
             return [chosen((first, *held[(first,)])) for first in firsts if (first,) in held]
         if self._firsts is None:
-            self._firsts = _Firsts(held)
+            self._firsts = Firsts(held)
         return [chosen(key + held[key]) for key in self._firsts.among(firsts)]
 
     def change(self, changes: Changed) -> None:
@@ -136,7 +158,7 @@ class Overlaid(Rows):
     def __init__(self, before: Rows, changes: Changed) -> None:
         self.before = before
         self.changes = changes
-        self._firsts: _Firsts | None = None
+        self._firsts: Firsts | None = None
 
     def __getitem__(self, key: Key) -> Row:
         if key not in self.changes:
@@ -183,7 +205,7 @@ class Overlaid(Rows):
 
     def under(self, prefix: Key) -> Iterator[Found]:
         if self._firsts is None:
-            self._firsts = _Firsts(self.changes)
+            self._firsts = Firsts(self.changes)
         return self._laid_over(self.before.under(prefix), self._firsts.under(prefix))
 
     def having(self, column: int, value: Value) -> Iterator[Found]:
@@ -194,37 +216,6 @@ class Overlaid(Rows):
         """Both ordered by key; what was changed covers what lies below."""
         uncovered = (found for found in below if found[0] not in self.changes)
         return merge(uncovered, ((key, row) for key in changed if (row := self.changes[key]) is not None))
-
-
-class _Firsts:
-    """Keys by their first column, so that a device's own are found among those of all; each one's in order."""
-
-    def __init__(self, keys: Iterable[Key]) -> None:
-        self._keys: dict[Value, tuple[Key, ...]] = {}
-        for key in keys:
-            held = self._keys.get(key[0])
-            self._keys[key[0]] = tuple(sorted((*held, key))) if held else (key,)
-
-    def change(self, changes: Changed) -> None:
-        for key, row in changes.items():
-            kept = {held for held in self._keys.get(key[0], ()) if held != key}
-            if row is not None:
-                kept.add(key)
-            if kept:
-                self._keys[key[0]] = tuple(sorted(kept))
-            else:
-                self._keys.pop(key[0], None)
-
-    def among(self, firsts: Iterable[Value]) -> Iterator[Key]:
-        """All keys with these first columns."""
-        get = self._keys.get
-        for first in firsts:
-            yield from get(first, ())
-
-    def under(self, prefix: Key) -> list[Key]:
-        if not prefix:
-            return sorted(key for keys in self._keys.values() for key in keys)
-        return [key for key in self._keys.get(prefix[0], ()) if key[: len(prefix)] == prefix]
 
 
 def rows_of(state: TableState, name: str) -> Rows:

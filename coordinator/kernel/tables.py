@@ -37,6 +37,10 @@ class Column(NamedTuple):
         """What numpy calls it, big-endian; byte strings of fixed width are void, which keeps their zeros."""
         return _NUMBERS.get(self.type) or f"V{self.type[:-1]}"
 
+    @property
+    def is_bytes(self) -> bool:
+        return self.type not in _NUMBERS
+
 
 class _Table(NamedTuple):
     name: str
@@ -163,7 +167,7 @@ def columns_of(table: Table, changes: Changed) -> ColumnChanges:
 
 def column_of(column: Column, values: list[Any]) -> ColumnValues:
     """Values of one column as they are kept by column. Raises OverflowError for what does not fit."""
-    is_bytes = column.type == BLOB or column.type.endswith("s")
+    is_bytes = column.is_bytes
     assert all(type(value) is (bytes if is_bytes else int) for value in values), f"{column.name} has no encoding"
     if column.type == BLOB:
         return values

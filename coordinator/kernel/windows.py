@@ -29,10 +29,10 @@ def marked(bitmaps: list[bytes], group: Array, window: Array) -> list[bytes]:
     found: list[bytes] = []
     for first in range(0, len(bitmaps), max(1, CHUNK_BYTES // width)):
         held = bitmaps[first : first + max(1, CHUNK_BYTES // width)]
-        matrix = np.frombuffer(bytearray().join([bitmap.ljust(width, b"\0") for bitmap in held]), np.uint8)
+        # Byte strings of numpy are filled with zeros up to their width, and come back without those at the end.
+        matrix = np.array(held, f"S{width}")
         some = slice(*np.searchsorted(group, (first, first + len(held))))
         bits = np.left_shift(1, window[some] % 8).astype(np.uint8)
-        np.bitwise_or.at(matrix, (group[some] - first) * width + window[some] // 8, bits)
-        data = matrix.tobytes()
-        found += [data[at : at + width].rstrip(b"\0") for at in range(0, len(data), width)]
+        np.bitwise_or.at(matrix.view(np.uint8), (group[some] - first) * width + window[some] // 8, bits)
+        found += matrix.tolist()
     return found

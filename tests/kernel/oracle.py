@@ -15,8 +15,8 @@ def after(held: Mapping[Key, Row], changes: Mapping[Key, Row | None]) -> dict[Ke
     return {key: row for key, row in {**held, **changes}.items() if row is not None}
 
 
-def same(rows: Rows, expected: Mapping[Key, Row], asked: Iterable[Key]) -> None:
-    wanted = list(dict.fromkeys([*expected, *asked, (bytes(16), 99)]))
+def same(rows: Rows, expected: Mapping[Key, Row], asked: Iterable[Key], absent: Key = (bytes(16), 99)) -> None:
+    wanted = list(dict.fromkeys([*expected, *asked, absent]))
     assert [rows.get(key) for key in wanted] == [expected.get(key) for key in wanted]
     assert [rows.get(key, (-1,)) for key in wanted] == [expected.get(key, (-1,)) for key in wanted]
     assert [key in rows for key in wanted] == [key in expected for key in wanted]
