@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -11,9 +12,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from coordinator.bench.execution.run import PARTS as EXECUTE_PARTS
+from coordinator.bench.execution.run import Options as ExecuteOptions
+from coordinator.bench.execution.run import Told, measured
+from coordinator.bench.execution.told import lines as execute_lines
 from coordinator.bench.options import BROKERS, IN_FLIGHT_MAX, PARTS, BenchFailed, Options
 from coordinator.bench.run import Bench
 from coordinator.bench.told import lines
+from coordinator.engine.engines import EngineFailed
 
 from . import fail
 
@@ -25,6 +31,7 @@ def register(app: typer.Typer) -> None:
     bench.callback()(_group)
     app.add_typer(bench, name="bench", help="Measure this machine.")
     bench.command("ingest", epilog="Example: edgetally bench ingest --connections 1000 --seconds 10 --json")(ingest)
+    bench.command("execute", epilog="Example: edgetally bench execute --rows 1000000 --json")(execute)
 
 
 def _group() -> None:
@@ -93,11 +100,48 @@ def ingest(
     typer.echo(json.dumps(found) if as_json else "\n".join(lines(found)))
 
 
+def execute(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    rows: Annotated[str, typer.Option(help="Statements in a batch; several with commas between.")] = "1000000,10000000",
+    devices: Annotated[int, typer.Option(min=1, max=10_000_000, help="Devices that say them.")] = 100_000,
+    owners: Annotated[int, typer.Option(min=1, max=10_000_000, help="Owners of these devices.")] = 10_000,
+    signatures: Annotated[int, typer.Option(min=1000, max=100_000_000, help="To make and to check.")] = 1_000_000,
+    transfers: Annotated[int, typer.Option(min=1000, max=100_000_000, help="In a batch.")] = 1_000_000,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="Medians of so many, up to a million statements.")] = 3,
+    folder: Annotated[Path, typer.Option(help="On the disk to measure; what is written is removed.")] = Path("."),
+    skip: Annotated[
+        str | None, typer.Option(help=f"Leave out, with commas between: {', '.join(EXECUTE_PARTS)}.")
+    ] = None,
+) -> None:
+    """Measure batches from columns to durable folders, transfers, and checking signatures in bulk."""
+    texts = rows.replace("_", "").split(",")
+    if not all(text.isascii() and text.isdecimal() and 1 <= int(text) <= 100_000_000 for text in texts):
+        raise fail(f"--rows: {rows!r} is not accepted; it needs numbers from 1 to 100000000 with commas between")
+    left_out = frozenset(part for part in (skip or "").split(",") if part)
+    if unknown := sorted(left_out - set(EXECUTE_PARTS)):
+        raise fail(f"--skip: no such part {unknown[0]!r}; it may hold {', '.join(EXECUTE_PARTS)}")
+    options = ExecuteOptions(tuple(map(int, texts)), devices, owners, signatures, transfers, runs, left_out)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        found = _with_progress(lambda path, told: measured(options, path, told), folder)
+    except KeyboardInterrupt:
+        raise fail("interrupted", EXIT_INTERRUPTED) from None
+    except (BenchFailed, AssertionError, EngineFailed, OSError) as error:
+        raise fail(str(error), 1) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    typer.echo(json.dumps(found) if as_json else "\n".join(execute_lines(found)))
+
+
 def _measured(options: Options) -> dict[str, Any]:
+    return _with_progress(lambda path, told: Bench(options, path, told).measured(), None)
+
+
+def _with_progress(run: Callable[[Path, Told], dict[str, Any]], parent: Path | None) -> dict[str, Any]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn())
     with (
-        tempfile.TemporaryDirectory(prefix="edgetally-bench-") as folder,
+        tempfile.TemporaryDirectory(prefix="edgetally-bench-", dir=parent) as folder,
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("preparing", total=1)
@@ -110,7 +154,7 @@ def _measured(options: Options) -> dict[str, Any]:
                 print(what, file=sys.stderr, flush=True)
             last = what
 
-        return Bench(options, Path(folder), told).measured()
+        return run(Path(folder), told)
 
 
 def _interrupt(*_: object) -> NoReturn:
