@@ -17,7 +17,11 @@ def lines(found: dict[str, Any]) -> list[str]:
             times = one["python_loop_s"] / one["execute_s"]
             whole = one["python_loop_folder_s"] / one["serial_s"]
             out.append(
-                _line("the plain loop", f"{one['python_loop_s']:.2f} s", f"{times:.1f} times; folder {whole:.1f}")
+                _line(
+                    "the plain loop",
+                    f"{one['python_loop_s']:.2f} s",
+                    f"{times:.1f} times as long; with the folder {whole:.1f}",
+                )
             )
         out.append(_line("memory", f"{one['peak_bytes_per_statement']:.0f}", "bytes a statement at most"))
     if checks := found["verify"]:
