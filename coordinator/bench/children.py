@@ -1,4 +1,4 @@
-"""Processes of the bench: each tells its progress as lines of JSON, and each is ended by its own id."""
+"""Processes of the benches: each tells its progress as lines of JSON, and each is ended by its own id."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,21 @@ from .options import BenchFailed
 STOP_S = 30.0
 POLL_S = 0.05
 LOG_LINES = 5
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Who is interrupted while a process begins never holds it: it would go on alone. So that waits until the end."""
+    heard: list[int] = []
+    before = {one: signal.signal(one, lambda number, _: heard.append(number)) for one in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 class Child:
@@ -25,11 +40,27 @@ class Child:
 
     def __init__(self, module: str, arguments: list[str], log: Path) -> None:
         self.name = module
+        self._arguments = arguments
         self._log = log
         self.status: dict[str, Any] = {}
-        with log.open("wb") as file:
+
+    def __enter__(self) -> "Child":
+        """Main thread only. Raises OSError."""
+        begun = False
+        try:
+            with _interrupts_wait():
+                self._begin()
+                begun = True
+        except BaseException:
+            if begun:
+                self.stop()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        with self._log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, "-m", self.name, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -37,11 +68,8 @@ class Child:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
         self.pid = self._process.pid
-        self._reader = threading.Thread(target=self._read, name=module, daemon=True)
+        self._reader = threading.Thread(target=self._read, name=self.name, daemon=True)
         self._reader.start()
-
-    def __enter__(self) -> "Child":
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,6 +1,8 @@
 """CPU time and memory of process trees, from /proc."""
 
 import os
+import resource
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,6 +63,22 @@ def busy_s() -> float:
     """CPU seconds that the whole machine has worked so far, or was not given by its host."""
     user, nice, system, _, _, irq, softirq, steal = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     return sum(map(int, (user, nice, system, irq, softirq, steal))) / _TICKS_PER_S
+
+
+class Foreign:
+    """Work of others on this machine from now on: all of it but that of this process and of those that it started."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._before = self._foreign_s()
+
+    def cores(self) -> float:
+        """Cores busy with something else, on average. Call when what this process started has ended."""
+        return max(0.0, self._foreign_s() - self._before) / (time.perf_counter() - self._began)
+
+    def _foreign_s(self) -> float:
+        used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return busy_s() - sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _pids() -> list[int]:

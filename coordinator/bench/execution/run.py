@@ -1,8 +1,7 @@
 """All parts of `edgetally bench execute`, one after the other."""
 
-import json
 import platform
-import subprocess
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -11,21 +10,21 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from coordinator.bench import transfers
-from coordinator.bench.options import BenchFailed
+from coordinator.bench.children import Child
+from coordinator.bench.processes import Foreign
 from coordinator.engine.engines import ThreadEngine
 
-from . import verification
+from . import statements, verification
 from .equality import roots_equal
 
 PARTS = ("equality", "verify", "transfers", "loop")
 LOOP_ROWS_MAX = 1_000_000
 EQUALITY_ROWS, EQUALITY_DEVICES = 100_000, 10_000
-CHILD = "coordinator.bench.execution.statements"
 Told = Callable[[str, float, float], None]
 
 
 class Options(NamedTuple):
-    """`skip` holds names of PARTS. Batches of more than a million statements are measured once."""
+    """`skip` holds names of PARTS. Batches of more than a million statements, and checks, are measured once."""
 
     rows: tuple[int, ...] = (1_000_000, 10_000_000)
     devices: int = 100_000
@@ -40,8 +39,8 @@ def measured(options: Options, folder: Path, told: Told) -> dict[str, Any]:
     """Raises BenchFailed, OSError, AssertionError (something gave another result)."""
     found: dict[str, Any] = {"machine": f"{platform.machine()}, {platform.system()}, Python {sys.version.split()[0]}"}
     found.update(devices=options.devices, owners=options.owners, runs=options.runs)
-    began = time.perf_counter()
-    checks = None if "verify" in options.skip else verification.measured(options.signatures, told)
+    began, foreign = time.perf_counter(), Foreign()
+    checks = None if "verify" in options.skip else _checks(options.signatures, folder, told)
     found["verify"] = {f"{name}_per_s": round(checks[name]) for name in ("one", "two", "dask")} if checks else None
     found["statements"] = {
         str(rows): _statements(rows, options, folder, told, checks["cpu_us"] if checks else None)
@@ -53,7 +52,8 @@ def measured(options: Options, folder: Path, told: Told) -> dict[str, Any]:
         rows = min(EQUALITY_ROWS, *options.rows)
         devices = min(EQUALITY_DEVICES, options.devices)
         found["roots_equal"] = roots_equal(rows, devices, options.owners, folder / "equality")
-    found["transfers"] = None if "transfers" in options.skip else _transfers(options.transfers, folder, told)
+    found["transfers"] = None if "transfers" in options.skip else _transfers(options, folder, told)
+    found["foreign_cores"] = round(foreign.cores(), 2)
     found["seconds"] = round(time.perf_counter() - began, 1)
     return found
 
@@ -64,36 +64,41 @@ def _statements(rows: int, options: Options, folder: Path, told: Told, verify_us
     every: list[dict[str, Any]] = []
     for run in range(runs):
         told(f"a batch of {rows:,} statements", run, runs)
-        every.append(_child([rows, options.devices, options.owners, folder / f"{rows}.{run}", loop]))
+        batches = folder / f"{rows}.{run}"
+        arguments = [rows, options.devices, options.owners, batches, loop]
+        every.append(_in_child(statements.__name__, arguments, folder, lambda _: None))
+        shutil.rmtree(batches)
     found = {name: None if value is None else median(one[name] for one in every) for name, value in every[0].items()}
     verify_cpu_s = None if verify_us is None else verify_us * every[0]["rows"] / 1e6
     share = median(one["cpu_s"] for one in every) / verify_cpu_s if verify_cpu_s else None
     return {**found, "verify_cpu_s": verify_cpu_s, "cpu_over_verify": share}
 
 
-def _child(arguments: list[object]) -> dict[str, Any]:
-    """A process of its own: its memory begins empty. It is ended with us."""
-    with subprocess.Popen(
-        [sys.executable, "-m", CHILD, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        try:
-            out, errors = child.communicate()
-        except BaseException:
-            child.kill()
-            raise
-    if child.returncode:
-        last = errors.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
-        raise BenchFailed(f"a batch failed: {last[0]}")
-    found: dict[str, Any] = json.loads(out)
+def _checks(count: int, folder: Path, told: Told) -> dict[str, Any]:
+    def progress(status: dict[str, Any]) -> None:
+        if "what" in status:
+            told(status["what"], status["done"], status["of"])
+
+    found: dict[str, Any] = _in_child(verification.__name__, [count], folder, progress)["result"]
     return found
 
 
-def _transfers(count: int, folder: Path, told: Told) -> dict[str, Any]:
-    told("transfers", 0, 1)
+def _in_child(
+    module: str, arguments: list[object], folder: Path, progress: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """In a process of its own: its memory begins empty, and it ends with us. What it told last."""
+    with Child(module, [str(one) for one in arguments], folder / "log") as child:
+        return child.wait(progress)
+
+
+def _transfers(options: Options, folder: Path, told: Told) -> dict[str, Any]:
+    every = []
     with ThreadEngine(2) as two:
-        found = transfers.measured(folder / "transfers", count, two.map)
-    return {
-        **{f"{kind}_per_s": round(one["one_per_s"]) for kind, one in found.items()},
-        "two": {f"{kind}_per_s": round(one["two_per_s"]) for kind, one in found.items()},
-        "one_by_one": {f"{kind}_per_s": round(one["one_by_one_per_s"]) for kind, one in found.items()},
-    }
+        for run in range(options.runs):
+            told("transfers", run, options.runs)
+            every.append(transfers.measured(folder / "transfers", options.transfers, two.map))
+
+    def rates(name: str) -> dict[str, int]:
+        return {f"{kind}_per_s": round(median(one[kind][name] for one in every)) for kind in transfers.KINDS}
+
+    return {**rates("one_per_s"), "two": rates("two_per_s"), "one_by_one": rates("one_by_one_per_s")}

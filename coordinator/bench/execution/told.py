@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from coordinator.bench.told import FOREIGN_CORES_MAX
+
 
 def lines(found: dict[str, Any]) -> list[str]:
     out = [f"{found['machine']}; {found['devices']:,} devices of {found['owners']:,} owners; {found['seconds']:.0f} s"]
@@ -35,7 +37,11 @@ def lines(found: dict[str, Any]) -> list[str]:
             name = f"{kind}_per_s"
             out.append(_line(kind, f"{moved[name]:,}", f"{moved['two'][name]:,} {moved['one_by_one'][name]:,}"))
     same = {True: "the same", None: "not compared"}[found["roots_equal"]]
-    return [*out, _line("roots of all engines", same, "")]
+    out.append(_line("roots of all engines", same, ""))
+    if found["foreign_cores"] > FOREIGN_CORES_MAX:
+        busy = f"{found['foreign_cores']:.1f}"
+        out.append(_line("busy with other work", busy, "cores: measure again on an idle machine"))
+    return out
 
 
 def _line(name: str, value: str, told: str) -> str:
