@@ -9,7 +9,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 
 from coordinator.kernel.column_rows import ColumnRows
-from coordinator.kernel.tables import Delta, TableState
+from coordinator.kernel.rows import MemoryRows
+from coordinator.kernel.tables import BLOB, Delta, Key, Row, Table, TableState
 from coordinator.modules import MODULES
 from coordinator.modules.sensing import Memory
 
@@ -31,12 +32,19 @@ class State(NetworkState):
 _TABLES = {module.name: {table.name: table for table in module.state} for module in MODULES}
 
 
+def _rows(table: Table, rows: Mapping[Key, Row]) -> ColumnRows | MemoryRows:
+    """As columns, but where the key has no width: such a table is small."""
+    if any(column.type == BLOB for column in table.columns[: table.key]):
+        return MemoryRows(dict(rows))
+    return ColumnRows(table, rows)
+
+
 class MemoryState(State):
     """For the audit and the simulation: all of it in memory, changed in place."""
 
     def __init__(self, state: NetworkState | None = None, memories: Mapping[bytes, Memory] | None = None) -> None:
-        self._modules: dict[str, dict[str, ColumnRows]] = {
-            module: {name: ColumnRows(_TABLES[module][name], rows) for name, rows in tables.items()}
+        self._modules: dict[str, dict[str, ColumnRows | MemoryRows]] = {
+            module: {name: _rows(_TABLES[module][name], rows) for name, rows in tables.items()}
             for module, tables in (state or {}).items()
         }
         self._memories = dict(memories or {})
@@ -58,6 +66,6 @@ class MemoryState(State):
             tables = self._modules.setdefault(module, {})
             for name, changes in delta.items():
                 if name not in tables:
-                    tables[name] = ColumnRows(_TABLES[module][name])
+                    tables[name] = _rows(_TABLES[module][name], {})
                 tables[name].change(changes)
         self._memories.update(memories)

@@ -178,6 +178,7 @@ class HttpArchive:
             raise http.client.IncompleteRead(b"", response.length)
         if response.length or not left:
             self.close()  # what is left of the answer is not wanted
+        response.close()  # read1 does not say so itself, and the connection takes no request before
         return response.status, b"".join(pieces)
 
     def _where(self, path: str) -> str:

@@ -128,7 +128,7 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ),
         ('[stores]\nledger = "/srv/ledger.sqlite"', ["stores.ledger: ", "it must be sqlite:////path"]),
         ('[stores]\nledger = "sqlite:///srv/"', ["stores.ledger: ", "it must be sqlite:////path"]),
-        ('[stores]\nloans = "sqlite:///a"', ["stores.loans: no such setting", "known are identity, intake, ledger"]),
+        ('[stores]\nloans = "sqlite:///a"', ["stores.loans: no such setting", "known are accounts, identity, intake"]),
         (
             '[stores]\nledger = "sqlite:///a"\nrewards = "sqlite:///b/../a"',
             ["stores.ledger: ", "is the file of stores.rewards already"],
