@@ -424,11 +424,10 @@ class Auditor:
         self, genesis: Genesis, number: int, header: Header, files: Mapping[str, bytes], state: NetworkState
     ) -> Decoded:
         """All but the signatures of the statements is checked."""
-        identity = state.get("identity", {})
         file = STATEMENTS_FILE
         try:
             held = unpack_statements(files.get(STATEMENTS_FILE, b""))
-            rows, envelopes = read_statements(held, identity, self._beacons, genesis.hash, verify=False)
+            rows, envelopes = read_statements(held, self._beacons, genesis.hash)
             if len({row.id for row in rows}) != len(rows):
                 raise BadInput("a statement stands in it twice")
             for row in rows:

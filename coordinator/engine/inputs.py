@@ -70,25 +70,22 @@ class BadInput(ValueError):
 
 
 def read_statements(
-    held: Iterable[tuple[int, bytes]], state: TableState, beacons: BeaconChain, genesis: bytes, verify: bool
+    held: Iterable[tuple[int, bytes]], beacons: BeaconChain, genesis: bytes
 ) -> tuple[list[StatementRow], list[bytes]]:
-    """Decode statements in canonical order. `state` is identity's before the batch; `measured` is filled in later.
+    """Decode statements in canonical order; `measured` is filled in later, signatures are checked in signatures.py.
 
-    With `verify`, every signature is checked against the key that the state or an enrolment in this batch names.
     Raises BadInput.
     """
-    found: list[tuple[StatementRow, wire.Signed, bytes]] = []
+    found: list[tuple[StatementRow, bytes]] = []
     shape = ReportShape(genesis)
     for slot, envelope in held:
         try:
             signed, claims, body = _taken_apart(envelope, shape, genesis)
         except Refused as error:
             raise BadInput(f"a statement of slot {slot} is not one: {error}") from error
-        found.append((_row(slot, signed, claims, body, beacons), signed, envelope))
+        found.append((_row(slot, signed, claims, body, beacons), envelope))
     found.sort(key=lambda item: _IN_ORDER(item[0]))
-    if verify:
-        _verify(found, state, genesis)
-    return [row for row, _, _ in found], [envelope for _, _, envelope in found]
+    return [row for row, _ in found], [envelope for _, envelope in found]
 
 
 def read_message(slot: int, message: bytes, shape: ReportShape, beacons: BeaconChain, genesis: bytes) -> Held:
@@ -165,33 +162,6 @@ def _taken_apart(envelope: bytes, shape: ReportShape, genesis: bytes) -> tuple[w
     signed = wire.envelope(envelope, cose.TYPE_STATEMENT, genesis)
     claims = wire.claims(signed.payload)
     return signed, claims, wire.checked_body(claims)
-
-
-def _verify(found: list[tuple[StatementRow, wire.Signed, bytes]], state: TableState, genesis: bytes) -> None:
-    keys: dict[bytes, bytes] = {}
-    devices = state.get("devices", {})
-    for row, _, _ in found:
-        if row.kind == KIND_ENROLL and (row.device,) not in devices:
-            try:
-                wire.enrolment_holds(row.device, row.body, genesis)
-            except Refused as error:
-                raise BadInput(f"enrolment {row.id.hex()}: {error}") from error
-            keys.setdefault(row.device, row.body[0])
-    for row, signed, _ in found:
-        known = devices.get((row.device,))
-        key = known[0] if known else keys.get(row.device)
-        if not isinstance(key, bytes):
-            # Its enrolment was refused in an earlier batch: there is no key to check it with, and it earns nothing.
-            continue
-        if not wire.is_signed_by(signed, key) and not signed_before(signed, state):
-            raise BadInput(f"statement {row.id.hex()} of device {row.device.hex()}: bad signature")
-
-
-def signed_before(signed: wire.Signed, state: TableState) -> bool:
-    """Whether a key that the device has given up signed it: the intake learns of a rotation only after the batch."""
-    row = state.get("former_keys", {}).get((signed.kid,))
-    held = bytes(row[0]) if row else b""
-    return any(wire.is_signed_by(signed, held[at : at + 32]) for at in range(0, len(held), 32))
 
 
 def read_owner_messages(envelopes: Iterable[bytes], genesis: bytes, keys: Keys) -> tuple[list[OwnerRow], list[bytes]]:

@@ -97,13 +97,13 @@ class Source(NamedTuple):
             raise Wrong(number, folder, str(error)) from error
 
     def inputs(
-        self, header: Header, files: Mapping[str, bytes], identity: TableState, accounts: TableState
+        self, header: Header, files: Mapping[str, bytes], accounts: TableState
     ) -> tuple[Inputs, list[StatementRow], list[Row]]:
         """The inputs of a batch, its statements as rows, its refusals; signatures of devices are not checked. Raises
         Wrong."""
         try:
             held = unpack_statements(files.get(STATEMENTS_FILE, b""))
-            rows, envelopes = read_statements(held, identity, self.beacons, self.genesis.hash, verify=False)
+            rows, envelopes = read_statements(held, self.beacons, self.genesis.hash)
             rows = [row._replace(measured=code) for row, code in zip(rows, files.get(MEASURED_FILE, b""), strict=True)]
             messages = unpack_owner_messages(files.get(OWNER_FILE, b""))
             owner = read_owner_messages(messages, self.genesis.hash, Keys(self._key(header), accounts))
@@ -145,7 +145,7 @@ class Reexecution:
             files = source.files(header)
             identity = state.get("identity", {})
             accounts = state.get("accounts", {})
-            inputs, rows, refusals = source.inputs(header, files, identity, accounts)
+            inputs, rows, refusals = source.inputs(header, files, accounts)
             parameters = in_force(source.genesis.parameters, accounts, first_slot)
             position = Position(number, previous, first_slot, header.last_slot)
             try:

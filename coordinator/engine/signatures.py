@@ -16,7 +16,7 @@ from device_client.core.statement import KIND_ENROLL
 from . import wire
 from .bulk_verify import failing
 from .engines import Engine, SerialEngine
-from .inputs import BadInput, signed_before
+from .inputs import BadInput
 from .report_shape import ReportShape
 from .wire import Refused
 
@@ -93,3 +93,10 @@ class Signatures:
                 raise BadInput(f"a statement is not one, or its enrolment does not hold: {error}") from error
             found.append(signed)
         return found, keys
+
+
+def signed_before(signed: wire.Signed, state: TableState) -> bool:
+    """Whether a key that the device has given up signed it: the intake learns of a rotation only after the batch."""
+    row = state.get("former_keys", {}).get((signed.kid,))
+    held = bytes(row[0]) if row else b""
+    return any(wire.is_signed_by(signed, held[at : at + 32]) for at in range(0, len(held), 32))

@@ -24,6 +24,7 @@ from coordinator.engine.inputs import (
 )
 from coordinator.engine.owner_wire import Keys
 from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
+from coordinator.engine.signatures import Signatures
 from coordinator.engine.state import NetworkState
 from coordinator.engine.wire import envelope
 from coordinator.ingest.receipts import Signer
@@ -134,7 +135,8 @@ class Published:
         old = {name.removeprefix(folder): data for name, data in self.files.items() if name.startswith(folder)}
         header, state = self.header(self.files, number), self.state_before(number)
         held = unpack_statements(old.get(STATEMENTS_FILE, b""))
-        rows, envelopes = read_statements(held, state.get("identity", {}), self.beacons, self.genesis_hash, verify=True)
+        rows, envelopes = read_statements(held, self.beacons, self.genesis_hash)
+        Signatures(self.genesis_hash).check(envelopes, state.get("identity", {}))
         rows = [row._replace(measured=code) for row, code in zip(rows, old.get(MEASURED_FILE, b""), strict=True)]
         messages = unpack_owner_messages(old.get(OWNER_FILE, b""))
         owner = read_owner_messages(
