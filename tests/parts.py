@@ -38,6 +38,10 @@ def require_chromium() -> str:
     return _require("chromium", "apt-get install chromium")
 
 
+def require_graphviz() -> str:
+    return _require("dot", "apt-get install graphviz")
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
