@@ -19,10 +19,10 @@ IN_FLIGHT_MAX = 4  # a tick hands out so many messages of 1 KiB at once
 class Counter:
     """Milliseconds since start, from ticks that wrap. Ask at least every half TICKS_PERIOD."""
 
-    def __init__(self, board):
+    def __init__(self, board, total_ms=0):
         self._board = board
         self._last = board.ticks_ms()
-        self._total_ms = 0
+        self._total_ms = total_ms
 
     def now_ms(self):
         ticks = self._board.ticks_ms()
@@ -84,6 +84,7 @@ class Shell:
                     break
             topic = message = None
             self._tell()
+            board.feed(now_ms)
             await mqtt_wire.wait(self._wake, 500)
             self._wake.clear()
         await linking
