@@ -9,7 +9,6 @@ from gc import mem_free
 from time import ticks_ms
 
 import machine
-import memory
 from device_client.core import notices
 
 CHANNELS = [["heap_free", "B", 0], ["uptime", "s", 0]]  # internal readings, of a board without sensors
@@ -57,7 +56,7 @@ class Board:
     def readings(self, now_ms):
         """One value for each channel; none in safe mode, where no sensor is touched."""
         if self._sensors is None:
-            return [mem_free(), now_ms // 1000]
+            return [mem_free(), (now_ms - self.client._started_ms) // 1000]
         return [] if self._safe else self._sensors.read(now_ms, self.client.notice)
 
     def feed(self, now_ms):
@@ -151,8 +150,7 @@ class Board:
     def _sleep(self, now_ms):
         """Until the next report is due. The boot goes on behind it."""
         asleep_ms = max(SLEEP_MS_MIN, self.client.config.interval_s * 1000 - (now_ms - self._started_ms))
-        wake_ms = now_ms + asleep_ms
-        machine.RTC().memory(memory.slept(wake_ms, self.client.resting(wake_ms)))
+        machine.RTC().memory(self.client.resting(now_ms + asleep_ms))
         print("edgetally: sleep", asleep_ms)
         self.lamp.dark()
         machine.deepsleep(asleep_ms)

@@ -11,10 +11,10 @@ from memory import KEY_BYTES
 
 
 def opened(kept, outbox, random=os.urandom):
-    """(seed, outbox, whether they are new). The radio must be on: it makes the randomness. Raises OSError."""
+    """(seed, outbox). The radio must be on: it makes the randomness. Raises OSError."""
     seed = kept.key()
     if seed is not None and outbox.boot and not outbox.lost:
-        return seed, outbox, False
+        return seed, outbox
     if seed is not None or outbox.boot or outbox.lost:
         print("edgetally: identity_lost", "key" if seed is None else "outbox")
     kept.forget_key()  # before anything else: it must never meet another counter
@@ -22,4 +22,4 @@ def opened(kept, outbox, random=os.urandom):
         outbox.clear()
     seed = random(KEY_BYTES)
     kept.set_key(seed)
-    return seed, outbox, True
+    return seed, outbox

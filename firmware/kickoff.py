@@ -40,21 +40,16 @@ def ready(safe):
     station = network.WLAN(network.WLAN.IF_STA)
     station.active(True)  # the random generator of an ESP32 needs the radio
     station.config(reconnects=0)
-    woke_ms, resume = 0, b""
-    if machine.reset_cause() == machine.DEEPSLEEP_RESET:
-        woke_ms, resume = memory.woken(machine.RTC().memory())
+    resume = machine.RTC().memory() if machine.reset_cause() == machine.DEEPSLEEP_RESET else b""
     machine.RTC().memory(b"")
-    seed, ring, born = identified(kept, light)
-    if born:
-        woke_ms, resume = 0, b""
+    seed, ring = identified(kept, light)
     set_clock(kept.number("clock_floor"))
     board = esp.Board(kept, light, button(about), None, safe, about["deep_sleep"])
 
     import shell
     import start
 
-    counter = shell.Counter(board, woke_ms)
-    device = start.device(given, seed, ring, board, board.channels, counter.now_ms, resume)
+    device = start.device(given, seed, ring, board, board.channels, shell.Counter(board).now_ms, resume)
     board.client, board.link = device._client, device._link
     # Nothing that stays may be a function of this file: it would hold it all.
     board.wifi = Wifi(station, stations, kept, board.link)
@@ -138,7 +133,7 @@ def button(about):
 
 
 def identified(kept, light):
-    """(seed, ring, whether they are new). The seed is durable on return. Raises Refused."""
+    """(seed, ring). The seed is durable on return. Raises Refused."""
     from device_client.core import ring
 
     parts = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="outbox")

@@ -19,10 +19,10 @@ IN_FLIGHT_MAX = 4  # a tick hands out so many messages of 1 KiB at once
 class Counter:
     """Milliseconds since start, from ticks that wrap. Ask at least every half TICKS_PERIOD."""
 
-    def __init__(self, board, total_ms=0):
+    def __init__(self, board):
         self._board = board
         self._last = board.ticks_ms()
-        self._total_ms = total_ms
+        self._total_ms = 0
 
     def now_ms(self):
         ticks = self._board.ticks_ms()
