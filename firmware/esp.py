@@ -70,7 +70,7 @@ class Board:
         if self._button is not None:
             self._look_at_button(now_ms)
         if self._good_ms < 0:
-            if self.client.outbox.settled.get(0) or now_ms - self._started_ms >= GOOD_MS:
+            if self.client.accepted or now_ms - self._started_ms >= GOOD_MS:
                 self._good_ms = now_ms
                 self.kept.set_number("failed_boots", 0)
         elif self._safe and now_ms - self._good_ms >= SAFE_MS and not self._fetching():

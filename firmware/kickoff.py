@@ -5,6 +5,7 @@ again after some minutes. A damaged /board.json is less: the board works without
 """
 
 import json
+import sys
 import time
 
 import esp
@@ -19,7 +20,7 @@ from wifi import Wifi
 STAND_S = 300  # until a board that cannot run starts anew
 WATCHDOG_S = 60
 NETWORKS_MAX = 8
-NO_BOARD = {"pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
+NO_BOARD = {"board": "", "pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
 UNIX_OF_2000 = 946_684_800
 
 
@@ -54,6 +55,7 @@ def ready(safe):
     # Nothing that stays may be a function of this file: it would hold it all.
     board.wifi = Wifi(station, stations, kept, board.link)
     tell_the_start(board.client, kept, safe)
+    device.updating = board.updating = updates(board.client, about, kept)
     if about["watchdog_s"]:
         board.watchdog = machine.WDT(timeout=about["watchdog_s"] * 1000)
     return device, board
@@ -72,6 +74,21 @@ def tell_the_start(client, kept, safe):
     if safe:
         print("edgetally: safe_mode")
         client.notice(notices.SAFE_MODE, kept.number("failed_boots"))
+
+
+def updates(client, about, kept):
+    """What asks for a newer application, and proves this one."""
+    import updating
+    from device_client.core import notices
+
+    codes = {name.lower(): getattr(notices, name) for name in dir(notices) if name[0] != "_"}
+    notice = client.notice
+
+    def tell(name, value):
+        notice(codes[name], value)
+
+    running = 1 if sys.path[0] == "/b" else 0
+    return updating.Updating(client, about["board"], "", running, machine.reset, tell, kept.number("clock_floor"))
 
 
 # WHAT WAS WRITTEN
@@ -166,7 +183,7 @@ def remember_fault():
 
 
 def stand(refused):
-    """Say what is wrong until it may have changed; then the board starts anew."""
+    """Say what is wrong until it may have changed; then the board starts anew. Does not return."""
     code, words = refused.args[:2]
     light = refused.args[2] if len(refused.args) > 2 else lamp.Lamp(led(profile("/board.json")))
     light.show("trouble")
@@ -175,3 +192,4 @@ def stand(refused):
             print("edgetally: %s %s" % (code, words))
         light.step()
         time.sleep_ms(100)
+    machine.reset()
