@@ -60,8 +60,8 @@ class SensorKind(NamedTuple):
 
 
 class Bus(NamedTuple):
-    """`id` is the number of the peripheral, on a Raspberry Pi also the path of a serial port. `frequency` is in Hz, that
-    of a UART in baud; 0 where it has no meaning."""
+    """`id` is the number of the peripheral, on a Raspberry Pi also the path of a serial port. `frequency` is in Hz,
+    that of a UART in baud; 0 where it has no meaning."""
 
     name: str
     kind: str
