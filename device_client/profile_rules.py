@@ -1,25 +1,28 @@
 """What a profile may do with the pins of its chip: rules over what was read, each refusal with its reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from .profiles import INPUT_ROLES, Bus, Chip, Profile, sensor_kinds
+from .profiles import Bus, Chip, Profile, SensorKind
 from .toml_table import ProfileError
 
+INPUT_ROLES = ("rx", "in")  # these only read their pin
 
-def check(file: str, profile: Profile) -> None:
+
+def check(file: str, profile: Profile, kinds: Mapping[str, SensorKind]) -> None:
     """Raises ProfileError for the first rule that the profile breaks."""
-    for found in _broken(profile):
+    for found in _broken(profile, kinds):
         raise ProfileError(f"{file}: {found}")
 
 
-def _broken(profile: Profile) -> Iterator[str]:
+def _broken(profile: Profile, kinds: Mapping[str, SensorKind]) -> Iterator[str]:
     yield from _names(profile)
     yield from _used_twice(profile)
     for role, pin in profile.pins.items():
         yield from _pin(profile.chip, f"pins.{role}", pin, drives=role != "button")
     for bus in profile.buses:
         yield from _bus(profile, bus)
-    yield from _sensors(profile)
+    yield from _sensors(profile, kinds)
+    yield from _power(profile)
     if profile.deep_sleep and profile.kind != "esp32":
         yield f"sleep.deep is true; a {profile.kind} has no deep sleep"
 
@@ -80,11 +83,11 @@ def _bus(profile: Profile, bus: Bus) -> Iterator[str]:
         yield f"buses {' and '.join(same)} have the same id {bus.id}"
 
 
-def _sensors(profile: Profile) -> Iterator[str]:
+def _sensors(profile: Profile, kinds: Mapping[str, SensorKind]) -> Iterator[str]:
     buses = {bus.name: bus for bus in profile.buses}
     taken: dict[tuple[str, int], str] = {}
     for one in profile.sensors:
-        wanted = sensor_kinds()[one.kind].bus
+        wanted = kinds[one.kind].bus
         bus = buses.get(one.bus)
         if bus is None:
             yield f"sensor {one.name}: there is no bus {one.bus}; buses: {', '.join(buses) or 'none'}"
@@ -95,3 +98,16 @@ def _sensors(profile: Profile) -> Iterator[str]:
             if place in taken:
                 yield f"sensors {taken[place]} and {one.name} have the same address {one.address:#04x} on {one.bus}"
             taken[place] = one.name
+
+
+def _power(profile: Profile) -> Iterator[str]:
+    power = profile.power
+    if not power.typical_ma <= power.peak_ma <= power.supply_ma:
+        rising = f"typical {power.typical_ma} mA, peak {power.peak_ma} mA, supply {power.supply_ma} mA"
+        yield f"power: {rising} must rise: a supply that the peak exceeds makes the board restart"
+    if profile.kind != "esp32":
+        return
+    if not power.sleep_ua <= (power.sleep_board_ua or power.sleep_ua) < power.typical_ma * 1000:
+        yield "power: sleep_ua, sleep_board_ua and typical_ma must rise: the chip, the whole board, and awake"
+    if not power.receive_ma <= power.peak_ma or power.transmit_ms > power.awake_ms:
+        yield "power: receive_ma is at most peak_ma, and transmit_ms a part of awake_ms"

@@ -42,8 +42,8 @@ class Table:
             raise self.refuse(key, f" is {value!r}; it must be {wanted}")
         return int(value)
 
-    def flag(self, key: str) -> bool:
-        value = self._take(key, "true or false", None)
+    def flag(self, key: str, default: bool | None = None) -> bool:
+        value = self._take(key, "true or false", default)
         if type(value) is not bool:
             raise self.refuse(key, f" is {value!r}; it must be true or false")
         return value

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from device_client.profiles import HARDWARE, ProfileError, chips, compiled, load_profile, profiles, sensor_kinds
+from device_client.profile_file import chips, sensor_kinds
+from device_client.profiles import HARDWARE, ProfileError, compiled, load_profile, profiles
 
 BOARDS = [
     "esp32-c3-devkitm",
