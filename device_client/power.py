@@ -1,4 +1,4 @@
-"""What a board draws, and how long a battery lasts. Milliamperes, microamperes, milliseconds: the unit stands in the name."""
+"""What a board draws, and how long a battery lasts. The unit stands in each name."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ SECONDS_A_DAY = 86_400
 
 
 class Power(NamedTuple):
-    """At the board's supply: 5 V over USB, for the sleeping figures 3.3 V as the chip's datasheet has them.
+    """At the board's supply: 5 V over USB; the sleeping figures at 3.3 V, as the chip's datasheet has them.
 
-    `typical_ma` runs and holds the link, `peak_ma` transmits, `supply_ma` is what the supply should be able to give. Only of
-    an ESP32: `receive_ma` with the radio on, `sleep_ua` of the chip in deep sleep, `sleep_board_ua` of the whole board over
-    its USB socket as somebody measured it (0: nobody has), and for one report `awake_ms`, of it `transmit_ms`.
+    `typical_ma` runs and holds the link; `supply_ma` is what the supply should be able to give. Only of an ESP32, else 0:
+    `peak_ma` transmits, `receive_ma` has the radio on, `sleep_ua` is the chip in deep sleep, `sleep_board_ua` the whole
+    board over its USB socket as somebody measured it (0: nobody has); one report takes `awake_ms`, of it `transmit_ms`.
     """
 
     supply_ma: int

@@ -103,7 +103,7 @@ def _power(table: Table, kind: str) -> Power:
     found = Power(
         supply_ma=milli("supply_ma"),
         typical_ma=milli("typical_ma"),
-        peak_ma=milli("peak_ma"),
+        peak_ma=milli("peak_ma") if esp32 else 0,
         receive_ma=milli("receive_ma") if esp32 else 0,
         sleep_ua=table.integer("sleep_ua", 1, 100_000) if esp32 else 0,
         sleep_board_ua=table.integer("sleep_board_ua", 0, 100_000, default=0) if esp32 else 0,
