@@ -150,7 +150,7 @@ def read_profile(path: Path) -> Profile:
         watchdog_s=watchdog.integer("timeout_s", 10, 600),
         deep_sleep=sleep.flag("deep"),
         os=system.text("name") if system else "",
-        machine=system.text("machine", ("aarch64", "x86_64")) if system else "",
+        bits=system.integer("bits", 64, 64) if system else 0,
         header=header,
         buses=tuple(_bus(one, kind) for one in table.tables("buses", BUSES_MAX)),
         sensors=tuple(_sensor(one) for one in table.tables("sensors", SENSORS_MAX)),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from device_client.profile_file import chips, sensor_kinds
-from device_client.profiles import HARDWARE, ProfileError, compiled, load_profile, profiles
+from device_client.profiles import HARDWARE, ProfileError, check_system, compiled, load_profile, profiles
+from device_client.wiring import exclusive
 
 BOARDS = [
     "esp32-c3-devkitm",
@@ -44,8 +45,10 @@ def test_a_profile_is_sound_and_small_when_compiled(board: str) -> None:
         made = json.loads(json.dumps(compiled(profile, [one.name])))
         assert [found["name"] for found in made["sensors"]] == [one.name]
         assert [bus["name"] for bus in made["buses"]] == [one.bus]
-        assert len(json.dumps(made)) < 1024
-    assert profile.machine == ("" if profile.kind == "esp32" else "aarch64")
+    rivals = {name for names in exclusive(profile) for name in names[1:]}
+    full = compiled(profile, [one.name for one in profile.sensors if one.name not in rivals])
+    assert len(json.dumps(full, separators=(",", ":"))) < 1100
+    assert profile.bits == (0 if profile.kind == "esp32" else 64)
 
 
 def test_what_a_board_gets() -> None:
@@ -135,7 +138,7 @@ MISTAKES = [
     ("raspberry-pi-4", "data = 4", "data = 1", "pin 1 is forbidden: the EEPROM of add-on boards"),
     ("raspberry-pi-4", "data = 4", "data = 28", "a BCM2711 has no pin 28"),
     ("raspberry-pi-4", 'kind = "pulse"', 'kind = "adc"', "pin 17 cannot measure a voltage; a BCM2711 has no ADC"),
-    ("raspberry-pi-4", "aarch64", "armv7l", "os.machine is 'armv7l'; it must be one of aarch64"),
+    ("raspberry-pi-4", "bits = 64", "bits = 32", "os.bits is 32; it must be an integer from 64 to 64"),
     ("raspberry-pi-4", "deep = false", "deep = true", "a pi has no deep sleep"),
 ]
 
@@ -157,6 +160,15 @@ def test_two_sensors_with_one_address_on_one_bus(tmp_path: Path) -> None:
     )
     with pytest.raises(ProfileError, match="sensors x and bme280 have the same address 0x76 on i2c"):
         load_profile(path)
+
+
+def test_a_32_bit_system_is_told_what_to_install() -> None:
+    for board in BOARDS:
+        check_system(load_profile(board))
+    with pytest.raises(
+        ProfileError, match=r"raspberry-pi-4: this system has 32 bits; install Raspberry Pi OS Lite \(64"
+    ):
+        check_system(load_profile("raspberry-pi-4"), 32)
 
 
 def test_a_board_of_ones_own(tmp_path: Path) -> None:
