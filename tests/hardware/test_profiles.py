@@ -3,12 +3,16 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from device_client.profile_file import chips, sensor_kinds
+from device_client.profile_file import chips, profile_of, sensor_kinds
 from device_client.profiles import HARDWARE, ProfileError, check_system, compiled, load_profile, profiles
+from device_client.toml_table import Table
 from device_client.wiring import exclusive
 
 BOARDS = [
@@ -203,3 +207,64 @@ def test_headers_name_pins_of_the_chip_and_each_position_once() -> None:
 def test_the_wheel_carries_the_profiles() -> None:
     project = tomllib.loads((HARDWARE.parent / "pyproject.toml").read_text())
     assert "hardware" in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+
+WRONG: list[Any] = [
+    "",
+    "x" * 200,
+    "\x00",
+    0,
+    -1,
+    10**30,
+    1.5,
+    float("nan"),
+    True,
+    [],
+    {},
+    [[]],
+    [{}],
+    [["a"]],
+    {"a": 1},
+]
+
+
+def places(values: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a file, tables and lists among them."""
+    pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in pairs:
+        yield (*before, key)
+        yield from places(value, (*before, key))
+
+
+def test_whatever_stands_in_a_file_is_refused_by_name() -> None:
+    """Every value of every profile, in turn replaced by each wrong one and left out: sound, or a ProfileError."""
+    refused = sound = 0
+    for board in ("esp32-devkitc", "raspberry-pi-5"):
+        whole = tomllib.loads((HARDWARE / "boards" / f"{board}.toml").read_text())
+        for *way, last in places(whole):
+            for wrong in [*WRONG, None]:
+                values = deepcopy(whole)
+                at = values
+                for key in way:
+                    at = at[key]
+                if wrong is None:
+                    del at[last]
+                else:
+                    at[last] = wrong
+                said = ""
+                try:
+                    compiled(profile_of(Table(f"{board}.toml", "", values)))
+                except ProfileError as error:
+                    said = str(error)
+                    refused += 1
+                sound += not said
+                assert not said or said.startswith(f"{board}.toml: ") and len(said) < 400
+    assert refused > 3000 and sound < refused / 10
+
+
+def test_a_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
+    path = changed(tmp_path, "esp32-devkitc", "[pins]", "#" * 70_000 + "\n[pins]")
+    with pytest.raises(ProfileError, match="more than 65536 bytes"):
+        load_profile(path)
+    with pytest.raises(ProfileError, match="No such file"):
+        load_profile(tmp_path / "attic.toml")
