@@ -258,7 +258,7 @@ def test_whatever_stands_in_a_file_is_refused_by_name() -> None:
                     said = str(error)
                     refused += 1
                 sound += not said
-                assert not said or said.startswith(f"{board}.toml: ") and len(said) < 400
+                assert not said or (said.startswith(f"{board}.toml: ") and len(said) < 400)
     assert refused > 3000 and sound < refused / 10
 
 
