@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import nacl.signing
 import typer
 
-from coordinator.engine.owner_signing import account_key_body, rotate_body, signed_message
 from coordinator.found import change_parameter
 from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.amounts import AMOUNT_MAX, DECIMALS, TOKEN, tokens
 from coordinator.kernel.parameters import ParameterError
 from device_client.core import cose
+from device_client.owner_signing import account_key_body, rotate_body, signed_message
 
 from . import fail
 from .network import CONFIG, DEFAULT_CONFIG, opened
