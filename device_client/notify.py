@@ -36,7 +36,7 @@ class Notifier:
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-                out.settimeout(1.0)
+                out.setblocking(False)
                 out.sendto(text.encode(), address)
         except OSError:
-            pass  # a manager that does not listen is no reason to stop measuring
+            pass  # a manager that does not listen, or not fast enough, is no reason to stop measuring
