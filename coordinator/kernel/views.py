@@ -84,6 +84,7 @@ class DeviceView(NamedTuple):
     gaps: int  # statements known to be missing
     paid: int
     withheld: int
+    public_key: bytes  # that signs for it now
 
 
 class PayoutView(NamedTuple):

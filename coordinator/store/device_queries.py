@@ -63,6 +63,7 @@ class DeviceQueries(Reads):
                 gaps=gaps.get(row.device, 0),
                 paid=paid.get(row.device, 0),
                 withheld=held.get(row.device, 0),
+                public_key=row.public_key,
             )
             for row in rows
         ]

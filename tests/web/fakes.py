@@ -124,6 +124,7 @@ def world(seed: int = 1, devices: int = 9, closed: int = 5, name: str = "harbour
             rng.randrange(3),
             sum(row.paid for row in mine),
             sum(row.withheld for row in mine),
+            hashlib.sha256(device).digest(),
         )
     readings = {device: _readings(rng, view, beacon) for device, view in views.items() if view.readings_public}
     network = NetworkView(
