@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .asking import Asker
-    from .outbox import Outbox, Pending
+    from .outbox import Outbox
+    from .pending import Pending
+    from .ring import Ring
 
 IN_FLIGHT_MAX = 63
 READINGS_BYTES_MAX = statement.MESSAGE_BYTES_MAX - 256  # a report's envelope, its salt and all heads take less
@@ -25,6 +27,7 @@ RETRY_CAP_MS = 300_000
 ENROLL_AGAIN_MS = 60_000
 UNANSWERED_MAX = 3
 SHOW_AGAIN_MS = 60_000
+ANSWER_TAG = b"\x85"  # about a release: see `manifest`
 
 
 class Config:
@@ -89,16 +92,18 @@ def enroll_topic(network: str, username: str) -> str:
 
 
 class Client:
-    """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell."""
+    """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell. `resume`
+    is what `resting` gave before a deep sleep: then the boot goes on. Anything else begins a new one."""
 
     def __init__(
         self,
         config: Config,
-        outbox: "Outbox",
+        outbox: "Outbox | Ring",
         sign: "Callable[[bytes], bytes]",
         verify: "Callable[[bytes, bytes, bytes], bool]",
         random: "Callable[[int], bytes]",
         now_ms: int,
+        resume: bytes = b"",
     ) -> None:
         self.config = config
         self.outbox = outbox
@@ -125,6 +130,8 @@ class Client:
         self._seq = 0
         self._prev = b""
         self._sets: "list[tuple[int, list[int]]]" = []  # (taken at ms, values)
+        self._notices: "list[tuple[int, int, int]]" = []  # (code, value, seq of the report that tells it or 0)
+        self._dropped_told = 0
         self._reported_beacon = -1
         self._reported_ms = now_ms
         self._sampled_ms = now_ms
@@ -133,7 +140,11 @@ class Client:
         self._older_heard = False
         self._shown_ms = now_ms - SHOW_AGAIN_MS
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
-        self.boot = outbox.begin_boot()
+        self.boot = outbox.boot
+        if not resume or not self._resumed(resume, now_ms):
+            self.boot = outbox.begin_boot()
+        self.accepted = 0  # statements of this boot with a receipt that says ok
+        self.updating: "Callable[[bytes, int], None] | None" = None  # takes answers about releases
         self.asker: "Asker | None" = None
         if config.calendar[0] and config.calendar[1]:
             from . import asking  # a board that asks for nothing needs the memory
@@ -151,6 +162,21 @@ class Client:
         for pending in outbox.pending:
             pending.due_ms = now_ms
 
+    def _resumed(self, data: bytes, now_ms: int) -> bool:
+        from . import resting
+
+        return resting.resume(self, data, now_ms)
+
+    def resting(self, wake_ms: int) -> bytes:
+        """What must outlive a deep sleep that ends at `wake_ms`, RESTING_BYTES_MAX at most: it is for `resume`."""
+        from . import resting
+
+        return resting.state(self, wake_ms)
+
+    def count(self, what: str) -> None:
+        """For what belongs to the client: its shell, its updates."""
+        self._count(what)
+
     def _count(self, what: str) -> None:
         self.counters[what] = self.counters.get(what, 0) + 1
 
@@ -167,7 +193,9 @@ class Client:
                 if self._linked and not self.online:
                     self.connected(now_ms)
             elif topic == self.down_topic:
-                if self.asker is not None and payload[:1] != cose.TAG_SIGN1:
+                if self.updating is not None and payload[:1] == ANSWER_TAG:
+                    self.updating(payload, now_ms)
+                elif self.asker is not None and payload[:1] != cose.TAG_SIGN1:
                     self.asker.take(payload)
                 else:
                     self._take_sheet(payload)
@@ -224,6 +252,10 @@ class Client:
                 continue
             self._count("receipts_verified")
             self._unanswered = 0
+            if pending.boot == self.boot:
+                self._notices = [one for one in self._notices if one[2] != pending.seq]
+            if pending.boot == self.boot and code in (codes.OK, codes.ALREADY_ENROLLED):
+                self.accepted += 1
             if pending.kind == statement.KIND_ENROLL:
                 self._take_enrolment(code)
             elif self.asker is not None and code == codes.OK and pending.attempts == 1 and pending.boot == self.boot:
@@ -263,6 +295,8 @@ class Client:
         self.online = True
         for pending in self.outbox.pending:
             pending.due_ms = now_ms
+        # The report that told them may have been dropped meanwhile.
+        self._notices = [(code, value, 0) for code, value, _ in self._notices]
 
     def disconnected(self) -> None:
         """Go on measuring and signing, but hand nothing out until the link is back."""
@@ -289,6 +323,19 @@ class Client:
             self._sets.pop(0)
             self._count("sets_dropped")
         self._sets.append((now_ms, list(values)))
+
+    def notice(self, code: int, value: int) -> None:
+        """Say this of the device in its next report, and again in a later one unless a receipt comes: `code` and what
+        `value` means are in `notices`. The newest value of a code counts; of more than NOTICES_MAX codes the oldest is
+        forgotten."""
+        if not 0 <= code <= codes.NOTICE_MAX or not 0 <= value <= statement.U32_MAX:
+            self._count("notices_refused")
+            return
+        self._notices = [one for one in self._notices if one[0] != code]
+        self._notices.append((code, value, 0))
+        if len(self._notices) > codes.NOTICES_MAX:
+            self._notices.pop(0)
+            self._count("notices_dropped")
 
     def tick(self, now_ms: int) -> "list[tuple[str, bytes]]":
         """Messages to publish now, all of them durable in the outbox. What cannot be made durable is not sent."""
@@ -362,17 +409,29 @@ class Client:
         self._reported_beacon = self.beacon.number
         self._reported_ms = now_ms
         salt = self._random(statement.SALT_BYTES)
-        readings = self._readings()
-        self._add(statement.KIND_REPORT, [0, statement.commitment(salt, readings)], salt, readings, now_ms)
+        told = self._to_tell()
+        readings = self._readings(READINGS_BYTES_MAX - len(encode(told)))
+        body: "list[object]" = [0, statement.commitment(salt, readings)]
+        self._add(statement.KIND_REPORT, body + [told] if told else body, salt, readings, now_ms)
         self._sets = []
+        self._notices = [(code, value, seq or self._seq) for code, value, seq in self._notices]
         self._count("reports")
 
-    def _readings(self) -> bytes:
+    def _to_tell(self) -> "list[list[int]]":
+        """[[code, value], ...] in the order of their codes. What was dropped is told when the link is back: while the
+        outbox is full, every report without a link would be the next to tell another number."""
+        dropped = self.outbox.dropped
+        if self.online and dropped != self._dropped_told:
+            self._dropped_told = dropped
+            self.notice(codes.NOTICE_DROPPED, min(dropped, statement.U32_MAX))
+        return sorted([[code, value] for code, value, seq in self._notices if not seq])
+
+    def _readings(self, bytes_max: int) -> bytes:
         # dt_ms counts from the receipt of the quoted beacon; sets taken before it are negative.
         rows = [encode([taken_ms - self._beacon_ms] + values) for taken_ms, values in self._sets]
         size = sum([len(row) for row in rows])
         first = 0
-        while size > READINGS_BYTES_MAX:
+        while size > bytes_max:
             size -= len(rows[first])
             first += 1
             self._sets.pop(0)

@@ -71,7 +71,13 @@ class Network:
 
     def given(self, folder: Path, **changes) -> Path:
         """A provisioning file for a device with its state in `folder`."""
-        fields = {
+        path = folder.with_suffix(".json")
+        path.write_text(json.dumps(self.fields() | {"state_dir": str(folder)} | changes))
+        return path
+
+    def fields(self) -> dict:
+        """A provisioning without a place for the state."""
+        return {
             "network": NAME,
             "genesis": self.genesis.hash.hex(),
             "root_key": self.genesis.root_key.hex(),
@@ -80,14 +86,10 @@ class Network:
             "port": self.port,
             "interval_s": BEACON_S,
             "beacon_interval_s": BEACON_S,
-            "state_dir": str(folder),
             "readings_public": True,
             "retry_ms": 500,
             "records_max": 16,
         }
-        path = folder.with_suffix(".json")
-        path.write_text(json.dumps(fields | changes))
-        return path
 
     def beat(self) -> bytes:
         beacon = self.node.beacon(int(time.time()))
