@@ -68,6 +68,7 @@ class Network:
         self.refused: list[int] = []
         self.heard: Callable[[int], None] = lambda count: None
         self._keys = home.keys.read_bytes()
+        self.founded_s = int(time.time())
         self.beat()
 
     def given(self, folder: Path, **changes) -> Path:

@@ -12,6 +12,7 @@ from device_client.core import notices
 from tests.firmware.board_network import made, receipts, said, told
 from tests.firmware.board_parts import PARTITIONS
 from tests.firmware.shell_network import served
+from tests.parts import free_port
 
 HOME = {"ssid": "home", "password": "right"}
 CAFE = {"ssid": "cafe", "password": "sugar"}
@@ -91,22 +92,32 @@ def test_an_access_point_that_goes_for_a_while(tmp_path):
 
 
 def test_a_broker_that_refuses_is_told(tmp_path):
-    @life(tmp_path)
-    async def _(board, network, broker):
-        device = (await board.status(receipts(2)))["device"]
-        await broker.kill()
-        await board.status(lambda status: not status["online"])
+    port = free_port()
 
-        async def refuse(reader, writer):
-            if device.encode() in await reader.read(1000):
+    @life(tmp_path, port=port, before="import link\nlink.back_off_ms = lambda attempt, random=None: 50\n")
+    async def _(board, network, broker):
+        asked = 0
+
+        async def refuse_thrice(reader, writer):
+            nonlocal asked
+            asked += 1
+            if asked <= 3:
+                await reader.read(1000)
                 writer.write(b"\x20\x02\x00\x05")
+                writer.close()
+                return
+            from_broker, to_broker = await asyncio.open_connection("127.0.0.1", broker.port)
+            await asyncio.gather(passed_on(reader, to_broker), passed_on(from_broker, writer))
+
+        async def passed_on(reader, writer):
+            while data := await reader.read(4096):
+                writer.write(data)
             writer.close()
 
-        refusing = await asyncio.start_server(refuse, "127.0.0.1", broker.port)
-        await board.until(lambda line: line == "edgetally: broker_refused 5")
-        refusing.close()
-        await broker.start()
-        await until_told(network, notices.BROKER_REFUSED, 5)
+        async with await asyncio.start_server(refuse_thrice, "127.0.0.1", port):
+            await board.until(lambda line: line == "edgetally: broker_refused 5")
+            await until_told(network, notices.BROKER_REFUSED, 5)
+            await board.cut_power()
 
 
 def test_power_cuts_at_any_moment(tmp_path):
@@ -207,6 +218,54 @@ def test_a_board_that_sleeps_goes_on_with_its_boot(tmp_path):
         assert found == [(1, seq) for seq in range(1, len(found) + 1)] and len(found) >= 5
         uptimes = [one.uptime_s for one in said(network)]
         assert uptimes == sorted(uptimes) and uptimes[-1] >= 3  # the sleeps are counted
+
+
+def test_a_board_that_sleeps_measures_without_a_network_and_sends_later(tmp_path):
+    before = "import esp, link, wifi\nesp.AWAKE_MS = 700\nlink.back_off_ms = lambda attempt, random=None: 50\n"
+
+    @life(tmp_path, scenario={"wifi": [HOME]}, before=before, board={"deep_sleep": True})
+    async def _(board, network, broker):
+        asleep = lambda: board.until(lambda line: line.startswith("edgetally: sleep"))  # noqa: E731
+        await asleep()
+        heard_of = len(network.outcomes)
+        board.air(wifi=[])
+        waiting = 0
+        while waiting < 3:
+            waiting = (await board.status())["pending"]
+        assert len(network.outcomes) == heard_of
+        board.air(wifi=[HOME])
+        await board.status(lambda status: status["online"] and not status["pending"])
+        await board.cut_power()
+        found = chain(network)
+        assert found == [(1, seq) for seq in range(1, len(found) + 1)] and len(found) >= heard_of + 3
+
+
+def test_the_clock_never_begins_before_what_a_beacon_said(tmp_path):
+    before = """
+import machine, memory, esp
+kept = memory.Memory()
+if kept.number("clock_floor") == 0:
+    print("floor 0")
+elif kept.number("clock_floor") < 1 << 30:
+    print("floor low")
+else:
+    print("floor", kept.number("clock_floor"))
+    kept.set_number("clock_floor", 4000000000 // 2)  # newer than the clock of the host
+    set_clock = machine.RTC.datetime
+    def told(self, fields=None):
+        print("clock", fields[0])
+    machine.RTC.datetime = told
+"""
+
+    @life(tmp_path, before=before)
+    async def _(board, network, broker):
+        assert await board.until(lambda line: line.startswith("floor")) == "floor 0"
+        await board.status(receipts(2))
+        await board.cut_power()
+        await board.power_on()
+        floor = (await board.until(lambda line: line.startswith("floor"))).split()[1]
+        assert int(floor) in range(network.founded_s, network.founded_s + 600)
+        assert await board.until(lambda line: line.startswith("clock")) == "clock 2033"
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0" * 40, bytes(range(256)) * 8], ids=["nothing", "zeros", "bytes"])
