@@ -172,5 +172,4 @@ def one_after_the_other():
     return lines + ["notices %r" % (wired.notices,)]
 
 
-def lines():
-    return drivers() + formulas(60) + noise() + one_after_the_other()
+PARTS = {"drivers": drivers, "formulas": lambda: formulas(60), "noise": noise, "attached": one_after_the_other}
