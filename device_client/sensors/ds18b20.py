@@ -44,9 +44,12 @@ class Driver:
         return [celsius]
 
     def _found(self) -> bytes:
-        found = [rom for rom in self._bus.scan() if len(rom) == 8 and rom[0] == FAMILY and crc8(rom) == 0]
+        answers = self._bus.scan()
+        found = [rom for rom in answers if len(rom) == 8 and rom[0] == FAMILY and crc8(rom) == 0]
         if len(found) > 1:
             raise Garbage("%d sensors on one bus; one is meant" % len(found))
+        if answers and not found:
+            raise Garbage("what answers is no DS18B20, or the bus is held low")
         if not found:
             raise Absent("no sensor on the bus")
         return bytes(found[0])

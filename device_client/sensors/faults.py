@@ -1,9 +1,9 @@
 """What can be wrong with a sensor that is wired: a closed list, each with the name of the notice that tells it.
 
-    Fault
-      Absent        sensor_absent          it does not answer in its time; a GPS without a fix; any OSError of a bus
-      OutOfRange    sensor_out_of_range    it says what it cannot measure
-      Garbage       sensor_garbage         it answers, and that is no value: a wrong checksum, another chip, noise
+Fault
+  Absent        sensor_absent          it does not answer in its time; a GPS without a fix; any OSError of a bus
+  OutOfRange    sensor_out_of_range    it says what it cannot measure
+  Garbage       sensor_garbage         it answers, and that is no value: a wrong checksum, another chip, noise
 """
 
 

@@ -44,7 +44,9 @@ def test_integers_are_as_good_as_fractions(t: int, p: int, h: int) -> None:
 
 
 @given(st.tuples(RAW_20, RAW_20, WORD), REGISTERS)
-def test_a_bme280_gives_values_in_its_range_or_says_why_not(raw: tuple[int, int, int], registers: tuple[bytes, bytes]) -> None:
+def test_a_bme280_gives_values_in_its_range_or_says_why_not(
+    raw: tuple[int, int, int], registers: tuple[bytes, bytes]
+) -> None:
     device = bme280_fake.BME280(raw)
     device.registers[0x88:0xA2], device.registers[0xE1:0xE8] = registers
     said = cases.said(cases.bme280_driver(device))

@@ -70,4 +70,4 @@ class BME280:
         pressure, temperature, humidity = raw
         for at, value in ((0xF7, pressure), (0xFA, temperature)):
             self.registers[at : at + 3] = bytes((value >> 12, value >> 4 & 0xFF, (value & 0x0F) << 4))
-        self.registers[0xFD : 0xFF] = bytes((humidity >> 8, humidity & 0xFF))
+        self.registers[0xFD:0xFF] = bytes((humidity >> 8, humidity & 0xFF))

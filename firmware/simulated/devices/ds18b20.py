@@ -56,5 +56,7 @@ def crc(data):
     for byte in data:
         for bit in range(8):
             fed = register[7] ^ (byte >> bit & 1)
-            register = [fed, register[0], register[1], register[2], register[3] ^ fed, register[4] ^ fed] + register[5:7]
+            register = [fed, register[0], register[1], register[2], register[3] ^ fed, register[4] ^ fed] + register[
+                5:7
+            ]
     return sum([bit << 7 - at for at, bit in enumerate(register)])

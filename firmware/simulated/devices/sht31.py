@@ -16,7 +16,9 @@ class SHT31:
         if not self.present:
             raise OSError(19)
         if data == b"\x24\x00":
-            self._answer = b"".join([word + bytes((crc(word),)) for word in [raw.to_bytes(2, "big") for raw in self.raw]])
+            self._answer = b"".join(
+                [word + bytes((crc(word),)) for word in [raw.to_bytes(2, "big") for raw in self.raw]]
+            )
 
     def read(self, length):
         if not self.present or not self._answer:
