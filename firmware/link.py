@@ -105,6 +105,15 @@ class Link:
         while self.running:
             await wire.sleep_ms(10)
 
+    def hurry(self):
+        """The network is there: do not wait for the next attempt."""
+        if not self._stream:
+            self._wake.set()
+
+    def lose(self):
+        """The network has gone, as whoever knows it says: do not wait for silence."""
+        self._break(self._stream)
+
     async def publish(self, topic, payload, qos=0):
         """QoS 0: True once the system has all bytes. QoS 1: True on PUBACK; sent again with DUP set when none comes.
 

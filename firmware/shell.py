@@ -84,6 +84,7 @@ class Shell:
                     break
             topic = message = None
             self._tell()
+            board.feed(now_ms)
             await mqtt_wire.wait(self._wake, 500)
             self._wake.clear()
         await linking
