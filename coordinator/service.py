@@ -43,18 +43,21 @@ from coordinator.store.prover import prover_of
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
 from coordinator.store.redo import drop_redo
+from coordinator.store.rollouts import Rollouts
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from coordinator.store.timings import write_timings
+from coordinator.updating import Updating
 from coordinator.web.app import make_app
 from coordinator.web.ports import OwnerSubmitted, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
-from device_client.core import cose, verdicts
+from device_client.core import cose, manifest, verdicts
 
 log = structlog.get_logger("edgetally")
 RETRY_S = 1.0
 PUBLISH_S = 1.0
+UPDATE_TAG = bytes([manifest.QUESTION_TAG])
 
 
 class Ingest(Protocol):
@@ -88,6 +91,7 @@ class Service:
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
+    _keys_changed: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -132,9 +136,20 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_S):
                 await self.link.retain("beacon", data)
+        await self._retain_keys()
         await asyncio.to_thread(self.node.prepare)
         for told in self.on_beacon:
             told(self.node.beacons.newest)
+
+    async def _retain_keys(self) -> None:
+        """The certificates, when the operator has certified another key."""
+        try:
+            changed = self.home.keys.stat().st_mtime_ns
+            if changed != self._keys_changed:
+                await self.link.retain("keys", self.home.keys.read_bytes())
+                self._keys_changed = changed
+        except OSError as error:
+            log.error("storage_failed", what="keys", error=str(error))
 
     async def _seal_or_wait(self) -> None:
         try:
@@ -256,7 +271,7 @@ async def _started(
             note_rolled_back(home, beacon)
 
     def asked(question: bytes, device: bytes) -> None:
-        proving.ask(question, device)
+        (updating if question[:1] == UPDATE_TAG else proving).ask(question, device)
 
     with verifier(0 if settings.ingest_workers else settings.limits.verify_threads) as executor:
         ingest, link = (
@@ -270,6 +285,8 @@ async def _started(
         seal = functools.partial(node.signer.envelope, cose.TYPE_PROOF)
         proving = Proving(prover_of(home, node.genesis), seal, link.tell, node.refuse)
         service.on_beacon.append(lambda number: proving.open_slot())
+        service.on_beacon.append(lambda number: updating.open_slot())
+        updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
         async with broker.listening(), _web(settings, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
@@ -277,9 +294,10 @@ async def _started(
                     tasks.create_task(ingest.run(), name="ingest"),
                     tasks.create_task(broker.run(), name="broker"),
                     tasks.create_task(proving.run(), name="proving"),
+                    tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
                 ]
-                await link.retain("keys", home.keys.read_bytes())
+                await service._retain_keys()
                 beat = tasks.create_task(service.beat(), name="beat")
                 try:
                     yield service

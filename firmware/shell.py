@@ -45,7 +45,9 @@ def forget_proofs():
 
 
 class Shell:
-    """One device. `start.py` makes the parts."""
+    """One device. `start.py` makes the parts. `updating` is set on a board that takes updates over the network."""
+
+    updating = None
 
     def __init__(self, client, link, board, now_ms):
         self._client = client
@@ -82,6 +84,9 @@ class Shell:
                 # A message that does not get out comes again: with the next connection, or when its time is over.
                 if not await link.publish(topic, message):
                     break
+            if self.updating is not None:
+                for message in self.updating.step(now_ms):
+                    await link.publish(device.up_topic, message)
             topic = message = None
             self._tell()
             board.feed(now_ms)

@@ -25,7 +25,7 @@ def main() -> None:
     )
     app.add_typer(device_app, name="device")
     try:
-        from . import audit, batch, bench, demo, doctor, network, rebuild, replay, verify
+        from . import audit, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
@@ -38,6 +38,8 @@ def main() -> None:
         doctor.register(app)
         demo.register(app)
         bench.register(app)
+        firmware.register(app)
+        rollout.register(app)
     app.callback()(_root)
     app()
 
@@ -65,6 +67,6 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    names = "init owner token up recover verify compare explain payouts batch replay doctor demo bench"
+    names = "init owner token up recover verify compare explain payouts batch replay doctor demo bench firmware rollout"
     for name in names.split():
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

@@ -23,7 +23,7 @@ READY = "ready"  # number and bytes of the newest beacon, and the newest batch, 
 LINKED = "linked"  # whether the broker delivers to it
 ENROLLED = "enrolled"  # [[device, token key] ...] that may connect
 SHOWN = "shown"  # [beacon] that a device holds against us
-ASKED = "asked"  # [question, device] for a proof
+ASKED = "asked"  # [question, device] for a proof or about a release
 COUNTED = "counted"  # [[code, count] ...], [[device, code, count] ...] since the last time
 
 

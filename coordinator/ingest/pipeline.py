@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 from coordinator.engine.wire import Refused
-from device_client.core import asking, verdicts
+from device_client.core import asking, manifest, verdicts
 from device_client.core.statement import KIND_ENROLL
 
 from .intake import Group, Intake, Outcome
@@ -24,7 +24,7 @@ GROUP_MAX = 512
 GROUPS_MAX = 4  # taken apart, and waiting for their turn to be committed
 CHUNK = 128
 ADMITTED = (verdicts.OK, verdicts.ALREADY_ENROLLED)
-QUESTION_TAG = bytes([asking.QUESTION_TAG])
+QUESTION_TAGS = (bytes([asking.QUESTION_TAG]), bytes([manifest.QUESTION_TAG]))
 BEACON_TAG = b"\xd2"  # a tagged envelope, not the array that a statement travels in: a device shows a beacon
 Send = Callable[[list[SignedSheet]], Awaitable[None]]
 
@@ -61,7 +61,7 @@ class Pipeline:
     between the other work, on the one thread that there is.
 
     `shown(beacon)` looks at a beacon that a device holds against us; it may raise Refused, or whatever ends `run`.
-    `asked(question, device)` takes a device's question for a proof."""
+    `asked(question, device)` takes a device's question for a proof or about a release."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Pipeline:
                 if one.message[:1] == BEACON_TAG and one.topic_device and self._shown:
                     self._shown(one.message)
                     continue
-                if one.message[:1] == QUESTION_TAG and one.topic_device and self._asked:
+                if one.message[:1] in QUESTION_TAGS and one.topic_device and self._asked:
                     self._asked(one.message, one.topic_device)
                     continue
                 candidates.append(self._intake.screen(one.message, one.topic_device))

@@ -1,7 +1,7 @@
 """The data directory. All that lies in it is published, except `private/`.
 
 genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin  log/  snapshots/<n>/
-private/      keys, tokens, intake log, module stores, redo, private readings, timings, inbox, lock
+private/      keys, tokens, intake log, module stores, redo, private readings, timings, inbox, releases, rollouts, lock
 """
 
 import fcntl
@@ -39,6 +39,8 @@ class Home:
         self.private_readings = self.private / "readings"
         self.timings = self.private / "timings"
         self.inbox = self.private / "inbox"
+        self.releases = self.private / "releases"
+        self.rollouts = self.private / "rollouts"
         self.owner_inbox = self.inbox / "owners"
         self.broker_secret = self.private / "broker.secret"
         self.mosquitto = self.private / "mosquitto"

@@ -27,6 +27,7 @@ RETRY_CAP_MS = 300_000
 ENROLL_AGAIN_MS = 60_000
 UNANSWERED_MAX = 3
 SHOW_AGAIN_MS = 60_000
+ANSWER_TAG = b"\x85"  # about a release: see `manifest`
 
 
 class Config:
@@ -137,6 +138,8 @@ class Client:
         self.boot = outbox.boot
         if not resume or not self._resumed(resume, now_ms):
             self.boot = outbox.begin_boot()
+        self.accepted = 0  # statements of this boot with a receipt that says ok
+        self.updating: "Callable[[bytes, int], None] | None" = None  # takes answers about releases
         self.asker: "Asker | None" = None
         if config.calendar[0] and config.calendar[1]:
             from . import asking  # a board that asks for nothing needs the memory
@@ -165,6 +168,10 @@ class Client:
 
         return resting.state(self, wake_ms)
 
+    def count(self, what: str) -> None:
+        """For what belongs to the client: its shell, its updates."""
+        self._count(what)
+
     def _count(self, what: str) -> None:
         self.counters[what] = self.counters.get(what, 0) + 1
 
@@ -181,7 +188,9 @@ class Client:
                 if self._linked and not self.online:
                     self.connected(now_ms)
             elif topic == self.down_topic:
-                if self.asker is not None and payload[:1] != cose.TAG_SIGN1:
+                if self.updating is not None and payload[:1] == ANSWER_TAG:
+                    self.updating(payload, now_ms)
+                elif self.asker is not None and payload[:1] != cose.TAG_SIGN1:
                     self.asker.take(payload)
                 else:
                     self._take_sheet(payload)
@@ -240,6 +249,8 @@ class Client:
             self._unanswered = 0
             if pending.boot == self.boot:
                 self._notices = [one for one in self._notices if one[2] != pending.seq]
+            if pending.boot == self.boot and code in (codes.OK, codes.ALREADY_ENROLLED):
+                self.accepted += 1
             if pending.kind == statement.KIND_ENROLL:
                 self._take_enrolment(code)
             elif self.asker is not None and code == codes.OK and pending.attempts == 1 and pending.boot == self.boot:

@@ -157,7 +157,8 @@ def parse_sheet(payload: bytes) -> Sheet:
 
 
 class Trust:
-    """What a device holds to be true: the genesis, the root key, and the coordinator keys that the root certified.
+    """What a device holds to be true: the genesis, the root key, and the keys of coordinator and firmware that the root
+    certified.
 
     `newest` is the number of the newest beacon: a key that was replaced by then is not believed about earlier slots."""
 
@@ -166,6 +167,7 @@ class Trust:
         self.root_key = root_key
         self.newest = -1
         self.coordinators: "list[Certificate]" = []
+        self.firmware: "list[Certificate]" = []
         self._verify = verify
 
     def opened(self, data: bytes, envelope_type: str, public_key: bytes) -> bytes:
@@ -179,7 +181,7 @@ class Trust:
         return envelope.payload
 
     def accept_certificates(self, data: bytes) -> None:
-        """Learn the coordinator keys from the retained `keys` message, an array of certificates."""
+        """Learn the keys from the retained `keys` message, an array of certificates."""
         if len(data) > KEYS_BYTES_MAX:
             raise Malformed("keys too large")
         parts = cbor.decode(data)
@@ -189,12 +191,11 @@ class Trust:
             if not isinstance(part, bytes):
                 raise Malformed("certificates")
             certificate = parse_certificate(self.opened(part, cose.TYPE_OWNER, self.root_key))
-            if certificate.role != ROLE_COORDINATOR:
-                continue
-            if certificate.serial not in [held.serial for held in self.coordinators]:
-                self.coordinators.append(certificate)
-                self.coordinators.sort(key=_serial_of, reverse=True)
-                del self.coordinators[CERTIFICATES_MAX:]
+            held = self.coordinators if certificate.role == ROLE_COORDINATOR else self.firmware
+            if certificate.serial not in [one.serial for one in held]:
+                held.append(certificate)
+                held.sort(key=_serial_of, reverse=True)
+                del held[CERTIFICATES_MAX:]
 
     def accept_beacon(self, data: bytes) -> Beacon:
         if len(data) > BEACON_BYTES_MAX:
@@ -215,6 +216,13 @@ class Trust:
             raise BadSignature("without a beacon a retired key cannot be told from the one in force")
         self.opened(data, cose.TYPE_RECEIPTS, self._coordinator_key(sheet.slot))
         return sheet
+
+    def firmware_key(self) -> bytes:
+        """The firmware key in force at the newest beacon, empty without one."""
+        for certificate in self.firmware:
+            if certificate.from_beacon <= self.newest:
+                return certificate.public_key
+        return b""
 
     def _coordinator_key(self, number: int) -> bytes:
         """The key in force at a beacon, or at the newest one: the highest serial that has begun by then."""
