@@ -54,10 +54,18 @@ class Loader:
         done = 0
         for what, address, data in parts:
             self._said.watch = functools.partial(self._tell, what, done, len(data), total)
+            before = self._said.verified
             with _named("write_failed", f"{what} at 0x{address:x}"):
                 write_flash(self._esp, [(address, data)], compress=True)
+            if self._said.verified != before + 1:
+                raise FlashError("write_failed", f"{what} at 0x{address:x}: esptool did not check it")
             done += len(data)
             self._progress(what, done / total)
+
+    @property
+    def verified(self) -> int:
+        """How many parts the chip has found to be as they were sent."""
+        return self._said.verified
 
     def _tell(self, what: str, at: int, size: int, total: int, part: float) -> None:
         self._progress(what, (at + size * part) / total)
@@ -120,12 +128,12 @@ def _named(code: str, about: str = "", hint: str = "") -> Iterator[None]:
 
 
 class _Log:
-    """esptool's words are kept, not printed; its progress goes to whoever writes at the moment."""
+    """esptool's words are not printed; its checks are counted, its progress goes to whoever writes at the moment."""
 
-    LINES_MAX = 500
+    VERIFIED = "Hash of data verified"
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.verified = 0
         self.watch: Callable[[float], None] = lambda _part: None
 
     @contextlib.contextmanager
@@ -137,8 +145,7 @@ class _Log:
 
         class Quiet(TemplateLogger):  # type: ignore[misc]
             def print(self, *args: object, **_named: object) -> None:
-                if len(told.lines) < told.LINES_MAX:
-                    told.lines.append(" ".join(map(str, args)))
+                told.verified += told.VERIFIED in " ".join(map(str, args))
 
             def progress_bar(self, cur_iter: int, total_iters: int, *_more: object, **_named: object) -> None:
                 told.watch(cur_iter / total_iters if total_iters else 1.0)
