@@ -28,7 +28,9 @@ def flash(
     accept_firmware: Annotated[
         str | None, typer.Option(help="SHA-256 of an image that is not in hardware/firmware.toml.")
     ] = None,
-    board: Annotated[str | None, typer.Option(help="Board profile, or a .toml file; can be left out if one fits.")] = None,
+    board: Annotated[
+        str | None, typer.Option(help="Board profile, or a .toml file; can be left out if one fits.")
+    ] = None,
     port: Annotated[str | None, typer.Option(help="Serial port; the only board if left out.")] = None,
     wifi_ssid: Annotated[list[str] | None, typer.Option(help="Name of a Wi-Fi network; again for a fallback.")] = None,
     wifi_password_file: Annotated[
@@ -47,7 +49,9 @@ def flash(
         Path | None, typer.Option(help="Write the images without secrets, and their manifest, to this folder.")
     ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="All of it without a board.")] = False,
-    timeout: Annotated[int, typer.Option(min=0, max=3600, help="Seconds to wait for the first receipt; 0: none.")] = 120,
+    timeout: Annotated[
+        int, typer.Option(min=0, max=3600, help="Seconds to wait for the first receipt; 0: none.")
+    ] = 120,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout at the end.")] = False,
 ) -> None:
     """Put MicroPython and the light client on a board, and wait until the coordinator has answered it."""

@@ -24,7 +24,10 @@ def wifi_of(names: Sequence[str], password_file: Path | None) -> list[tuple[str,
     elif PASSWORD_VARIABLE in os.environ:
         passwords, source = os.environ[PASSWORD_VARIABLE].split("\n"), PASSWORD_VARIABLE
     elif sys.stdin.isatty():
-        asked = [typer.prompt(f"Password of {name}", hide_input=True, default="", show_default=False, err=True) for name in names]
+        asked = [
+            typer.prompt(f"Password of {name}", hide_input=True, default="", show_default=False, err=True)
+            for name in names
+        ]
         passwords, source = asked, "what was typed"
     else:
         text = f"use --wifi-password-file, or the variable {PASSWORD_VARIABLE}"

@@ -72,7 +72,11 @@ def run_many(options: Options) -> dict[str, Any]:
     failed = [row for row in rows if row.result != OK]
     if not options.as_json:
         typer.echo(f"{len(rows) - len(failed)} of {len(rows)} boards made; {options.csv}")
-    return {"result": failed[0].result if failed else OK, "csv": str(options.csv), "boards": [row._asdict() for row in rows]}
+    return {
+        "result": failed[0].result if failed else OK,
+        "csv": str(options.csv),
+        "boards": [row._asdict() for row in rows],
+    }
 
 
 def run_update(options: Options) -> dict[str, Any]:
@@ -171,7 +175,9 @@ def _about(profile: Any, options: Options) -> dict[str, Any]:
 
 def _secret(options: Options) -> bytes:
     if options.provisioning is None:
-        raise FlashError("bad_input", "the provisioning file is missing; the operator makes it with: edgetally token new")
+        raise FlashError(
+            "bad_input", "the provisioning file is missing; the operator makes it with: edgetally token new"
+        )
     try:
         given = load_provisioning(options.provisioning)
     except ProvisioningError as error:

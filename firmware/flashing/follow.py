@@ -17,6 +17,7 @@ LINES_MAX = 40
 LINE_CHARS_MAX = 400
 TIMEOUT_S = 120.0
 SERIAL_BAUD = 115_200
+PROMPT = "prompt"
 
 
 class Trouble(NamedTuple):
@@ -56,7 +57,7 @@ TROUBLES = (
         "the file system is damaged: flash again, which keeps the key and the outbox",
     ),
     _trouble("no_application", r"no application can run", "online", "neither slot holds a client that starts: flash --update"),
-    _trouble("prompt", r"^>>> ?$", "online", "MicroPython shows its prompt: the client has ended, what it said stands above"),
+    _trouble(PROMPT, r"^>>> ?$", "online", "MicroPython shows its prompt: the client has ended, what it said stands above"),
     _trouble(
         "no_memory", r"MemoryError", "online", "the client does not get the memory it needs: is it an image without PSRAM or camera drivers?"
     ),
@@ -134,7 +135,7 @@ class Follower:
                 self._over("enrolled", self.enrolled)
             return
         for one in TROUBLES:
-            if one.pattern.search(line):
+            if one.pattern.search(line) and not (one.code == PROMPT and self.troubles):  # that has a reason
                 self.troubles.pop(one.code, None)
                 self.troubles[one.code] = one
 
@@ -150,7 +151,9 @@ class Follower:
 
             codes = [int(code) for code in refused if str(code).isdigit()]
             words = ", ".join(verdicts.name(code) for code in codes)
-            return FlashError("not_running", f"the coordinator refuses the board: {words}; see the reasons in the documentation")
+            return FlashError(
+                "not_running", f"the coordinator refuses the board: {words}; see the reasons in the documentation"
+            )
         if self.troubles:
             last = list(self.troubles.values())[-1]
             return FlashError("not_running", f"{last.code}: {last.text}")

@@ -117,7 +117,10 @@ def read_file_system(data: bytes) -> Files:
     from littlefs import LittleFS, UserContext
 
     lfs = LittleFS(
-        context=UserContext(buffsize=len(data)), block_size=SECTOR_BYTES, block_count=len(data) // SECTOR_BYTES, mount=False
+        context=UserContext(buffsize=len(data)),
+        block_size=SECTOR_BYTES,
+        block_count=len(data) // SECTOR_BYTES,
+        mount=False,
     )
     lfs.context.buffer[:] = data
     lfs.mount()

@@ -82,7 +82,9 @@ def _check(path: Path, data: bytes, chip: str) -> None:
     factory, start = named("factory"), BOOTLOADER_AT[chip]
     app = factory.address - start
     if len(data) <= app or data[0] != _IMAGE_MAGIC or data[app] != _IMAGE_MAGIC:
-        text = "it must begin with a boot loader and have its program at 0x10000, as downloads for first installation do"
+        text = (
+            "it must begin with a boot loader and have its program at 0x10000, as downloads for first installation do"
+        )
         raise FlashError("bad_firmware", f"{path}: no MicroPython image for {chip}; {text}")
     for at in (0, app):
         found = _CHIP_IDS.get(struct.unpack_from("<H", data, at + 12)[0], "another chip")

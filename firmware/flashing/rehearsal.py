@@ -59,7 +59,12 @@ def find_micropython() -> str:
 
 
 def write_mock(
-    profile: Profile, given: Provisioning, firmware: Firmware | None, folder: Path, progress: Progress, sensors: list[str]
+    profile: Profile,
+    given: Provisioning,
+    firmware: Firmware | None,
+    folder: Path,
+    progress: Progress,
+    sensors: list[str],
 ) -> tuple[Written, bytes]:
     """Step 1: what was written, and the flash as the mock's chip holds it. Raises FlashError."""
     flash = folder / "mock.bin"
@@ -122,7 +127,9 @@ async def boot(micropython: str, flash: bytes, folder: Path, name: str) -> Rehea
         reason = follower.diagnosis()
         raise FlashError(reason.code, f"{name}: {reason}; it said last: {' | '.join(list(follower.lines)[-5:])}")
     lost = await asyncio.to_thread(refused, micropython, files, folder)
-    return Rehearsed(follower.device, follower.enrolled, follower.receipts, image.native(files), lost, time.monotonic() - started)
+    return Rehearsed(
+        follower.device, follower.enrolled, follower.receipts, image.native(files), lost, time.monotonic() - started
+    )
 
 
 async def rehearse(

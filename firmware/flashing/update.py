@@ -89,7 +89,9 @@ def update(repl: Repl, about: Mapping[str, Any], client: Mapping[str, bytes], pr
         progress("client", done / total)
         told = _exec(repl, f"_feed(); print(_slots.digest({name!r}).hex())").strip()
         if told != hashlib.sha256(data).hexdigest():
-            raise FlashError("update_failed", f"{name}: the board holds something else than was sent; the old client stays")
+            raise FlashError(
+                "update_failed", f"{name}: the board holds something else than was sent; the old client stays"
+            )
     _exec(repl, "_slots.ready(0, 0)")
     slot = _exec(repl, "print(NAMES[1 - _active])").strip()
     return Updated(str(about["board"]), str(about.get("chip", "")), slot, len(client), total)

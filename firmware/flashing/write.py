@@ -49,7 +49,9 @@ def profile_for(chip: Chip, board: str | None) -> Profile:
         return fit[0]
     about = f"{chip.description} with {chip.flash_bytes // MB} MB of flash"
     if fit:
-        raise FlashError("which_board", f"{about}: name the board with --board, one of {', '.join(p.board for p in fit)}")
+        raise FlashError(
+            "which_board", f"{about}: name the board with --board, one of {', '.join(p.board for p in fit)}"
+        )
     known = ", ".join(one.board for one in every if one.kind == "esp32")
     raise FlashError("wrong_chip", f"{about}: no board profile fits; known: {known}, or the path of a .toml file")
 
