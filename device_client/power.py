@@ -9,7 +9,7 @@ SECONDS_A_DAY = 86_400
 class Power(NamedTuple):
     """At the board's supply: 5 V over USB; the sleeping figures at 3.3 V, as the chip's datasheet has them.
 
-    `typical_ma` runs and holds the link; `supply_ma` is what the supply should be able to give. Only of an ESP32, else 0:
+    `typical_ma` runs and holds the link; `supply_ma` is what the supply should be able to give. Of an ESP32, else 0:
     `peak_ma` transmits, `receive_ma` has the radio on, `sleep_ua` is the chip in deep sleep, `sleep_board_ua` the whole
     board over its USB socket as somebody measured it (0: nobody has); one report takes `awake_ms`, of it `transmit_ms`.
     """

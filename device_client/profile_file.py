@@ -22,12 +22,17 @@ I2C_ADDRESSES = (0x08, 0x77)  # NXP UM10204, section 3.1.12: the others are rese
 BUSES_MAX = 12
 SENSORS_MAX = 24
 PARTS_MAX = 16
+FILE_MAX = 65_536  # bytes
 
 
 def read_toml(path: Path) -> Table:
     """Raises ProfileError."""
     try:
-        return Table(path.name, "", tomllib.loads(path.read_text()))
+        with path.open("rb") as file:
+            text = file.read(FILE_MAX + 1)
+        if len(text) > FILE_MAX:
+            raise ProfileError(f"{path.name}: more than {FILE_MAX} bytes")
+        return Table(path.name, "", tomllib.loads(text.decode()))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProfileError(f"{path.name}: {error}") from None
 
@@ -47,7 +52,7 @@ def _chip(name: str, table: Table) -> Chip:
         kind=table.text("kind", ("esp32", "pi")),
         family=table.text("family"),
         arch=table.text("arch", ("xtensawin", "rv32imc"), default=""),
-        pins=frozenset(pin for low, high in table.pairs("pins", 8) for pin in range(low, high + 1)),
+        pins=frozenset(pin for low, high in table.pairs("pins", 8, int) for pin in range(low, high + 1)),
         flash=some("flash"),
         console=some("console"),
         usb=some("usb"),
@@ -72,7 +77,7 @@ def _sensor_kind(kind: str, table: Table) -> SensorKind:
         table.text("name"),
         table.text("bus", ROLES),
         tuple(table.integers("addresses", 8)),
-        tuple(table.pairs("wires", 8)),
+        tuple(table.pairs("wires", 8, str)),
         table.integer("pull_up_ohm", 0, 100_000, default=0),
         table.integer("current_ua", 0, 500_000),
         tuple(_part(one) for one in table.tables("parts", PARTS_MAX)),
@@ -118,20 +123,24 @@ def _power(table: Table, kind: str) -> Power:
 def _headers() -> dict[str, tuple[tuple[str, str], ...]]:
     file = read_toml(HARDWARE / "headers.toml")
     tables = {name: Table(file.file, name, values) for name, values in file.rest().items()}
-    return {name: tuple(table.pairs("pins", 80)) for name, table in tables.items()}
+    return {name: tuple(table.pairs("pins", 80, str)) for name, table in tables.items()}
 
 
 def read_profile(path: Path) -> Profile:
     """A board's file, held against the rules of its chip. Raises ProfileError."""
-    table = read_toml(path)
-    board = table.text("board")
-    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", board) or board != path.stem:
-        raise table.refuse("board", f" is {board!r}; it must be the name of the file, of a-z, 0-9 and -: {path.stem}")
+    return profile_of(read_toml(path))
+
+
+def profile_of(table: Table) -> Profile:
+    """As `read_profile`, of what a file holds."""
+    board, stem = table.text("board"), table.file.removesuffix(".toml")
+    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", board) or board != stem:
+        raise table.refuse("board", f" is {board!r}; it must be the name of the file, of a-z, 0-9 and -: {stem}")
     name, kind = table.text("name"), table.text("kind", ("esp32", "pi"))
     chip = chips()[table.text("chip", [one.name for one in chips().values() if one.kind == kind])]
     header = _headers()[table.text("header", _headers())]
     flash_mb = table.integer("flash_mb", 4, 64) if kind == "esp32" else 0
-    pins = table.table("pins") if kind == "esp32" or table.has("pins") else Table(path.name, "pins", {})
+    pins = table.table("pins") if kind == "esp32" or table.has("pins") else Table(table.file, "pins", {})
     found_pins = {role: pins.integer(role, 0, 63) for role in ("led", "led_also", "button") if pins.has(role)}
     led_kind = pins.text("led_kind", ("plain", "rgb")) if "led" in found_pins else ""
     led_active = pins.integer("led_active", 0, 1) if led_kind == "plain" else 1
@@ -150,17 +159,17 @@ def read_profile(path: Path) -> Profile:
         watchdog_s=watchdog.integer("timeout_s", 10, 600),
         deep_sleep=sleep.flag("deep"),
         os=system.text("name") if system else "",
-        machine=system.text("machine", ("aarch64", "x86_64")) if system else "",
+        bits=system.integer("bits", 64, 64) if system else 0,
         header=header,
         buses=tuple(_bus(one, kind) for one in table.tables("buses", BUSES_MAX)),
         sensors=tuple(_sensor(one) for one in table.tables("sensors", SENSORS_MAX)),
         power=_power(table.table("power"), kind),
         parts=tuple(_part(one) for one in table.tables("parts", PARTS_MAX)),
-        sources=tuple(table.pairs("sources", 16)),
+        sources=tuple(table.pairs("sources", 16, str)),
     )
     for one in (pins, watchdog, sleep, *([system] if system else []), table):
         one.done()
-    check(path.name, found, sensor_kinds())
+    check(table.file, found, sensor_kinds())
     return found
 
 

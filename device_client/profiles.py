@@ -7,6 +7,7 @@ only what is enabled. Pins are GPIO numbers; those of a Raspberry Pi are Broadco
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from struct import calcsize
 from typing import Any, NamedTuple
 
 from .power import Power
@@ -21,6 +22,7 @@ __all__ = [
     "ProfileError",
     "Sensor",
     "SensorKind",
+    "check_system",
     "compiled",
     "load_profile",
     "profiles",
@@ -92,8 +94,8 @@ class Sensor(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """`pins` holds those of led, led_also and button that the board has. `machine` is what `uname -m` must say on a
-    Linux machine (64-bit), "" on an ESP32; `header` is [(label, position)] in the maker's order; `sources` are (title,
+    """`pins` holds those of led, led_also and button that the board has. `bits` is how wide the system of a
+    Raspberry Pi must be, 0 on an ESP32; `header` is [(label, position)] in the maker's order; `sources` are (title,
     address) of what the figures come from."""
 
     board: str
@@ -108,7 +110,7 @@ class Profile(NamedTuple):
     watchdog_s: int
     deep_sleep: bool
     os: str
-    machine: str
+    bits: int
     header: tuple[tuple[str, str], ...]
     buses: tuple[Bus, ...]
     sensors: tuple[Sensor, ...]
@@ -172,6 +174,15 @@ def compiled(profile: Profile, sensors: Iterable[str] = (), deep_sleep: bool | N
         "buses": [bus._asdict() for bus in profile.buses if bus.name in users],
         "sensors": [one._asdict() for one in enabled],
     }
+
+
+def check_system(profile: Profile, bits: int = 8 * calcsize("P")) -> None:
+    """Raises ProfileError where this Python is narrower than the profile wants.
+
+    The kernel is not asked: Raspberry Pi OS of 32 bits has one of 64, and `uname -m` says aarch64.
+    """
+    if bits < profile.bits:
+        raise ProfileError(f"{profile.board}: this system has {bits} bits; install {profile.os} and start anew")
 
 
 def _enabled(profile: Profile, name: str) -> Sensor:

@@ -32,20 +32,20 @@ class Table:
         if not self.has(key):
             return str(value)
         if not isinstance(value, str) or not 0 < len(value) <= 120 or (known and value not in known):
-            raise self.refuse(key, f" is {value!r}; it must be {wanted}")
+            raise self.refuse(key, f" is {value!r:.60}; it must be {wanted}")
         return value
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
         wanted = f"an integer from {low} to {high}"
         value = self._take(key, wanted, default)
         if self.has(key) and (type(value) is not int or not low <= value <= high):
-            raise self.refuse(key, f" is {value!r}; it must be {wanted}")
+            raise self.refuse(key, f" is {value!r:.60}; it must be {wanted}")
         return int(value)
 
     def flag(self, key: str, default: bool | None = None) -> bool:
         value = self._take(key, "true or false", default)
         if type(value) is not bool:
-            raise self.refuse(key, f" is {value!r}; it must be true or false")
+            raise self.refuse(key, f" is {value!r:.60}; it must be true or false")
         return value
 
     def table(self, key: str) -> "Table":
@@ -64,11 +64,11 @@ class Table:
             raise self.refuse(key, f" must be a list of at most {maximum} integers")
         return values
 
-    def pairs(self, key: str, maximum: int) -> list[tuple[Any, Any]]:
+    def pairs(self, key: str, maximum: int, of: type) -> list[tuple[Any, Any]]:
         values = self._take(key, "a list of pairs", [])
         good = isinstance(values, list) and len(values) <= maximum
-        if not good or any(not isinstance(one, list) or len(one) != 2 for one in values):
-            raise self.refuse(key, f" must be a list of at most {maximum} pairs")
+        if not good or any(not isinstance(one, list) or [type(each) for each in one] != [of, of] for one in values):
+            raise self.refuse(key, f" must be a list of at most {maximum} pairs of {of.__name__}")
         return [(one[0], one[1]) for one in values]
 
     def rest(self) -> dict[str, Any]:

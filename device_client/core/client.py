@@ -35,6 +35,7 @@ class Config:
 
     `channels` is [[name, unit, exponent], ...]; a reported value v means v * 10^exponent of the unit. `calendar` is
     (batch_beacons, epoch_beacons, deadline_beacons) of the network; a device that does not know it asks for no proofs.
+    `device_id` is that of the first key, if `public_key` is not the first: such a device cannot enrol again.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Config:
         attempts_max: int = 20,
         spread_ms: int = 0,
         calendar: "tuple[int, int, int]" = (0, 0, 0),
+        device_id: bytes = b"",
     ) -> None:
         self.network = network
         self.genesis = genesis
@@ -72,6 +74,7 @@ class Config:
         self.attempts_max = attempts_max
         self.spread_ms = spread_ms
         self.calendar = calendar
+        self.device_id = device_id or cose.signer_id(public_key)
 
 
 def _is_reading(value: object) -> bool:
@@ -104,7 +107,8 @@ class Client:
     ) -> None:
         self.config = config
         self.outbox = outbox
-        self.device_id = cose.signer_id(config.public_key)
+        self.device_id = config.device_id
+        self._is_first_key = config.device_id == cose.signer_id(config.public_key)
         self.trust = light.Trust(config.genesis, config.root_key, verify)
         base = base_topic(config.network, self.device_id)
         self.up_topic = base + "/up"
@@ -114,6 +118,7 @@ class Client:
         self.beacon: "light.Beacon | None" = None
         self.counters: "dict[str, int]" = {}
         self.enroll_refused = 0
+        self.measures = True  # False: only hand out what waits
         self.online = False
         self._linked = False
         self._heard = False
@@ -301,7 +306,7 @@ class Client:
 
     def sample_due(self, now_ms: int) -> bool:
         """Whether `sample` should be called before the next `tick`."""
-        if not self.outbox.enrolled:
+        if not self.outbox.enrolled or not self.measures:
             return False
         spacing_ms = self.config.interval_s * 1000 // self.config.sets_per_report
         between = self.config.sets_per_report > 1 and now_ms - self._sampled_ms >= spacing_ms
@@ -339,7 +344,7 @@ class Client:
                 # A coordinator that answers nothing any more may have lost this device: it may enrol again.
                 if not self.outbox.enrolled or self._unanswered >= UNANSWERED_MAX:
                     self._enroll(now_ms)
-                if self.outbox.enrolled and self._report_due(now_ms):
+                if self.outbox.enrolled and self.measures and self._report_due(now_ms):
                     self._report(now_ms)
             return self._to_show(now_ms) + self._to_send(now_ms) + self._to_ask(now_ms) if self.online else []
         except OSError:
@@ -381,7 +386,7 @@ class Client:
         return None
 
     def _enroll(self, now_ms: int) -> None:
-        if self._enrolling() is not None:
+        if self._enrolling() is not None or not self._is_first_key:
             return
         if self.enroll_refused and now_ms - self._enroll_ms < ENROLL_AGAIN_MS:
             return

@@ -3,12 +3,17 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from device_client.profile_file import chips, sensor_kinds
-from device_client.profiles import HARDWARE, ProfileError, compiled, load_profile, profiles
+from device_client.profile_file import chips, profile_of, sensor_kinds
+from device_client.profiles import HARDWARE, ProfileError, check_system, compiled, load_profile, profiles
+from device_client.toml_table import Table
+from device_client.wiring import exclusive
 
 BOARDS = [
     "esp32-c3-devkitm",
@@ -44,8 +49,10 @@ def test_a_profile_is_sound_and_small_when_compiled(board: str) -> None:
         made = json.loads(json.dumps(compiled(profile, [one.name])))
         assert [found["name"] for found in made["sensors"]] == [one.name]
         assert [bus["name"] for bus in made["buses"]] == [one.bus]
-        assert len(json.dumps(made)) < 1024
-    assert profile.machine == ("" if profile.kind == "esp32" else "aarch64")
+    rivals = {name for names in exclusive(profile) for name in names[1:]}
+    full = compiled(profile, [one.name for one in profile.sensors if one.name not in rivals])
+    assert len(json.dumps(full, separators=(",", ":"))) < 1100
+    assert profile.bits == (0 if profile.kind == "esp32" else 64)
 
 
 def test_what_a_board_gets() -> None:
@@ -135,7 +142,7 @@ MISTAKES = [
     ("raspberry-pi-4", "data = 4", "data = 1", "pin 1 is forbidden: the EEPROM of add-on boards"),
     ("raspberry-pi-4", "data = 4", "data = 28", "a BCM2711 has no pin 28"),
     ("raspberry-pi-4", 'kind = "pulse"', 'kind = "adc"', "pin 17 cannot measure a voltage; a BCM2711 has no ADC"),
-    ("raspberry-pi-4", "aarch64", "armv7l", "os.machine is 'armv7l'; it must be one of aarch64"),
+    ("raspberry-pi-4", "bits = 64", "bits = 32", "os.bits is 32; it must be an integer from 64 to 64"),
     ("raspberry-pi-4", "deep = false", "deep = true", "a pi has no deep sleep"),
 ]
 
@@ -157,6 +164,15 @@ def test_two_sensors_with_one_address_on_one_bus(tmp_path: Path) -> None:
     )
     with pytest.raises(ProfileError, match="sensors x and bme280 have the same address 0x76 on i2c"):
         load_profile(path)
+
+
+def test_a_32_bit_system_is_told_what_to_install() -> None:
+    for board in BOARDS:
+        check_system(load_profile(board))
+    with pytest.raises(
+        ProfileError, match=r"raspberry-pi-4: this system has 32 bits; install Raspberry Pi OS Lite \(64"
+    ):
+        check_system(load_profile("raspberry-pi-4"), 32)
 
 
 def test_a_board_of_ones_own(tmp_path: Path) -> None:
@@ -191,3 +207,64 @@ def test_headers_name_pins_of_the_chip_and_each_position_once() -> None:
 def test_the_wheel_carries_the_profiles() -> None:
     project = tomllib.loads((HARDWARE.parent / "pyproject.toml").read_text())
     assert "hardware" in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+
+WRONG: list[Any] = [
+    "",
+    "x" * 200,
+    "\x00",
+    0,
+    -1,
+    10**30,
+    1.5,
+    float("nan"),
+    True,
+    [],
+    {},
+    [[]],
+    [{}],
+    [["a"]],
+    {"a": 1},
+]
+
+
+def places(values: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a file, tables and lists among them."""
+    pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in pairs:
+        yield (*before, key)
+        yield from places(value, (*before, key))
+
+
+def test_whatever_stands_in_a_file_is_refused_by_name() -> None:
+    """Every value of every profile, in turn replaced by each wrong one and left out: sound, or a ProfileError."""
+    refused = sound = 0
+    for board in ("esp32-devkitc", "raspberry-pi-5"):
+        whole = tomllib.loads((HARDWARE / "boards" / f"{board}.toml").read_text())
+        for *way, last in places(whole):
+            for wrong in [*WRONG, None]:
+                values = deepcopy(whole)
+                at = values
+                for key in way:
+                    at = at[key]
+                if wrong is None:
+                    del at[last]
+                else:
+                    at[last] = wrong
+                said = ""
+                try:
+                    compiled(profile_of(Table(f"{board}.toml", "", values)))
+                except ProfileError as error:
+                    said = str(error)
+                    refused += 1
+                sound += not said
+                assert not said or (said.startswith(f"{board}.toml: ") and len(said) < 400)
+    assert refused > 3000 and sound < refused / 10
+
+
+def test_a_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
+    path = changed(tmp_path, "esp32-devkitc", "[pins]", "#" * 70_000 + "\n[pins]")
+    with pytest.raises(ProfileError, match="more than 65536 bytes"):
+        load_profile(path)
+    with pytest.raises(ProfileError, match="No such file"):
+        load_profile(tmp_path / "attic.toml")
