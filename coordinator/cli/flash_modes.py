@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,9 +108,9 @@ def run_images(options: Options) -> dict[str, Any]:
     profile = esp32_profile(options.board)
     micropython = read_firmware(options.firmware, profile.chip.name, options.accept_firmware)
     files = image.board_files(image.application(profile.arch), _about(profile, options), None, None)
-    written = write_images(options.images_only, profile, micropython, files)
+    written = write_images(options.images_only, profile, micropython, files, version("edgetally"))
     if not options.as_json:
-        typer.echo(f"{options.images_only}: {', '.join(written)}; for the page: [http] flash_images in network.toml")
+        typer.echo(f"{options.images_only}: {', '.join(written)}; for the page: flash_images below [http] in network.toml")
     return {"result": OK, "board": profile.board, "firmware": micropython.name, "files": written}
 
 

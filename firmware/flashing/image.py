@@ -23,6 +23,7 @@ from .trouble import FlashError
 
 ROOT = Path(__file__).resolve().parents[1] / "root"
 SLOT = "a"
+SECRETS = frozenset({"provisioning.json"})
 INTERVAL_S = 60
 WIFI_MAX = 8  # as `firmware/kickoff.py` accepts them
 SSID_BYTES_MAX, PASSWORD_BYTES_MAX = 32, 63
