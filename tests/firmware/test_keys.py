@@ -1,4 +1,4 @@
-"""Key and ring belong together: a power cut at any step of a new identity never leaves an old key with a new counter."""
+"""Key and ring belong together: no power cut at any step of a new identity leaves an old key with a new counter."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from device_client.core.ring import SECTOR_BYTES, Ring
-from tests.firmware.link_parts import FIRMWARE  # puts the firmware on the path
+from tests.firmware.link_parts import FIRMWARE  # noqa: F401 - puts the firmware on the path
 
 SECTORS = 6
 OLD = b"old key, spent with its counter."

@@ -1,8 +1,8 @@
-"""What the LED says: every pattern repeats, none looks like another, and a plain LED and a coloured one say the same."""
+"""What the LED says: patterns repeat, none looks like another, a plain LED and a coloured one say the same."""
 
 import importlib
 
-from tests.firmware.link_parts import FIRMWARE  # puts the firmware on the path
+from tests.firmware.link_parts import FIRMWARE  # noqa: F401 - puts the firmware on the path
 from tests.parts import ROOT
 
 lamp = importlib.import_module("lamp")
