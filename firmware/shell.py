@@ -12,23 +12,9 @@ import sys
 
 import ed25519
 import mqtt_wire
+from counter import Counter as Counter
 
 IN_FLIGHT_MAX = 4  # a tick hands out so many messages of 1 KiB at once
-
-
-class Counter:
-    """Milliseconds since start, from ticks that wrap. Ask at least every half TICKS_PERIOD."""
-
-    def __init__(self, board):
-        self._board = board
-        self._last = board.ticks_ms()
-        self._total_ms = 0
-
-    def now_ms(self):
-        ticks = self._board.ticks_ms()
-        self._total_ms += (ticks - self._last) % self._board.TICKS_PERIOD
-        self._last = ticks
-        return self._total_ms
 
 
 def signer(seed):
