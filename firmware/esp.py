@@ -80,10 +80,14 @@ class Board:
         elif now_ms - self._linked_ms >= LINKLESS_MS:
             restart("no link for an hour")
         self._raise_floor()
-        self._tell()
+        self._notice()
         self.lamp.show(self._pattern())
         if self._deep_sleep and self._may_sleep(now_ms):
             self._sleep(now_ms)
+
+    def tell(self, name, value):
+        """A notice by its name, for what does not know the numbers."""
+        self.client.notice(getattr(notices, name.upper()), value)
 
     def _fetching(self):
         return self.updating is not None and self.updating.under_way
@@ -103,7 +107,7 @@ class Board:
             self._floor_s = beacon.time
             self.kept.set_number("clock_floor", beacon.time)
 
-    def _tell(self):
+    def _notice(self):
         client, link = self.client, self.link
         if self.wifi.refused != self._wifi_refused:
             self._wifi_refused = self.wifi.refused

@@ -55,7 +55,7 @@ def ready(safe):
     # Nothing that stays may be a function of this file: it would hold it all.
     board.wifi = Wifi(station, stations, kept, board.link)
     tell_the_start(board.client, kept, safe)
-    device.updating = board.updating = updates(board.client, about, kept)
+    device.updating = board.updating = updates(board, about)
     if about["watchdog_s"]:
         board.watchdog = machine.WDT(timeout=about["watchdog_s"] * 1000)
     return device, board
@@ -76,19 +76,13 @@ def tell_the_start(client, kept, safe):
         client.notice(notices.SAFE_MODE, kept.number("failed_boots"))
 
 
-def updates(client, about, kept):
+def updates(board, about):
     """What asks for a newer application, and proves this one."""
     import updating
-    from device_client.core import notices
-
-    codes = {name.lower(): getattr(notices, name) for name in dir(notices) if name[0] != "_"}
-    notice = client.notice
-
-    def tell(name, value):
-        notice(codes[name], value)
 
     running = 1 if sys.path[0] == "/b" else 0
-    return updating.Updating(client, about["board"], "", running, machine.reset, tell, kept.number("clock_floor"))
+    floor_s = board.kept.number("clock_floor")
+    return updating.Updating(board.client, about["board"], "", running, machine.reset, board.tell, floor_s)
 
 
 # WHAT WAS WRITTEN

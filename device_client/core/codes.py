@@ -10,7 +10,7 @@ GAVE_UP = 97
 
 NOTICE_DROPPED = 2
 NOTICES_MAX = 8  # pairs in one report
-NOTICE_MAX = 255
+NOTICE_MAX = 63
 
 
 def is_receipted(code: int) -> bool:

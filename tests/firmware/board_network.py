@@ -1,8 +1,11 @@
 """Boards with the whole firmware in their flash, against a real broker and a real intake."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+from device_client.core import cose, received, statement, verdicts
+from device_client.core.statement import Statement
 from tests.firmware.board_parts import Kept, dump
 from tests.firmware.link_parts import FIRMWARE
 from tests.firmware.shell_network import Network, built
@@ -49,14 +52,50 @@ def files(network: Network, before: str = "", board: dict | None = None, **chang
 class Reporter(Kept):
     """A board; `status` waits for a status line that satisfies a condition."""
 
-    async def status(self, wanted=lambda status: True) -> dict:
+    async def status(self, wanted: Callable[[dict], bool] = lambda status: True) -> dict:
         return json.loads(await self.until(lambda line: line.startswith("{") and wanted(json.loads(line))))
+
+    def air(self, **scenario) -> None:
+        """Change the world around it."""
+        fresh = self.world.with_suffix(".new")
+        fresh.write_text(json.dumps(scenario))
+        fresh.rename(self.world)
 
 
 def made(path: Path, network: Network, scenario: dict | None = None, **settings) -> Reporter:
+    """A board with a fresh flash; `settings` are those of `files`."""
     dump(path, files(network, **settings))
-    world = None
-    if scenario is not None:
-        world = path.with_suffix(".world.json")
-        world.write_text(json.dumps(scenario))
-    return Reporter(path, world)
+    board = Reporter(path, path.with_suffix(".world.json"))
+    board.flash, board.world = path, path.with_suffix(".world.json")
+    board.air(**(scenario or {}))
+    return board
+
+
+def receipts(count: int) -> Callable[[dict], bool]:
+    return lambda status: status["receipts"] >= count
+
+
+def said(network: Network) -> list[Statement]:
+    """Every accepted statement in the order in which it came, no number used twice by one device."""
+    assert not network.refused
+    assert {outcome.code for outcome in network.outcomes} <= {verdicts.OK, verdicts.DUPLICATE}
+    ids: dict[tuple, bytes] = {}
+    for outcome in network.outcomes:
+        row = outcome.row
+        assert ids.setdefault((row.device, row.boot, row.seq), row.id8) == row.id8, "a number was used twice"
+    return [
+        received.statement(cose.unwrap(received.message(message)[0]).payload)
+        for message, outcome in zip(network.messages, network.outcomes, strict=True)
+        if outcome.code == verdicts.OK
+    ]
+
+
+def told(network: Network, code: int) -> list[int]:
+    """The values that reports said of a notice, in the order in which they came."""
+    return [
+        value
+        for one in said(network)
+        if one.kind == statement.KIND_REPORT and len(one.body) == 3
+        for found, value in one.body[2]
+        if found == code
+    ]

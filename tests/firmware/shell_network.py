@@ -64,6 +64,7 @@ class Network:
         self.token = issue_token(home, self.genesis, bytes(owner.verify_key), 10, 100, randbytes)
         self.node = Node(home, MemoryState(), Limits(1000, 1000))
         self.outcomes: list = []
+        self.messages: list[bytes] = []  # that belong to them
         self.refused: list[int] = []
         self.heard: Callable[[int], None] = lambda count: None
         self._keys = home.keys.read_bytes()
@@ -124,6 +125,7 @@ class Network:
             return
         outcomes = intake.commit(candidates, intake.verify(candidates))
         self.outcomes += outcomes
+        self.messages += [message] * len(outcomes)
         self.heard(len(self.outcomes))
         rows = [outcome.row for outcome in outcomes if outcome.row]
         for sheet in sheets(rows, self.node.incarnation, intake.slot, self.node.signer):
