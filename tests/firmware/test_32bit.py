@@ -111,4 +111,3 @@ def test_eight_days_of_ticks_are_counted_right() -> None:
     total = (59_999 + 60_001 + 500 + 3) * 5_800
     assert total > 8 * 86_400_000
     assert wasm32.run(DAYS) == [f"{2**31 - 1} {total} True"]
-
