@@ -433,7 +433,7 @@ class Client:
                 due.append(pending)
             elif pending.attempts:
                 in_flight += 1
-        if due and due[-1] is waiting[-1]:
+        if due and due[-1] is self.outbox.newest:
             due.insert(0, due.pop())
         messages = []
         for pending in due:

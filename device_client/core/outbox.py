@@ -142,6 +142,11 @@ class Outbox:
         return len(self.pending)
 
     @property
+    def newest(self) -> "Pending | None":
+        """The newest statement that waits."""
+        return self.pending[-1] if self.pending else None
+
+    @property
     def dropped(self) -> int:
         """How many this process had no room for."""
         return self.settled.get(codes.DROPPED, 0)
