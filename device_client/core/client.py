@@ -140,7 +140,9 @@ class Client:
         self._shown_ms = now_ms - SHOW_AGAIN_MS
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
         self.boot = outbox.boot
-        if not resume or not self._resumed(resume, now_ms):
+        if resume:
+            from . import resting
+        if not resume or not resting.resume(self, resume, now_ms):
             self.boot = outbox.begin_boot()
         self.asker: "Asker | None" = None
         if config.calendar[0] and config.calendar[1]:
@@ -158,11 +160,6 @@ class Client:
             )
         for pending in outbox.pending:
             pending.due_ms = now_ms
-
-    def _resumed(self, data: bytes, now_ms: int) -> bool:
-        from . import resting
-
-        return resting.resume(self, data, now_ms)
 
     def resting(self, wake_ms: int) -> bytes:
         """What must outlive a deep sleep that ends at `wake_ms`, RESTING_BYTES_MAX at most: it is for `resume`."""

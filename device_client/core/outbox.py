@@ -47,17 +47,11 @@ def record(kind: bytes, body: bytes) -> bytes:
 
 
 class Outbox:
-<<<<<<< HEAD
     """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `seq` is the newest statement
-    of this boot if it began here, else -1: a log forgets what is settled. `lost` tells that a log was there but did not
-    begin with a whole record: then the key is spent, and the log is emptied for another key. Shorter than the record of
-    the first boot it is a torn first start, before which nothing can have been sent."""
-=======
-    """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `dropped` counts what there was
-    no room for since the key was made, as far as it is durable; `lost` tells that a log was
-    there but did not begin with a whole record: then the key is spent, and the log is emptied for another key.
-    Shorter than the record of the first boot it is a torn first start, before which nothing can have been sent."""
->>>>>>> main
+    of this boot if it began here, else -1: a log forgets what is settled. `dropped` counts what there was no room for
+    since the key was made, as far as it is durable. `lost` tells that a log was there but did not begin with a whole
+    record: then the key is spent, and the log is emptied for another key. Shorter than the record of the first boot it
+    is a torn first start, before which nothing can have been sent."""
 
     def __init__(self, storage: "Storage", records_max: int) -> None:
         self._storage = storage
@@ -157,11 +151,6 @@ class Outbox:
     def newest(self) -> "Pending | None":
         """The newest statement that waits."""
         return self.pending[-1] if self.pending else None
-
-    @property
-    def dropped(self) -> int:
-        """How many this process had no room for."""
-        return self.settled.get(codes.DROPPED, 0)
 
     def limit(self, records_max: int) -> None:
         """Hold no more statements than these from now on: for a device whose memory runs low."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.kernel.chains import Chain, Place
-from device_client.core import client, codes, received, resting, verdicts
+from device_client.core import client, codes, notices, received, resting, verdicts
 from device_client.core.ring import SECTORS_MIN, Ring
 from tests.core import ring_bench, ring_life
 from tests.core.client_bench import Sitting, beacon, make_client, read
@@ -57,7 +57,7 @@ def test_both_sweeps_on_micropython() -> None:
 def test_the_lives_of_a_client_on_a_ring() -> None:
     """As in test_client, where they are on a log."""
     lives = [live(seed, flash=Nor(4 + seed % 3 * 4)) for seed in range(20)]
-    assert max(life.largest_backlog for life in lives) > 63
+    assert max(life.largest_backlog for life in lives) > 40
     assert any(life.client.outbox.dropped for life in lives)
 
 
@@ -349,6 +349,17 @@ def test_no_number_is_signed_twice_whatever_the_sleep_hands_back() -> None:
     at.report()
     stale = make_client(Nor(8, at.flash.data), resume=good)
     assert stale.boot == 2, "the ring knows a later statement"
+
+
+def test_notices_outlive_a_deep_sleep() -> None:
+    at = sitting()
+    at.client.notice(notices.RESET_CAUSE, notices.WATCHDOG)
+    at.start(resume=rested(at))
+    (first,) = at.report()
+    assert first[0].body[2] == [[notices.RESET_CAUSE, notices.WATCHDOG]]
+    at.receipt([first])
+    at.start(resume=rested(at))
+    assert len(at.report()[0][0].body) == 2, "told and receipted"
 
 
 def test_readings_without_room_in_the_sleep_are_dropped_and_counted() -> None:
