@@ -331,7 +331,11 @@ class Ring:
             self._program(sector, at, copy)
             places.append(sector * SECTOR_BYTES + at + before)
             at += len(copy)
-        self._program(sector, _OPEN_AT, b"\0")
+        try:
+            self._program(sector, _OPEN_AT, b"\0")
+        except OSError:
+            if self._read(sector, _OPEN_AT, 1) == b"\xff":
+                raise  # else it was done, or half done, which is the same
         self._number = number
         self._at = at
         for kind in notes:

@@ -61,7 +61,8 @@ class Nor:
                 self.torn(self.data[:at] + part + self.data[at + len(new) :])
         self.fail_at -= 1
         if self.fail_at == 0:
-            self.data[at : at + self.failing] = new[: self.failing]
+            done = min(self.failing, len(new))
+            self.data[at : at + done] = new[:done]
             raise OSError(5)
         self.data[at : at + len(new)] = new
 

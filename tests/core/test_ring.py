@@ -77,7 +77,7 @@ operations = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(st.integers(4, 6), st.sampled_from([8, 12, 24]), st.lists(operations, max_size=40))
 def test_as_a_list_that_is_obviously_right(sectors: int, window: int, script: list[tuple[object, ...]]) -> None:
     life = Life(sectors, window)
