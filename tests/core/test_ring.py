@@ -1,5 +1,6 @@
 """The ring in flash: power cuts in every write and erase, failures, damage, and what it costs, on both interpreters."""
 
+import json
 import random
 
 import pytest
@@ -176,6 +177,13 @@ def test_an_offline_week_keeps_the_newest_and_counts_the_others() -> None:
     again = Ring(life.nor)
     assert (again.waiting, again.dropped) == (kept, 400 - kept), "the count survives"
     assert [held.seq for held in again.pending] == [*range(401 - kept, 421 - kept), *range(397, 401)]
+
+
+def test_memory_does_not_grow_with_the_backlog() -> None:
+    """A ring of 1 MiB on MicroPython; x86-64 has words twice as long as a board's."""
+    found = json.loads(micropython("ring_memory.py", heap="6M"))
+    assert found["statements"] > 3500
+    assert found["growth"] < 2048 and found["memory_bytes"] < 12_288
 
 
 def test_what_a_partition_holds_by_chance_is_an_empty_ring() -> None:
