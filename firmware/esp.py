@@ -152,7 +152,7 @@ class Board:
         woken = machine.reset_cause() == machine.DEEPSLEEP_RESET
         if now_ms - self._started_ms >= (AWAKE_MS if woken else AWAKE_FIRST_MS):
             return True
-        return client.outbox.enrolled and client.counters.get("reports", 0) > 0 and not client.outbox.pending
+        return client.outbox.enrolled and client.counters.get("reports", 0) > 0 and client.outbox.waiting == 0
 
     def _sleep(self, now_ms):
         """Until the next report is due. The boot goes on behind it."""
@@ -171,8 +171,9 @@ def restart(reason):
 def factory_reset(kept, outbox):
     """The identity goes, the provisioning stays: the board enrols anew, as another device. Does not return."""
     print("edgetally: factory_reset")
-    kept.forget_key()  # first: an outbox without its boot counter must never meet its key again
-    outbox.clear()
+    import keys
+
+    keys.forget(kept, outbox)
     for name in ("failed_boots", "wifi_good", "failed_with"):
         kept.set_number(name, 0)
     machine.reset()

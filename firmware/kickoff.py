@@ -22,7 +22,16 @@ WATCHDOG_S = 60
 NETWORKS_MAX = 8
 EXCEPTION = 6  # `notices.EXCEPTION`
 PUBLIC = 9  # its place in what `provisioning.load` gives
-NO_BOARD = {"board": "", "buses": [], "sensors": [], "pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
+NO_BOARD = {
+    "board": "",
+    "buses": [],
+    "sensors": [],
+    "pins": {},
+    "led_kind": "",
+    "led_active": 1,
+    "watchdog_s": WATCHDOG_S,
+    "deep_sleep": False,
+}
 UNIX_OF_2000 = 946_684_800
 
 

@@ -30,7 +30,9 @@ def chooser() -> bytes:
     return text.replace("sleep(5)", "sleep(0.02)").encode()
 
 
-def files(network: Network, before: str = "", board: dict | None = None, sensors: tuple[str, ...] = (), **changes) -> dict[str, bytes]:
+def files(
+    network: Network, before: str = "", board: dict | None = None, sensors: tuple[str, ...] = (), **changes
+) -> dict[str, bytes]:
     """What `vfs` holds. `before`: lines that run before the application."""
     found = {
         "main.py": chooser(),

@@ -4,6 +4,7 @@ What goes wrong around a board must end well: it keeps its key, says what happen
 """
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -298,6 +299,25 @@ def test_the_button_makes_it_another_device(tmp_path):
         second = await board.status(receipts(2))
         assert second["device"] != first["device"] and (second["boot"], second["enrolled"]) == (1, True)
         said(network)
+
+
+def test_without_a_network_safe_mode_ends_and_a_radio_that_may_hang_starts_anew(tmp_path):
+    before = """
+import esp, memory, machine
+esp.SAFE_MS, esp.GOOD_MS, esp.LINKLESS_MS = 0, 300, 1500
+if machine.reset_cause() == machine.PWRON_RESET:
+    memory.Memory().set_number("failed_boots", 10)
+"""
+
+    @life(tmp_path, scenario={"wifi": []}, before=before)
+    async def _(board, network, broker):
+        await board.until(lambda line: line == "edgetally: safe_mode")
+        await board.until(lambda line: line == "edgetally: restart, safe_mode is over")
+        first = json.loads(await board.until(lambda line: line.startswith("{")))
+        await board.until(lambda line: line == "edgetally: restart, no link for an hour")
+        again = json.loads(await board.until(lambda line: line.startswith("{")))
+        assert (again["device"], again["boot"]) == (first["device"], first["boot"] + 1)
+        assert list(board.said).count("edgetally: safe_mode") == 1
 
 
 PLUGGED = """
