@@ -147,6 +147,8 @@ class Updating:
             self._answers = 0
         except manifest.Refused as refused:
             self._refused(refused.reason, 0)
+        except OSError:
+            self._refused(manifest.STORAGE, 0)
 
     def _refused(self, reason, version):
         from device_client.core import manifest
