@@ -74,6 +74,19 @@ def test_it_goes_on_where_the_power_was_cut(board: Board) -> None:
     assert fetched < 3 * 24
 
 
+def test_what_did_not_change_is_not_fetched(board: Board) -> None:
+    files = {**content(1), "app.mpy": b"version 2", "lib/part_0.mpy": bytes(5_000)}
+    board.publisher.release(2, files)
+    board.receipt()
+    asked = []
+    answers = board.publisher.answers
+    board.publisher.answers = lambda question: asked.append(question) or answers(question)  # type: ignore[method-assign]
+    board.run(TURNS)
+    assert board.resets == 1 and board.held("b") == files
+    assert {releases.parsed(one).file for one in asked if one[1] == 4} == {0, 1, 2}
+    assert board.client.counters["update_files_borrowed"] == 3
+
+
 def test_a_trial_without_a_receipt_starts_again(board: Board) -> None:
     board.publisher.release(2)
     board.receipt()

@@ -14,9 +14,9 @@ import sys
 import time
 
 import ed25519
-
 import slots
 import updating
+
 from device_client.core import light, manifest, releases, updates
 
 assert updates
@@ -104,6 +104,7 @@ class Flash:
         return 0
 
 
+KNOWN = ("updates_asked", "updates_begun", "updates_ready", "update_files_borrowed")
 ERASED = memoryview(b"\xff" * BLOCK)
 VERIFIED = {}
 
@@ -167,7 +168,7 @@ class World:
         board = updating.Updating(client, BOARD, "", running, Machine.reset, lambda code, value: None)
         board.every_ms = 1_000
         if board.version != (version if version > 1 else 0):
-            raise Broken("version %d runs as %d" % (version, board.version))
+            raise Broken(f"version {version} runs as {board.version}")
         if version in self.mute:
             raise Reset  # the watchdog, say
         client.accepted = 1
@@ -180,7 +181,7 @@ class World:
                 self.answer(board, releases.parsed(question), now_ms)
             if turn > 6 and not board.under_way:
                 break
-        if [what for what in client.counters if what not in ("updates_asked", "updates_begun", "updates_ready")]:
+        if [what for what in client.counters if what not in KNOWN]:
             raise Broken(str(client.counters))
         self.settled = version
 
@@ -209,7 +210,7 @@ def lives(data, world, cuts):
     world.settled = -1
     steps = erases = 0
     cuts = list(cuts)
-    for start in range(STARTS_MAX):
+    for _ in range(STARTS_MAX):
         flash = Flash(data)
         flash.cut_at = cuts[0] - steps if cuts else -1
         before = len(world.ran)
@@ -230,7 +231,7 @@ def lives(data, world, cuts):
         erases += flash.erases
         if world.settled >= 0:
             return steps, erases
-    raise AssertionError("it never settles: %s" % world.ran)
+    raise AssertionError(f"it never settles: {world.ran}")
 
 
 COMPILED = {}
