@@ -89,7 +89,8 @@ class Shell:
                     await link.publish(device.up_topic, message)
             topic = message = None
             self._tell()
-            await mqtt_wire.wait(self._wake, 500)
+            busy = self.updating is not None and self.updating.busy
+            await mqtt_wire.wait(self._wake, 10 if busy else 500)
             self._wake.clear()
         await linking
 

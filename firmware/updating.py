@@ -58,6 +58,11 @@ class Updating:
         """The version that is being fetched, 0 for none."""
         return self._updater.version if self._updater else 0
 
+    @property
+    def busy(self):
+        """Whether the next turn has something to do that waits for nobody."""
+        return self._updater is not None and self._updater.busy
+
     def step(self, now_ms):
         """What to publish on the device's `up` topic now. Call it with every turn of the loop."""
         client = self._client

@@ -117,6 +117,11 @@ class Updater:
         if slot.begin(envelope):
             count("updates_begun")
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do before the next answer comes."""
+        return self.ended is not None or not self._path
+
     # THE WALK over the list: file 0 is the list itself
 
     def _begin_walk(self) -> None:

@@ -29,7 +29,7 @@ class Flash:
     """Blocks of a file."""
 
     def __init__(self, path):
-        self._file = open(path, "r+b")
+        self._file = open(path, "r+b")  # noqa: SIM115 - for as long as the process
         self._count = os.stat(path)[6] // BLOCK
         self._erased = b"\xff" * BLOCK
 
