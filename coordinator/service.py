@@ -49,7 +49,7 @@ from coordinator.store.stores import Stores, intake_delta
 from coordinator.store.timings import write_timings
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
-from coordinator.web.ports import OwnerSubmitted, Submit, Submitted
+from coordinator.web.ports import BrokerAddress, OwnerSubmitted, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
 from device_client.core import cose, manifest, verdicts
@@ -396,7 +396,8 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 @contextlib.asynccontextmanager
 async def _web(settings: Settings, service: Service) -> AsyncIterator[None]:
-    runner = Runner(make_app(service.queries, _submit(service), _Owners(service)))
+    broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
+    runner = Runner(make_app(service.queries, _submit(service), _Owners(service), broker=broker))
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.http.host, settings.http.port).start()

@@ -88,6 +88,7 @@ class StoreSettings(_Section):
     ledger: StoreUrl = ""
     accounts: StoreUrl = ""
     messages: StoreUrl = ""
+    notices: StoreUrl = ""
     intake: StoreUrl = ""
 
     def paths(self, base: Path) -> dict[str, Path]:

@@ -21,22 +21,23 @@ def append_durably(file: FileIO, data: bytes, sync: bool = True) -> None:
         raise
 
 
-def replace_durably(path: Path, data: bytes) -> None:
-    """Write a file as a whole, over an old one; readers see the old or the new."""
-    replace_by_pieces(path, (data,))
+def replace_durably(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file as a whole, over an old one; readers see the old or the new. `mode` is cut by the umask."""
+    replace_by_pieces(path, (data,), mode)
 
 
-def replace_by_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+def replace_by_pieces(path: Path, pieces: Iterable[bytes | memoryview], mode: int = 0o666) -> None:
     """As `replace_durably`, for what need not be in memory as a whole."""
     temporary = path.with_name(path.name + ".tmp")
-    write_synced(temporary, pieces)
+    temporary.unlink(missing_ok=True)  # of a process that was killed, perhaps with another mode
+    write_synced(temporary, pieces, mode)
     temporary.replace(path)
     sync_folder(path.parent)
 
 
-def write_synced(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+def write_synced(path: Path, pieces: Iterable[bytes | memoryview], mode: int = 0o666) -> None:
     """Write a file and its contents to the disk; its name is durable after `sync_folder`."""
-    with path.open("wb") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         for piece in pieces:
             file.write(piece)
         file.flush()

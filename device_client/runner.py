@@ -51,6 +51,7 @@ def make_client(
     retry_ms: int = 5_000,
     spread_ms: int = 0,
     attempts_max: int = 20,
+    device_id: bytes = b"",
 ) -> Client:
     """The core's client for one identity and sensor. `spread_ms` spreads a fleet's reports behind each beacon."""
     token = nacl.signing.SigningKey(given.token_seed)
@@ -70,6 +71,7 @@ def make_client(
         spread_ms=spread_ms,
         attempts_max=attempts_max,
         calendar=given.calendar,
+        device_id=device_id,
     )
     return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, now_ms())
 

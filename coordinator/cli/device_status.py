@@ -1,19 +1,26 @@
-"""`edgetally device status`: what a device holds and has proved to itself, read without touching its state."""
+"""`edgetally device status`: what a device holds, has proved to itself and earns, read without touching its state."""
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from coordinator.kernel.amounts import tokens
-from device_client.core import asking, cose
+from device_client.core import asking
 from device_client.core.outbox import Outbox
-from device_client.keystore import KeystoreError, read_public_key
+from device_client.device_settings import DeviceSettingsError, load_settings
+from device_client.keystore import LOG, KeystoreError, read_device_id
+from device_client.live import read_live
 
 from . import fail
+from .calls import Unanswered, answer
+from .device_home import AS_JSON, STATE, state_folder
 
 EVIDENCE_EXIT = 3
+WATCH_S = 2.0
 
 
 class _Copy:
@@ -36,24 +43,73 @@ class _Copy:
 
 
 def status(
-    state: Annotated[Path, typer.Option(help="Folder of the device's key and outbox.")] = Path("edgetally-device"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    state: STATE = None,
+    url: Annotated[str | None, typer.Option("--url", help="The network's page; else what `setup` was told.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
+    as_json: AS_JSON = False,
 ) -> None:
-    """Show what a device of this machine waits for and has proved. Exit code 3 when it holds evidence against the
-    coordinator: two beacons of one number, a wrong proof, or one that never came."""
-    try:
-        public_key = read_public_key(state)
-        found = _found(public_key, Outbox(_Copy((state / "outbox.log").read_bytes()), 1 << 30))
-    except KeystoreError as error:
-        raise fail(str(error)) from None
-    except OSError as error:
-        raise fail(f"{error.filename}: {error.strerror}; choose another folder with --state") from None
-    typer.echo(json.dumps(found) if as_json else "\n".join(_lines(found)))
+    """Show what a device of this machine waits for, has proved and earns. Exit code 3 when it holds evidence against
+    the coordinator: two beacons of one number, a wrong proof, or one that never came."""
+    folder = state_folder(state)
+    while True:
+        try:
+            found = _of(folder, url or _page(folder))
+        except KeystoreError as error:
+            raise fail(str(error)) from None
+        except OSError as error:
+            text = (
+                f"{error.filename}: {error.strerror}; nothing has run here yet, or choose another folder with --state"
+            )
+            raise fail(text) from None
+        if watch and not as_json:
+            Console().clear()
+        typer.echo(json.dumps(found) if as_json else "\n".join(_lines(found)))
+        if not watch:
+            break
+        try:
+            time.sleep(WATCH_S)
+        except KeyboardInterrupt:
+            break
     if found["evidence"]:
         raise typer.Exit(EVIDENCE_EXIT)
 
 
-def _found(public_key: bytes, outbox: Outbox) -> dict[str, Any]:
+def _page(folder: Path) -> str:
+    """What `setup` was told; a device without setup has no page."""
+    try:
+        return load_settings(folder).page
+    except DeviceSettingsError:
+        return ""
+
+
+def _of(folder: Path, page: str) -> dict[str, Any]:
+    device = read_device_id(folder)
+    found = _found(device, Outbox(_Copy((folder / LOG).read_bytes()), 1 << 30))
+    return found | {"live": read_live(folder), "earned": _earned(page, device.hex()) if page else None}
+
+
+def _earned(page: str, device: str) -> dict[str, Any]:
+    """What the network's page says; its own words where it does not answer."""
+    try:
+        network = answer(page, "/api/v1/network")
+        of_device = answer(page, f"/api/v1/devices/{device}")
+        payouts = answer(page, f"/api/v1/devices/{device}/payouts?limit=1")["payouts"]
+        running = answer(page, f"/api/v1/devices/{device}/explain?epoch={network['epoch']}")
+        newest = payouts[0] if payouts else None
+        return {
+            "standing": of_device["standing"],
+            "paid": of_device["paid"],
+            "withheld": of_device["withheld"],
+            "newest": {"epoch": newest["epoch"], "paid": newest["paid"]} if newest else None,
+            "epoch": {"number": network["epoch"], "reasons": [one["text"] for one in running["reasons"]]},
+        }
+    except Unanswered as error:
+        return {"trouble": str(error)}
+    except (KeyError, TypeError, IndexError):
+        return {"trouble": f"{page}: this is no coordinator of this version"}
+
+
+def _found(device: bytes, outbox: Outbox) -> dict[str, Any]:
     proofs = asking.State(outbox.notes.get(asking.NOTE_STATE, b""))
     beacons = outbox.evidence
     wrong = outbox.notes.get(asking.NOTE_WRONG)
@@ -65,7 +121,7 @@ def _found(public_key: bytes, outbox: Outbox) -> dict[str, Any]:
     if proofs.missing:
         evidence["missing_proofs"] = proofs.missing
     return {
-        "device": cose.signer_id(public_key).hex(),
+        "device": device.hex(),
         "boot": outbox.boot,
         "enrolled": outbox.enrolled,
         "pending": len(outbox.pending),
@@ -102,7 +158,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"device      {found['device']}   boot {found['boot']}",
         f"state       {'enrolled' if found['enrolled'] else 'not enrolled'}, {found['pending']} statements waiting",
+        f"client      {_client(found['live'])}",
     ]
+    lines += _earned_lines(found["earned"]) if found["earned"] else []
     if proofs["newest"]:
         newest = f"epoch {proofs['newest']['epoch']}: {tokens(proofs['newest']['paid'])}"
         lines.append(f"payouts     {proofs['verified']} verified, the newest of {newest}")
@@ -120,3 +178,24 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if not evidence:
         lines.append("evidence    none against the coordinator")
     return lines
+
+
+def _client(live: dict[str, Any] | None) -> str:
+    if live is None:
+        return "does not run; start it with: edgetally device run, or install-service"
+    online = "connected" if live["online"] else "runs without a connection"
+    last = live["last_receipt"]
+    ago = "no receipt yet" if last is None else f"last receipt {max(0, int(time.time()) - last)} s ago"
+    failed = f", sensor failed {live['sensor_failed']} times" if live["sensor_failed"] else ""
+    return f"{online}, {ago}, beacon {live['beacon']}{failed}"
+
+
+def _earned_lines(earned: dict[str, Any]) -> list[str]:
+    if "trouble" in earned:
+        return [f"earned      not known: {earned['trouble']}"]
+    withheld = f", {tokens(earned['withheld'])} of it withheld" if earned["withheld"] else ""
+    lines = [f"earned      {tokens(earned['paid'])} ({earned['standing']}){withheld}"]
+    if newest := earned["newest"]:
+        lines.append(f"            epoch {newest['epoch']}: {tokens(newest['paid'])}")
+    running = earned["epoch"]
+    return lines + [f"epoch {running['number']:<5} {text}" for text in running["reasons"]]

@@ -2,30 +2,21 @@
 
 import json
 import re
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import nacl.signing
 import typer
 
-from coordinator.engine.owner_signing import account_key_body, rotate_body, signed_message
 from coordinator.found import change_parameter
 from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.amounts import AMOUNT_MAX, DECIMALS, TOKEN, tokens
 from coordinator.kernel.parameters import ParameterError
-from device_client.core import cose
+from device_client.owner_signing import account_key_body, rotate_body
 
 from . import fail
+from .calls import Body, account_of, call, is_refused, read_id, read_key, say, show
 from .network import CONFIG, DEFAULT_CONFIG, opened
-
-ANSWER_BYTES_MAX = 65_536
-ANSWER_S = 20.0
-POLL_S = 1.0
 
 KEY = Annotated[Path, typer.Option("--key", help="File with the account's key, readable by its owner only.")]
 URL = Annotated[str, typer.Option("--url", help="Where the coordinator's page is.")]
@@ -70,7 +61,7 @@ def transfer(
     as_json: AS_JSON = False,
 ) -> None:
     """Move tokens to another account."""
-    body: list[object] = [_id(to, "TO"), _amount(amount)]
+    body: list[object] = [read_id(to, "TO"), _amount(amount)]
     _say(kinds.TRANSFER, lambda _: body, key, url, account, genesis, wait, as_json)
 
 
@@ -85,7 +76,7 @@ def transfer_device(
     as_json: AS_JSON = False,
 ) -> None:
     """Give a device to another account, with what is withheld from it and the epoch that is open."""
-    body: list[object] = [_id(device, "DEVICE"), _id(to, "TO")]
+    body: list[object] = [read_id(device, "DEVICE"), read_id(to, "TO")]
     _say(kinds.DEVICE_TRANSFER, lambda _: body, key, url, account, genesis, wait, as_json)
 
 
@@ -100,7 +91,7 @@ def rotate(
     as_json: AS_JSON = False,
 ) -> None:
     """Give a device another key; its id stays."""
-    new, subject = _key(new_key), _id(device, "DEVICE")
+    new, subject = read_key(new_key), read_id(device, "DEVICE")
     _say(kinds.ROTATE, lambda network: rotate_body(new, network, subject), key, url, account, genesis, wait, as_json)
 
 
@@ -114,7 +105,7 @@ def revoke(
     as_json: AS_JSON = False,
 ) -> None:
     """End a device that was lost or stolen: what it says counts no more. This cannot be undone."""
-    subject = _id(device, "DEVICE")
+    subject = read_id(device, "DEVICE")
     _say(kinds.REVOKE, lambda _: [subject], key, url, account, genesis, wait, as_json)
 
 
@@ -129,7 +120,7 @@ def replace(
     as_json: AS_JSON = False,
 ) -> None:
     """Let a new board take the place of a dead one: its age, and what is withheld from it."""
-    body: list[object] = [_id(device, "DEVICE"), _id(by, "BY")]
+    body: list[object] = [read_id(device, "DEVICE"), read_id(by, "BY")]
     _say(kinds.REPLACE, lambda _: body, key, url, account, genesis, wait, as_json)
 
 
@@ -143,7 +134,7 @@ def change_key(
     as_json: AS_JSON = False,
 ) -> None:
     """Give your account another key. The account's id stays: from then on say it with --account."""
-    new, subject = _key(new_key), _account(_key(key), account)
+    new, subject = read_key(new_key), account_of(read_key(key), account)
     _say(kinds.KEY, lambda network: account_key_body(new, network, subject), key, url, account, genesis, wait, as_json)
 
 
@@ -158,12 +149,12 @@ def status(
     if message is not None:
         if not re.fullmatch("[0-9a-f]{64}", message):
             raise fail(f"{message!r} is not a message's id of 64 lower-case hex digits")
-        _show(_call(url, f"/api/v1/owner/{message}"), as_json)
+        show(call(url, f"/api/v1/owner/{message}"), as_json)
         return
     if key is None and account is None:
         raise fail("say which: a message's id, --key or --account")
-    subject = _id(account, "--account") if key is None and account else _account(_key(key or Path()), account)
-    _show(_call(url, f"/api/v1/accounts/{subject.hex()}"), as_json)
+    subject = read_id(account, "--account") if key is None and account else account_of(read_key(key or Path()), account)
+    show(call(url, f"/api/v1/accounts/{subject.hex()}"), as_json)
 
 
 def set_parameter(
@@ -181,88 +172,17 @@ def set_parameter(
         raise fail(what) from None
     except OSError as error:
         raise fail(f"{home.inbox}: {error.strerror}", 1) from None
-    _show({"message": message.hex(), "state": "waiting"}, as_json)
+    show({"message": message.hex(), "state": "waiting"}, as_json)
 
 
 def _say(
-    kind: int, body: Any, key: Path, url: str, account: str | None, genesis: str | None, wait: int, as_json: bool
+    kind: int, body: Body, key: Path, url: str, account: str | None, genesis: str | None, wait: int, as_json: bool
 ) -> None:
-    """Sign a message with the account's next nonce, hand it in and show what became of it."""
-    signing = _key(key)
-    subject = _account(signing, account)
-    network = _call(url, "/api/v1/network")["genesis"]
-    if genesis is not None and genesis != network:
-        raise fail(f"{url} is of network {network}, not {genesis}", 1)
-    nonce = _call(url, f"/api/v1/accounts/{subject.hex()}")["next_nonce"]
-    network_hash = bytes.fromhex(network)
-    envelope, _ = signed_message(signing, subject, network_hash, kind, nonce, body(network_hash))
-    found = _call(url, "/api/v1/owner", envelope)
-    until = time.monotonic() + wait
-    while found["state"] == "waiting" and time.monotonic() < until:
-        time.sleep(POLL_S)
-        found = _call(url, f"/api/v1/owner/{found['message']}")
-    _show(found, as_json)
-    if found["state"] == "refused" or found.get("verdict", "") not in ("", "ok"):
+    """Say it, and show what became of it."""
+    found = say(kind, body, key, url, account, genesis, wait)
+    show(found, as_json)
+    if is_refused(found):
         raise typer.Exit(1)
-
-
-def _call(url: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-    """The coordinator's answer; ends the command with its own words where it refuses."""
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise fail(f"--url: {url!r} does not begin with http:// or https://")
-    headers = {"Content-Type": "application/cbor"} if body is not None else {}
-    request = urllib.request.Request(url.rstrip("/") + path, body, headers)  # noqa: S310 - checked above
-    try:
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310 - checked above
-            found = json.loads(answer.read(ANSWER_BYTES_MAX))
-    except urllib.error.HTTPError as error:
-        raise fail(_refused(error), 1) from None
-    except (OSError, ValueError) as error:
-        raise fail(f"{url}: {getattr(error, 'reason', error)}", 1) from None
-    if not isinstance(found, dict):
-        raise fail(f"{url}: this is no coordinator", 1)
-    return found
-
-
-def _refused(error: urllib.error.HTTPError) -> str:
-    try:
-        problem = json.loads(error.read(ANSWER_BYTES_MAX))
-        return f"refused ({problem['code']}): {problem['detail']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"{error.url}: HTTP {error.code}"
-
-
-def _show(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for name, value in found.items():
-        if value in ("", -1) or f"{name}_tokens" in found:
-            continue
-        typer.echo(f"{name.removesuffix('_tokens'):11} {value}")
-
-
-def _key(path: Path) -> nacl.signing.SigningKey:
-    try:
-        if path.stat().st_mode & 0o077:
-            raise fail(f"{path}: others can read it; run: chmod 600 {path}")
-        return nacl.signing.SigningKey(path.read_bytes())
-    except FileNotFoundError:
-        raise fail(f"{path}: no such file; make a key with: edgetally owner new {path}") from None
-    except OSError as error:
-        raise fail(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise fail(f"{path}: not a key of 32 bytes") from None
-
-
-def _account(key: nacl.signing.SigningKey, account: str | None) -> bytes:
-    return cose.signer_id(bytes(key.verify_key)) if account is None else _id(account, "--account")
-
-
-def _id(text: str, name: str) -> bytes:
-    if not re.fullmatch("[0-9a-f]{32}", text):
-        raise fail(f"{name}: {text!r} is not an id of 32 lower-case hex digits")
-    return bytes.fromhex(text)
 
 
 def _amount(text: str) -> int:

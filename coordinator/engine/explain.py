@@ -4,13 +4,16 @@ Each reason has a stable code. What the coordinator merely counted (statements w
 says so.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, Explanation, PayoutView, Reason
 from device_client.core import verdicts
 
+from . import explain_notices
 from .derivation import Rates, Sums, Windows, derivation
+from .explain_notices import Told
 
 
 class Evidence(NamedTuple):
@@ -32,6 +35,7 @@ class Evidence(NamedTuple):
     sums: Sums | None  # None where it was not paid anything that could be explained
     rates: Rates
     enrolled_epoch: int
+    told: Sequence[Told] = ()  # what the device said about itself
 
 
 _VERDICT_TEXT = {
@@ -90,7 +94,9 @@ _SENSING_TEXT = {
 
 def explain(found: Evidence) -> Explanation:
     """The explanation of one device and epoch."""
-    reasons = [*_standing(found), *_presence(found), *_sensing(found), *_statements(found), *_deductions(found)]
+    channels = [name for name, _, _ in found.device.channels]
+    told = explain_notices.reasons(found.told, channels)
+    reasons = [*_standing(found), *_presence(found), *_sensing(found), *_statements(found), *told, *_deductions(found)]
     state = "closed" if found.closed else "open"
     return Explanation(
         found.device.device, found.epoch, state, found.payout, _summary(found), reasons, _derivation(found)

@@ -16,8 +16,8 @@ from .content import Content
 from .wire import Refused
 
 HEADER_FILE = "header.cose"
-RULES_VERSION = 2
-RELEASES = {2: "0.1"}  # rules version -> the release of edgetally that executes it
+RULES_VERSION = 3
+RELEASES = {3: "0.1"}  # rules version -> the release of edgetally that executes it
 _FIELD_TYPES: tuple[Any, ...] = (int, bytes, int, int, int, bytes, int, bytes, int, bytes, bytes, list, list)
 
 

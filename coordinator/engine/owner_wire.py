@@ -13,13 +13,12 @@ from coordinator.kernel.module import OwnerRow
 from coordinator.kernel.parameters import PARAMETER_NAME_CHARS_MAX, UNITS_MAX
 from coordinator.kernel.tables import TableState
 from device_client.core import cose, statement, verdicts
+from device_client.owner_signing import ACCOUNT_KEY, DEVICE_KEY, countersigned
 
 from . import wire
 from .wire import Refused
 
 OWNER_BYTES_MAX = 2048
-ACCOUNT_KEY = "account-key"
-DEVICE_KEY = "device-key"
 
 
 class Keys(NamedTuple):
@@ -38,11 +37,6 @@ class Keys(NamedTuple):
         """The highest nonce that is executed, 0 before the first."""
         row = self.accounts.get("accounts", {}).get((account,))
         return int(row[1]) if row else 0
-
-
-def countersigned(what: str, genesis: bytes, subject: bytes, public_key: bytes) -> bytes:
-    """What a new key signs: it takes over the account or device `subject` (16 bytes) on this network."""
-    return f"edgetally/1/{what}/{genesis.hex()}".encode() + subject + public_key
 
 
 def owner_row(envelope: bytes, genesis: bytes, keys: Keys) -> OwnerRow:

@@ -1,8 +1,8 @@
 """The short way through the decoder: the deterministic encoding gives a report one shape, found by one expression.
 
-Nearly every message is a well-formed report, and its bytes leave little open: constant heads, fields of fixed size,
-three integers of at most 32 bits, one byte string at the end. A regular expression finds the fields in one pass, where
-`wire` decodes and encodes four nested layers.
+Nearly every message is a well-formed report without notices, and its bytes leave little open: constant heads, fields of
+fixed size, three integers of at most 32 bits, one byte string at the end. A regular expression finds the fields in one
+pass, where `wire` decodes and encodes four nested layers.
 
 It only ever says yes, and only to what `wire.message_parts`, `envelope`, `claims` and `checked_body` accept, with the
 values that they find. None means that the shape was not recognised, never that the message is bad: whoever gets it asks

@@ -29,6 +29,8 @@ STATEMENT = np.dtype(
         ("measured", "u1"),
     ]
 )
+NOTICE = np.dtype([("at", "i8"), ("code", "u1"), ("value", "u4")])  # what the device says of itself in statement `at`
+_BODY_FIELDS = 2  # of a report without notices
 
 
 class StatementRow(NamedTuple):
@@ -51,12 +53,14 @@ class StatementRow(NamedTuple):
 
 
 class Statements:
-    """`columns` has dtype STATEMENT; `bodies` holds, by row, those bodies that the rules look into."""
+    """`columns` has dtype STATEMENT; `bodies` holds, by row, the bodies of what is no report, and `notices` (dtype
+    NOTICE, ascending by row and code) what reports have beside their readings."""
 
-    def __init__(self, columns: Columns, bodies: Mapping[int, list[Any]]) -> None:
+    def __init__(self, columns: Columns, bodies: Mapping[int, list[Any]], notices: Columns | None = None) -> None:
         assert columns.dtype == STATEMENT
         self.columns = columns
         self.bodies = bodies
+        self.notices = np.zeros(0, NOTICE) if notices is None else notices
 
     @classmethod
     def of(cls, rows: Sequence[StatementRow], codes: Sequence[int] | None = None) -> "Statements":
@@ -77,7 +81,10 @@ class Statements:
             columns["device"] = np.frombuffer(b"".join(device), "V16")
             columns["id"] = np.frombuffer(b"".join(ids), "V32")
             columns["prev8"] = np.frombuffer(b"".join(one[:8].ljust(8, b"\0") for one in prev), "V8")
-            return cls(columns, {at: body for at, body in enumerate(bodies) if kind[at] != KIND_REPORT})
+            others = {at: body for at, body in enumerate(bodies) if kind[at] != KIND_REPORT or len(body) > _BODY_FIELDS}
+            notices = [(at, *pair) for at, body in others.items() if kind[at] == KIND_REPORT for pair in body[2]]
+            others = {at: body for at, body in others.items() if kind[at] != KIND_REPORT}
+            return cls(columns, others, np.array(notices, NOTICE))
         return cls(columns, {})
 
     def __len__(self) -> int:
@@ -99,7 +106,10 @@ class Statements:
 
     def part(self, start: int, stop: int) -> "Statements":
         bodies = {at - start: body for at, body in self.bodies.items() if start <= at < stop}
-        return Statements(self.columns[start:stop], bodies)
+        first, last = np.searchsorted(self.notices["at"], (start, stop))
+        notices = self.notices[first:last].copy()
+        notices["at"] -= start
+        return Statements(self.columns[start:stop], bodies, notices)
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:

@@ -70,6 +70,18 @@ class ProofView(NamedTuple):
     log_path: list[bytes]
 
 
+class NoticeView(NamedTuple):
+    """The newest value that a device told of itself under one code; `text` says it in a sentence."""
+
+    code: int
+    name: str
+    value: int
+    boot: int
+    seq: int
+    since: int  # slot of the first report that told this value
+    text: str
+
+
 class DeviceView(NamedTuple):
     device: bytes
     owner: bytes
@@ -84,6 +96,8 @@ class DeviceView(NamedTuple):
     gaps: int  # statements known to be missing
     paid: int
     withheld: int
+    public_key: bytes  # that signs for it now
+    notices: Sequence[NoticeView] = ()  # what it says about itself, by code
 
 
 class PayoutView(NamedTuple):

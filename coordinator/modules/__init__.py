@@ -3,7 +3,7 @@
 from coordinator.kernel.module import Module
 from coordinator.kernel.parameters import TIME, Parameter
 
-from . import accounts, identity, ledger, messages, presence, rewards, sensing
+from . import accounts, identity, ledger, messages, notices, presence, rewards, sensing
 
 MODULES: tuple[Module, ...] = (
     identity.MODULE,
@@ -13,6 +13,7 @@ MODULES: tuple[Module, ...] = (
     ledger.MODULE,
     accounts.MODULE,
     messages.MODULE,
+    notices.MODULE,
 )
 
 DECLARED: tuple[Parameter, ...] = (*TIME, *(parameter for module in MODULES for parameter in module.parameters))

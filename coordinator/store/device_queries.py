@@ -5,15 +5,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from coordinator.engine import wire
+from coordinator.engine import explain_notices, wire
+from coordinator.engine.explain_notices import Told
 from coordinator.kernel.chains import Chain
-from coordinator.kernel.views import DeviceView, PayoutView, PresenceView, ReadingView
+from coordinator.kernel.views import DeviceView, NoticeView, PayoutView, PresenceView, ReadingView
 from coordinator.kernel.windows import marks
 from coordinator.modules.identity import QUARANTINED, REVOKED
-from device_client.core import verdicts
+from device_client.core import notice_names, verdicts
 
 from .reads import Reads
 from .schema import INTAKE, table_of
+
+TOLD_MAX = 1_000  # counted of one code in an epoch
 
 
 class DeviceQueries(Reads):
@@ -47,6 +50,7 @@ class DeviceQueries(Reads):
             row.device: (row.statements, row.last_slot)
             for row in await self._rows("identity", sa.select(active).where(active.c.device.in_(ids)))
         }
+        notices = await self._notices(rows)
         epoch = self._calendar.epoch_of(max(0, self._live().beacon))
         return [
             DeviceView(
@@ -58,14 +62,46 @@ class DeviceQueries(Reads):
                 last_slot=spoke[row.device][1] if spoke[row.device][0] else -1,
                 interval_s=row.interval_s,
                 readings_public=bool(row.readings_public),
-                channels=[(name, unit, exponent) for name, unit, exponent in wire.decoded(row.channels)],
+                channels=_channels(row),
                 statements=spoke[row.device][0],
                 gaps=gaps.get(row.device, 0),
                 paid=paid.get(row.device, 0),
                 withheld=held.get(row.device, 0),
+                public_key=row.public_key,
+                notices=notices.get(row.device, ()),
             )
             for row in rows
         ]
+
+    async def _notices(self, rows: Sequence[Any]) -> dict[bytes, list[NoticeView]]:
+        """By device, what it says about itself."""
+        table = table_of("notices", "notices")
+        names = {row.device: [name for name, _, _ in _channels(row)] for row in rows}
+        found: dict[bytes, list[NoticeView]] = {}
+        statement = sa.select(table).where(table.c.device.in_(names)).order_by(table.c.device, table.c.code)
+        for device, code, value, boot, seq, since in await self._rows("notices", statement):
+            text = explain_notices.sentence(code, value, self._calendar.epoch_of(since), names[device])
+            view = NoticeView(code, notice_names.name(code), value, boot, seq, since, text)
+            found.setdefault(device, []).append(view)
+        return found
+
+    async def told(self, device: DeviceView, epoch: int) -> list[Told]:
+        """What the device had said about itself by the end of an epoch, by code."""
+        table = table_of("notices", "told")
+        first, last = self._calendar.first_slot(epoch), self._calendar.last_slot(epoch)
+        found = []
+        for notice in device.notices:
+            of_code = sa.and_(table.c.device == device.device, table.c.code == notice.code)
+            newest = sa.select(table.c.value, table.c.since).order_by(table.c.boot.desc(), table.c.seq.desc()).limit(1)
+            row = await self._one("notices", newest.where(of_code, table.c.slot <= last))
+            if row is None:
+                continue
+            before = await self._one("notices", newest.where(of_code, table.c.slot < first))
+            within = sa.select(table.c.seq).where(of_code, table.c.slot.between(first, last)).limit(TOLD_MAX)
+            times = await self._one("notices", sa.select(sa.func.count()).select_from(within.subquery()))
+            since = self._calendar.epoch_of(row.since)
+            found.append(Told(notice.code, row.value, since, before.value if before else 0, times[0]))
+        return found
 
     async def _pairs(self, store: str, statement: Any) -> dict[bytes, int]:
         return {row[0]: row[1] for row in await self._rows(store, statement)}
@@ -109,6 +145,10 @@ class DeviceQueries(Reads):
             ReadingView(row.slot, row.boot, row.seq, row.dt_ms, wire.decoded(row.row))
             for row in await self._rows(INTAKE, statement)
         ]
+
+
+def _channels(row: Any) -> list[tuple[str, str, int]]:
+    return [(name, unit, exponent) for name, unit, exponent in wire.decoded(row.channels)]
 
 
 def _why(code: int | None) -> str:

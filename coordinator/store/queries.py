@@ -184,6 +184,7 @@ class Queries(MoneyQueries, OwnerQueries):
             sums=await self._sums(device.device, row.owner, epoch) if row else None,
             rates=self._rates(epoch),
             enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
+            told=await self.told(device, epoch),
         )
 
     async def _sums(self, device: bytes, owner: bytes, epoch: int) -> Sums:

@@ -46,6 +46,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "tallies": (("epoch", "device"),),
     "verdicts": (("device", "slot"),),
     "quarantines": (("device",),),
+    "told": (("device", "code", "boot", "seq"),),
     "presence": (("device", "epoch"),),
     "sensing": (("device", "epoch"),),
     "payouts": (("device", "epoch"), ("epoch", "device"), ("owner", "epoch")),

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from coordinator.kernel.views import DeviceView, EpochView, NetworkView
 from coordinator.web import query, readings, shapes
-from coordinator.web.keys import READER
+from coordinator.web.keys import BROKER, READER
 from coordinator.web.problems import REFUSED, Problem
 from coordinator.web.shapes import Json, Page
 
@@ -22,7 +22,8 @@ PREFIX = "/api/v1"
 async def network(request: web.Request) -> web.Response:
     view = await request.app[READER].network()
     refused = request.app[REFUSED]
-    return web.json_response(shapes.plain(view) | {"http_refusals": dict(refused)})
+    more = {"broker": request.app[BROKER]._asdict(), "http_refusals": dict(refused)}
+    return web.json_response(shapes.plain(view) | more)
 
 
 @routes.get(PREFIX + "/devices")

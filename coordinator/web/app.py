@@ -10,9 +10,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from coordinator.web import api, archive, assets, guard, header_log, headers, owner, pages, submit
-from coordinator.web.keys import LIMITS, NOW, OWNERS, READER, SUBMIT
+from coordinator.web.keys import BROKER, LIMITS, NOW, OWNERS, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
-from coordinator.web.ports import Owners, Reader, Submit
+from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
 from coordinator.web.problems import REFUSED
 
 
@@ -21,18 +21,20 @@ def make_app(
     submit_statement: Submit,
     owners: Owners | None = None,
     *,
+    broker: BrokerAddress = BrokerAddress("", 1883, False),  # noqa: B008 - a plain value
     limits: Limits = DEFAULT,
     now: Callable[[], float] = time.time,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
-    `now` only dates the newest beacon on the pages.
+    `broker` is where devices find the coordinator; `now` only dates the newest beacon on the pages.
     """
     app = web.Application(
         middlewares=[guard.make_guard()],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
+    app[BROKER] = broker
     app[READER] = reader
     app[SUBMIT] = submit_statement
     app[LIMITS] = limits

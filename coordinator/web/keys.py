@@ -5,8 +5,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from coordinator.web.limits import Limits
-from coordinator.web.ports import Owners, Reader, Submit
+from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
 
+BROKER: web.AppKey[BrokerAddress] = web.AppKey("broker", BrokerAddress)
 READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
 SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
 OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)

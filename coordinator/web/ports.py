@@ -24,6 +24,14 @@ from coordinator.kernel.views import (
 )
 
 
+class BrokerAddress(NamedTuple):
+    """Where devices reach the broker; a host that means every address, or this machine's own, is where the page is."""
+
+    host: str
+    port: int
+    tls: bool
+
+
 class Reader(Protocol):
     """Reads of the published state. A missing thing is None (or an empty list), never an exception."""
 

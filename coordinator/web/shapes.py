@@ -32,7 +32,7 @@ def plain(view: View) -> Json:
 
 
 def device(view: DeviceView) -> Json:
-    return plain(view) | {"channels": channels(view)}
+    return plain(view) | {"channels": channels(view), "notices": [plain(one) for one in view.notices]}
 
 
 def channels(view: DeviceView) -> list[Json]:

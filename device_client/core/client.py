@@ -33,6 +33,7 @@ class Config:
 
     `channels` is [[name, unit, exponent], ...]; a reported value v means v * 10^exponent of the unit. `calendar` is
     (batch_beacons, epoch_beacons, deadline_beacons) of the network; a device that does not know it asks for no proofs.
+    `device_id` is that of the first key, if `public_key` is not the first: such a device cannot enrol again.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Config:
         attempts_max: int = 20,
         spread_ms: int = 0,
         calendar: "tuple[int, int, int]" = (0, 0, 0),
+        device_id: bytes = b"",
     ) -> None:
         self.network = network
         self.genesis = genesis
@@ -70,6 +72,7 @@ class Config:
         self.attempts_max = attempts_max
         self.spread_ms = spread_ms
         self.calendar = calendar
+        self.device_id = device_id or cose.signer_id(public_key)
 
 
 def _is_reading(value: object) -> bool:
@@ -100,7 +103,8 @@ class Client:
     ) -> None:
         self.config = config
         self.outbox = outbox
-        self.device_id = cose.signer_id(config.public_key)
+        self.device_id = config.device_id
+        self._is_first_key = config.device_id == cose.signer_id(config.public_key)
         self.trust = light.Trust(config.genesis, config.root_key, verify)
         base = base_topic(config.network, self.device_id)
         self.up_topic = base + "/up"
@@ -110,6 +114,7 @@ class Client:
         self.beacon: "light.Beacon | None" = None
         self.counters: "dict[str, int]" = {}
         self.enroll_refused = 0
+        self.measures = True  # False: only hand out what waits
         self.online = False
         self._linked = False
         self._heard = False
@@ -121,6 +126,8 @@ class Client:
         self._seq = 0
         self._prev = b""
         self._sets: "list[tuple[int, list[int]]]" = []  # (taken at ms, values)
+        self._notices: "list[tuple[int, int, int]]" = []  # (code, value, seq of the report that tells it or 0)
+        self._dropped_told = 0
         self._reported_beacon = -1
         self._reported_ms = now_ms
         self._sampled_ms = now_ms
@@ -228,8 +235,10 @@ class Client:
                 continue
             self._count("receipts_verified")
             self._unanswered = 0
-            if pending.boot == self.boot and code in (codes.OK, codes.ALREADY_ENROLLED):
-                self.accepted += 1
+            if pending.boot == self.boot:
+                self._notices = [one for one in self._notices if one[2] != pending.seq]
+                if code in (codes.OK, codes.ALREADY_ENROLLED):
+                    self.accepted += 1
             if pending.kind == statement.KIND_ENROLL:
                 self._take_enrolment(code)
             elif self.asker is not None and code == codes.OK and pending.attempts == 1 and pending.boot == self.boot:
@@ -269,6 +278,8 @@ class Client:
         self.online = True
         for pending in self.outbox.pending:
             pending.due_ms = now_ms
+        # The report that told them may have been dropped meanwhile.
+        self._notices = [(code, value, 0) for code, value, _ in self._notices]
 
     def disconnected(self) -> None:
         """Go on measuring and signing, but hand nothing out until the link is back."""
@@ -278,7 +289,7 @@ class Client:
 
     def sample_due(self, now_ms: int) -> bool:
         """Whether `sample` should be called before the next `tick`."""
-        if not self.outbox.enrolled:
+        if not self.outbox.enrolled or not self.measures:
             return False
         spacing_ms = self.config.interval_s * 1000 // self.config.sets_per_report
         between = self.config.sets_per_report > 1 and now_ms - self._sampled_ms >= spacing_ms
@@ -296,6 +307,19 @@ class Client:
             self._count("sets_dropped")
         self._sets.append((now_ms, list(values)))
 
+    def notice(self, code: int, value: int) -> None:
+        """Say this of the device in its next report, and again in a later one unless a receipt comes: `code` and what
+        `value` means are in `notices`. The newest value of a code counts; of more than NOTICES_MAX codes the oldest is
+        forgotten."""
+        if not 0 <= code <= codes.NOTICE_MAX or not 0 <= value <= statement.U32_MAX:
+            self._count("notices_refused")
+            return
+        self._notices = [one for one in self._notices if one[0] != code]
+        self._notices.append((code, value, 0))
+        if len(self._notices) > codes.NOTICES_MAX:
+            self._notices.pop(0)
+            self._count("notices_dropped")
+
     def tick(self, now_ms: int) -> "list[tuple[str, bytes]]":
         """Messages to publish now, all of them durable in the outbox. What cannot be made durable is not sent."""
         try:
@@ -303,7 +327,7 @@ class Client:
                 # A coordinator that answers nothing any more may have lost this device: it may enrol again.
                 if not self.outbox.enrolled or self._unanswered >= UNANSWERED_MAX:
                     self._enroll(now_ms)
-                if self.outbox.enrolled and self._report_due(now_ms):
+                if self.outbox.enrolled and self.measures and self._report_due(now_ms):
                     self._report(now_ms)
             return self._to_show(now_ms) + self._to_send(now_ms) + self._to_ask(now_ms) if self.online else []
         except OSError:
@@ -345,7 +369,7 @@ class Client:
         return None
 
     def _enroll(self, now_ms: int) -> None:
-        if self._enrolling() is not None:
+        if self._enrolling() is not None or not self._is_first_key:
             return
         if self.enroll_refused and now_ms - self._enroll_ms < ENROLL_AGAIN_MS:
             return
@@ -368,17 +392,29 @@ class Client:
         self._reported_beacon = self.beacon.number
         self._reported_ms = now_ms
         salt = self._random(statement.SALT_BYTES)
-        readings = self._readings()
-        self._add(statement.KIND_REPORT, [0, statement.commitment(salt, readings)], salt, readings, now_ms)
+        told = self._to_tell()
+        readings = self._readings(READINGS_BYTES_MAX - len(encode(told)))
+        body: "list[object]" = [0, statement.commitment(salt, readings)]
+        self._add(statement.KIND_REPORT, body + [told] if told else body, salt, readings, now_ms)
         self._sets = []
+        self._notices = [(code, value, seq or self._seq) for code, value, seq in self._notices]
         self._count("reports")
 
-    def _readings(self) -> bytes:
+    def _to_tell(self) -> "list[list[int]]":
+        """[[code, value], ...] in the order of their codes. What was dropped is told when the link is back: while the
+        outbox is full, every report without a link would be the next to tell another number."""
+        dropped = self.outbox.dropped
+        if self.online and dropped != self._dropped_told:
+            self._dropped_told = dropped
+            self.notice(codes.NOTICE_DROPPED, min(dropped, statement.U32_MAX))
+        return sorted([[code, value] for code, value, seq in self._notices if not seq])
+
+    def _readings(self, bytes_max: int) -> bytes:
         # dt_ms counts from the receipt of the quoted beacon; sets taken before it are negative.
         rows = [encode([taken_ms - self._beacon_ms] + values) for taken_ms, values in self._sets]
         size = sum([len(row) for row in rows])
         first = 0
-        while size > READINGS_BYTES_MAX:
+        while size > bytes_max:
             size -= len(rows[first])
             first += 1
             self._sets.pop(0)

@@ -8,6 +8,7 @@ copy of itself.
     B boot (4)                                   a boot began
     S boot (4) seq (4) id8 (8) statement kind (1) message     a statement
     A boot (4) seq (4) code (1)                  it was receipted, finally refused, dropped or given up
+    D count (4)                                  statements dropped before this log began
     E                                            the enrolment was receipted
     X length (2) beacon beacon                   two different beacons of one number: evidence
     P, Q, V, W                                   notes, each the newest of its kind: see `asking`
@@ -63,7 +64,8 @@ def record(kind: bytes, body: bytes) -> bytes:
 
 
 class Outbox:
-    """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `lost` tells that a log was
+    """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `dropped` counts what there was
+    no room for since the key was made, as far as it is durable; `lost` tells that a log was
     there but did not begin with a whole record: then the key is spent, and the log is emptied for another key.
     Shorter than the record of the first boot it is a torn first start, before which nothing can have been sent."""
 
@@ -77,6 +79,7 @@ class Outbox:
         self.pending: "list[Pending]" = []
         self._index: "dict[tuple[int, int], Pending]" = {}
         self.settled: "dict[int, int]" = {}
+        self.dropped = 0
         self._pending_bytes = 0
         self._size = storage.size()
         end = self._scan()
@@ -105,6 +108,9 @@ class Outbox:
         elif kind == b"A":
             boot, seq = struct.unpack(">II", body[:8])
             self._forget(boot, seq)
+            self.dropped += body[8] == codes.DROPPED
+        elif kind == b"D":
+            self.dropped = struct.unpack(">I", body)[0]
         elif kind == b"E":
             self.enrolled = True
         elif kind == b"X":
@@ -169,6 +175,7 @@ class Outbox:
             full = True  # only a shorter log can take more
         self._forget(pending.boot, pending.seq)
         self.settled[code] = self.settled.get(code, 0) + 1
+        self.dropped += code == codes.DROPPED
         if full or (self._size > COMPACT_BYTES_MIN and self._size > 4 * self._pending_bytes):
             self._compact()
 
@@ -189,6 +196,8 @@ class Outbox:
 
     def _compact(self) -> None:
         pieces = [record(b"B", struct.pack(">I", self.boot))] if self.boot else []
+        if self.dropped:
+            pieces.append(record(b"D", struct.pack(">I", self.dropped)))
         if self.enrolled:
             pieces.append(record(b"E", b""))
         if self.evidence is not None:

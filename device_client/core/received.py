@@ -3,7 +3,7 @@
 No device needs this: it belongs to vectors, tools and whoever else reads the wire without the coordinator's decoder.
 """
 
-from . import cbor
+from . import cbor, notices
 from .cbor import Malformed, Map, is_uint
 from .statement import (
     CLAIM_BOOTCOUNT,
@@ -120,9 +120,26 @@ def _check_channel(channel: object) -> None:
 
 
 def report(body: "list[object]") -> "list[object]":
-    """[profile, commitment]; profile 0 is the declaration made at enrolment, the only one so far. Raises Malformed."""
-    if len(body) != 2 or not is_uint(body[0], 0):
+    """[profile, commitment] or [profile, commitment, [[code, value], ...]]; profile 0 is the declaration made at
+    enrolment, the only one so far. Raises Malformed."""
+    if not 2 <= len(body) <= 3 or not is_uint(body[0], 0):
         raise Malformed("report body")
     if not isinstance(body[1], bytes) or len(body[1]) != COMMITMENT_BYTES:
         raise Malformed("commitment")
+    if len(body) == 3:
+        _check_notices(body[2])
     return body
+
+
+def _check_notices(pairs: object) -> None:
+    """One form for one thing: at least one pair, and each code once, in ascending order."""
+    if not isinstance(pairs, list) or not 1 <= len(pairs) <= notices.PAIRS_MAX:
+        raise Malformed("notices")
+    before = -1
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise Malformed("notice")
+        code, value = pair
+        if not is_uint(code, notices.CODE_MAX) or not is_uint(value, U32_MAX) or code <= before:
+            raise Malformed("notice")
+        before = code

@@ -7,7 +7,8 @@ of the id of the statement before it (empty for the first): gaps, replays and co
 
     enroll  [public key, token key, token signature, interval_s, readings_public (0 or 1), place, channels]
             channels = [[name, unit, exponent], ...]
-    report  [profile, commitment]      commitment = SHA-256(salt || readings)
+    report  [profile, commitment] or [profile, commitment, notices]      commitment = SHA-256(salt || readings)
+            notices = [[code, value], ...]: what the device says about itself, see `notices`
 
 Readings stay outside the signature and travel beside the envelope, so that they can be private and be deleted:
 

@@ -6,7 +6,7 @@ on every interpreter.
 
 import hashlib
 
-from device_client.core import statement, verdicts
+from device_client.core import notices, statement, verdicts
 from tests.core.client_bench import (
     BEACON_S,
     DEVICE_ID,
@@ -48,6 +48,8 @@ class Life:
         self.lossy = True
         self.dark_until_ms = 0
         self.largest_backlog = 0
+        self.noticed = {}  # code -> value, of this boot
+        self.told = {}  # (boot, seq) -> pairs, as the coordinator has them
         self.gone = {}  # codes that earlier starts of the client counted
         self.client = None
         self.start()
@@ -65,6 +67,7 @@ class Life:
         self.client = make_client(self.flash, self.config, self.records_max, self.now_ms, self.chance)
         assert self.client.boot > before, "the boot counter went back"
         self.last_sent = {}
+        self.noticed = {}
 
     def connect(self):
         self.client.connected(self.now_ms)
@@ -118,6 +121,8 @@ class Life:
         key = (said.boot, said.seq)
         assert self.heard.get(key, identity) == identity, "two statements with one number"
         self.heard[key] = identity
+        if len(said.body) == 3:
+            self.told[key] = said.body[2]
         before = self.heard.get((said.boot, said.seq - 1))
         assert before is None or said.prev == before[: statement.PREV_BYTES], "the chain is broken"
         if key not in self.answers:
@@ -193,6 +198,10 @@ class Life:
                 self.client.disconnected()
             if self.chance.often(5):
                 self.trouble()
+            if self.chance.often(1):
+                code = notices.SENSOR_ABSENT + self.chance.below(notices.PAIRS_MAX - 1)
+                self.noticed[code] = self.chance.below(1 << 32)
+                self.client.notice(code, self.noticed[code])
         dark = self.lossy and self.now_ms < self.dark_until_ms
         if not self.client.online and not dark and (not self.lossy or self.chance.often(20)):
             self.connect()
@@ -226,4 +235,13 @@ def live(seed, steps=2500, records_max=0, between=None):
         missing += (numbers[-1] if numbers else 0) - len(numbers)
     given_up = counts.get(verdicts.DROPPED, 0) + counts.get(verdicts.GAVE_UP, 0)
     assert missing <= given_up + 2, (missing, given_up)
+    newest = {}
+    for key in sorted(life.told):
+        for code, value in life.told[key]:
+            newest[(code, key[0])] = value
+    for code in life.noticed:
+        assert newest.get((code, life.client.boot)) == life.noticed[code], "a notice never arrived"
+    if box.dropped:
+        assert newest.get((notices.DROPPED, life.client.boot)) == box.dropped, "dropped, and nobody was told"
+    assert box.dropped <= counts.get(verdicts.DROPPED, 0)
     return life

@@ -1,8 +1,8 @@
 """The outbox against a model that is obviously right. Runs on CPython and on MicroPython.
 
-A state is (boot, enrolled, evidence, pending). Each operation is a list of steps, one for each record: the states that
-it goes through. After a power cut the outbox must be in a state since the last durable one: nothing that was returned
-as durable is gone, nothing else has appeared, and the boot counter has not gone back.
+A state is (boot, enrolled, evidence, pending, dropped). Each operation is a list of steps, one for each record: the
+states that it goes through. After a power cut the outbox must be in a state since the last durable one: nothing that
+was returned as durable is gone, nothing else has appeared, and the boot counter has not gone back.
 """
 
 from device_client.core import outbox, verdicts
@@ -10,31 +10,32 @@ from device_client.core.outbox import Outbox
 from tests.core.flash import PowerCut
 
 RECORDS_MAX = 4
-EMPTY = (0, False, None, ())
+EMPTY = (0, False, None, (), 0)
 DURABLE = ("boot", "add", "enrolled", "evidence")
 
 
 def steps(state, operation, seq):
     """The states that an operation goes through, the last one being its result."""
-    boot, enrolled, evidence, pending = state
+    boot, enrolled, evidence, pending, dropped = state
     name = operation[0]
     if name == "boot":
-        return [(boot + 1, enrolled, evidence, pending)]
+        return [(boot + 1, enrolled, evidence, pending, dropped)]
     if name == "enrolled":
-        return [(boot, True, evidence, pending)]
+        return [(boot, True, evidence, pending, dropped)]
     if name == "evidence":
-        return [(boot, enrolled, evidence or operation[1:], pending)]
+        return [(boot, enrolled, evidence or operation[1:], pending, dropped)]
     if name == "settle":
         if not pending:
             return []
         at = operation[1] % len(pending)
-        return [(boot, enrolled, evidence, pending[:at] + pending[at + 1 :])]
+        return [(boot, enrolled, evidence, pending[:at] + pending[at + 1 :], dropped)]
     found = []
     while len(pending) >= RECORDS_MAX:
         pending = pending[1:]
-        found.append((boot, enrolled, evidence, pending))
+        dropped += 1
+        found.append((boot, enrolled, evidence, pending, dropped))
     new = (boot, seq, identity(operation)[:8], 2, operation[1])
-    return found + [(boot, enrolled, evidence, pending + (new,))]
+    return found + [(boot, enrolled, evidence, pending + (new,), dropped)]
 
 
 def identity(operation):
@@ -61,7 +62,7 @@ def state_of(box):
     for held in box.pending:
         assert box.find(held.boot, held.seq, held.id8) is held
         assert box.find(held.boot, held.seq, b"another!") is None
-    return (box.boot, box.enrolled, box.evidence, tuple(pending))
+    return (box.boot, box.enrolled, box.evidence, tuple(pending), box.dropped)
 
 
 def life(flash, allowed, operations):

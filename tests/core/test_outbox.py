@@ -93,7 +93,7 @@ def test_without_room_the_oldest_is_dropped_and_counted() -> None:
     for seq in range(1, 8):
         box.add(seq, bytes((seq,)) * 32, 2, b"message %d" % seq)
     assert [held.seq for held in box.pending] == [5, 6, 7]
-    assert box.settled == {verdicts.DROPPED: 4}
+    assert box.settled == {verdicts.DROPPED: 4} and box.dropped == fresh(flash, 3).dropped == 4
     assert [held.seq for held in fresh(flash, 3).pending] == [5, 6, 7]
 
 

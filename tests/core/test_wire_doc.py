@@ -5,7 +5,19 @@ import re
 from coordinator.engine.beacons import BEACON_BYTES_MAX
 from coordinator.kernel import chains
 from coordinator.proving import QUESTIONS_PER_SLOT_MAX
-from device_client.core import asking, cbor, client, cose, light, proofs, received, statement, verdicts
+from device_client.core import (
+    asking,
+    cbor,
+    client,
+    cose,
+    light,
+    notice_names,
+    notices,
+    proofs,
+    received,
+    statement,
+    verdicts,
+)
 from tests.core.parts import VECTORS
 from tests.parts import ROOT
 
@@ -18,6 +30,18 @@ def test_the_table_of_codes_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (yes|no) \| \S", TEXT, re.MULTILINE)
     assert [(int(code), name) for code, name, _ in rows] == list(verdicts.NAMES.items())
     assert [row == "yes" for _, _, row in rows] == [verdicts.is_receipted(code) for code in verdicts.NAMES]
+
+
+def test_the_table_of_notices_is_that_of_the_code() -> None:
+    part = TEXT.split("### Notices")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (.+) \|$", part, re.MULTILINE)
+    assert [(int(code), name) for code, name, _ in rows] == list(notice_names.NAMES.items())
+    assert {text.split(":")[0].split(" ")[0] for _, _, text in rows} == {"count", "state", "channels"}
+    said = {name: dict(re.findall(r"(\d) ([a-z ]+?)(?:,|$)", text.split(". ")[-1].lower())) for _, name, text in rows}
+    for name, first in (("reset_cause", "POWER_ON"), ("certificate_refused", "NOT_TOLD")):
+        names = list(vars(notices))
+        for value, words in said[name].items():
+            assert names[names.index(first) + int(value) - 1] == words.upper().replace(" ", "_")
 
 
 def test_cddl_says_the_constants_of_the_code() -> None:
@@ -34,6 +58,7 @@ def test_cddl_says_the_constants_of_the_code() -> None:
         f"channels: [0*{received.CHANNELS_MAX} channel]",
         f"exponent: -{received.EXPONENT_MAX}..{received.EXPONENT_MAX}",
         f"readings = [0*{statement.SETS_MAX} [",
+        f"notices: [1*{notices.PAIRS_MAX} [ code: 0..{notices.CODE_MAX},",
         f"place: 0..{statement.I64_MAX}",
         f"salt: bytes .size {statement.SALT_BYTES}",
         f"keys = [1*{light.CERTIFICATES_MAX} bstr",

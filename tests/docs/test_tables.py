@@ -14,11 +14,15 @@ from coordinator.modules import DECLARED, sensing
 from coordinator.settings import Settings, _accepted
 from coordinator.store.home import Home
 from coordinator.web.problems import HTTP_CODES, TITLES
-from device_client.core import verdicts
+from device_client.core import notice_names, verdicts
+from device_client.profiles import profiles
 from tests.docs import example
 from tests.docs.generated import TABLES, generated, names
 
-DOCUMENTS = ("start.md", "concepts/money.md", "reference/api.md", "reference/cli.md", "reference/folder.md")
+DOCUMENTS = (
+    *("start.md", "concepts/money.md", "reference/api.md", "reference/cli.md", "reference/folder.md"),
+    *("hardware/README.md", *(f"hardware/{board}.md" for board in profiles())),
+)
 
 
 def rows_under(text: str, heading: str) -> list[list[str]]:
@@ -73,6 +77,12 @@ def test_verdicts(root: Path) -> None:
 def test_what_sensing_finds(root: Path) -> None:
     rows = rows_under((root / "docs/reference/reasons.md").read_text(), "## What sensing finds")
     assert {int(row[1]): row[0] for row in rows} == sensing.MEASURED_NAMES
+
+
+def test_what_a_device_says_about_itself(root: Path) -> None:
+    rows = rows_under((root / "docs/reference/reasons.md").read_text(), "## What a device says about itself")
+    assert {int(row[1]): row[0] for row in rows} == notice_names.NAMES
+    assert all(row[2] and row[3] for row in rows)
 
 
 def test_what_explain_adds(root: Path) -> None:

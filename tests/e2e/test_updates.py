@@ -36,14 +36,10 @@ def main(safe):
     board.sync_folder = lambda path: None  # a board's file system knows none
     device = start.ready(provisioning.load("/provisioning.json"))
     running = "ab".index(sys.path[0][-1])
-    device.updating = updating.Updating(device._client, "esp32-devkitc", "", running, machine.reset, told)
+    device.updating = updating.Updating(device._client, "esp32-devkitc", "", running, machine.reset)
     device.updating.every_ms = 2_000
     print('{{"version": %d, "is": {version}}}' % device.updating.version)
     sys.exit(device.main())
-
-
-def told(code, value):
-    print('{{"notice": "%s", "value": %d}}' % (code, value))
 """
 
 
@@ -114,9 +110,6 @@ class Board:
         """The versions that ran, by what they say themselves."""
         return [line["is"] for line in self.said if "is" in line]
 
-    def notices(self) -> list[tuple[str, int]]:
-        return [(line["notice"], line["value"]) for line in self.said if "notice" in line]
-
 
 def run(*arguments: object) -> str:
     done = inside.edgetally(*arguments)
@@ -128,6 +121,12 @@ def has(net: Net, board: Board, version: int, stage: int) -> bool:
     """Whether the board is that far; it is started again if it has reset itself."""
     stages = Rollouts(net.home.rollouts, net.home.releases).stages(BOARD, version)
     return bool(board.said) and [held for held, _ in stages.values()] == [stage]
+
+
+def told(net: Net) -> dict[str, int]:
+    """What the board said about itself, as everybody sees it."""
+    (device,) = net.get("devices")["devices"]
+    return {one["name"]: one["value"] for one in device["notices"]}
 
 
 def rollout(net: Net) -> dict[str, Any]:
@@ -156,12 +155,14 @@ def test_from_version_1_to_2_and_back_from_3(net: Net, tmp_path: Path) -> None:
         board.kill()
         until(lambda: has(net, board, 2, RUNNING), "the board to run version 2", PATIENCE_S)
         assert rollout(net)["devices"]["running"] == 1 and rollout(net)["percent"] == 100
-        assert board.starts() == [1, 1, 2] and ("firmware_version", 2) in board.notices()
+        assert board.starts() == [1, 1, 2]
+        until(lambda: told(net).get("firmware_version") == 2, "the notice of version 2")
         assert board.resets == 1
         # A bad version: it never gets a receipt, is rolled back, said so, and not tried again.
         run("rollout", "start", "--percent", "100", "--config", net.config)
         until(lambda: has(net, board, 3, ROLLED_BACK), "the board to come back from version 3", PATIENCE_S)
-        assert board.starts() == [1, 1, 2, 2] and ("update_rolled_back", 3) in board.notices()
+        assert board.starts() == [1, 1, 2, 2]
+        until(lambda: told(net).get("update_rolled_back") == 3, "the notice of what was rolled back")
         assert rollout(net)["devices"]["rolled_back"] == 1 and not rollout(net)["devices"]["running"]
         assert "version 3 is rolled back" in board._said.read_text()
         before = len([line for line in board.said if line.get("receipts")])

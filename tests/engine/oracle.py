@@ -32,16 +32,29 @@ class Oracle:
         self.measured: dict[tuple[bytes, int], set[int]] = defaultdict(set)
         self.late: Counter[tuple[bytes, int]] = Counter()
         self.stuck: set[tuple[bytes, int]] = set()
+        self.notices: dict[tuple[bytes, int], tuple[int, int, int, int]] = {}
+        self.told: list[tuple[bytes, int, int, int, int, int, int]] = []
 
     def batch(self, frame: Frame, rows: Sequence[StatementRow]) -> list[int]:
         """The verdict codes of a batch's statements, which come in canonical order."""
         codes = []
+        self.told = []
         for device in sorted({row.device for row in rows}):
             codes += self._device(frame, [row for row in rows if row.device == device])
         for row, code in zip(rows, codes, strict=True):
             if row.kind == KIND_REPORT and code in (verdicts.OK, verdicts.LATE):
                 self._count(frame, row, code)
+                for notice, value in row.body[2] if len(row.body) > 2 else ():
+                    self._tell(row, notice, value)
         return codes
+
+    def _tell(self, row: StatementRow, notice: int, value: int) -> None:
+        before, boot, seq, since = self.notices.get((row.device, notice), (-1, 0, 0, 0))
+        if (row.boot, row.seq) > (boot, seq):
+            since = row.slot if value != before else since
+            self.notices[(row.device, notice)] = (value, row.boot, row.seq, since)
+            if (value, row.boot) != (before, boot):
+                self.told.append((row.device, notice, value, row.boot, row.seq, row.slot, since))
 
     def _device(self, frame: Frame, rows: list[StatementRow]) -> list[int]:
         device, calendar = rows[0].device, frame.parameters.calendar

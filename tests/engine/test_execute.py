@@ -82,7 +82,7 @@ def test_waves_stand_behind_what_they_read() -> None:
     assert [[module.name for module in wave] for wave in waves(MODULES)] == [
         ["accounts"],
         ["identity"],
-        ["presence", "sensing"],
+        ["presence", "sensing", "notices"],
         ["rewards"],
         ["ledger"],
         ["messages"],

@@ -43,6 +43,7 @@ def test_from_version_1_to_2(board: Board) -> None:
     board.receipt()
     board.run(50)
     assert not on_trial(board) and board.state[1] == 1 and board.state[7] == 2
+    assert ("update_refused", 0) in board.notices  # whatever was the matter before
     assert board.publisher.rollouts is not None and not board.publisher.refused
     board.publisher.server._write()
     assert board.publisher.rollouts.stages(BOARD, 2) == {DEVICE: (RUNNING, 0)}
@@ -183,7 +184,7 @@ def test_rollback_to_an_older_version(board: Board, version: int) -> None:
     board.resets = 0
     envelope = offered(board.publisher, version=version)
     board.start(0)  # b was good, and cannot run any more
-    assert ("application_corrupt", 1) in board.notices
+    assert ("application_corrupt", 2) in board.notices
     board.receipt()
     board.run(50, lambda answer: [releases.manifest_answer(envelope)])
     if version < 3:

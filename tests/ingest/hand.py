@@ -52,9 +52,11 @@ class Hand:
     def enrol(self, beacon: bytes, body: list[Any] | None = None) -> bytes:
         return self.signed(self.said(KIND_ENROLL, body or self.enrolment_body(), beacon))
 
-    def report(self, beacon: bytes, values: list[int] | None = None, **wrong: Any) -> bytes:
+    def report(
+        self, beacon: bytes, values: list[int] | None = None, told: list[list[int]] | None = None, **wrong: Any
+    ) -> bytes:
         salt, readings = os.urandom(statement.SALT_BYTES), cbor.encode([[0, *(values or [2000 + self.seq])]])
-        body = [0, statement.commitment(salt, readings)]
+        body = [0, statement.commitment(salt, readings), *([told] if told else [])]
         return self.signed(self.said(KIND_REPORT, body, beacon, **wrong), salt, readings)
 
     def say(self, messages: Iterable[bytes], check: Callable[[], object]) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 import nacl.signing
 import pytest
 
-from coordinator.engine.owner_signing import signed_message
 from coordinator.engine.owner_wire import Keys
 from coordinator.engine.wire import Refused
 from coordinator.ingest import owner_inbox
 from coordinator.ingest.owner_inbox import OwnerInbox
 from coordinator.kernel import owner_messages as kinds
 from device_client.core import cose, verdicts
+from device_client.owner_signing import signed_message
 
 GENESIS = bytes(32)
 OPERATOR, ALICE, BOB = (nacl.signing.SigningKey(bytes([number]) * 32) for number in (1, 2, 3))

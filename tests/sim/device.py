@@ -8,7 +8,7 @@ import nacl.signing
 
 from coordinator.engine.wire import signature_holds
 from coordinator.found import Token
-from device_client.core import cose, light, statement, verdicts
+from device_client.core import cose, light, notices, statement, verdicts
 from device_client.core.client import Client, Config
 from device_client.core.outbox import Outbox
 
@@ -18,6 +18,7 @@ from .wire import Line
 if TYPE_CHECKING:
     from .network import Network
 
+NOTICED = 0.02  # how often in a tick a device has something to say about itself
 Sensor = Callable[[Random], list[int]]
 CHANNELS: list[list[object]] = [["temperature", "Cel", -2]]
 
@@ -60,6 +61,7 @@ class SimDevice:
         self.up: Line[bytes] = Line(network.random(f"up {name}"))
         self.down: Line[list[bytes]] = Line(network.random(f"down {name}"))
         self.air: Line[bytes] = Line(network.random(f"air {name}"))  # beacons
+        self.moods = network.random(f"moods {name}")
         self.storage = PowerStorage()
         self.promised: set[tuple[int, int, bytes]] = set()  # (boot, seq, id8) for which it holds a receipt of OK
         genesis = network.genesis
@@ -88,6 +90,7 @@ class SimDevice:
         outbox = Outbox(self.storage, 1000)
         self.client = Client(self.config, outbox, self.sign, signature_holds, self.random.randbytes, now_ms)
         self.client.received(self.client.keys_topic, self.network.home.keys.read_bytes(), now_ms)
+        self.client.notice(notices.RESET_CAUSE, notices.POWER_ON)
         self.client.connected(now_ms)
         if self.network.retained:
             self.hear(self.network.retained)
@@ -102,6 +105,8 @@ class SimDevice:
     def tick(self) -> list[bytes]:
         """Messages that it hands to the broker now."""
         now_ms = self.network.now_ms
+        if self.moods.random() < NOTICED:
+            self.client.notice(notices.SENSOR_ABSENT, self.moods.randint(0, 1))
         if self.client.sample_due(now_ms):
             self.client.sample(self.sensor(self.random), now_ms)
         return [message for _, message in self.client.tick(now_ms)]

@@ -7,13 +7,13 @@ import nacl.signing
 import pytest
 
 from coordinator.engine.audit import Auditor
-from coordinator.engine.owner_signing import account_key_body, rotate_body, signed_message
 from coordinator.engine.wire import Refused
 from coordinator.found import change_parameter
 from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.postings import CODE_TRANSFER
 from coordinator.store.folders import FolderArchive
 from device_client.core import cose, verdicts
+from device_client.owner_signing import account_key_body, rotate_body, signed_message
 
 from .device import SimDevice
 from .network import Network

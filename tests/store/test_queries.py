@@ -21,6 +21,13 @@ from .driven import Driven, driven
 
 EPOCH = 4
 VALUES = {"epoch_beacons": EPOCH, "deadline_beacons": 1, "late_beacons_max": 4, "reward_owner_cap_ppm": PPM * 2 // 5}
+TOLD = {
+    ("north0", 2): [[2, 5], [16, 1]],
+    ("north0", EPOCH): [[2, 5]],
+    ("north0", EPOCH + 1): [[2, 1218]],
+    ("north0", 2 * EPOCH + 1): [[16, 0], [60, 7]],
+    ("south0", 1): [[1, 3]],
+}
 OWNERS = {"north": 3, "south": 2, "west": 1}
 
 
@@ -59,7 +66,7 @@ class World:
             assert answer.code == verdicts.UNSUPPORTED_KIND
             self.refused += 1
         else:
-            await at.submit(hand.report(at.beacon))
+            await at.submit(hand.report(at.beacon, told=TOLD.get((name, beacon))))
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +226,34 @@ def test_presence_and_readings(asked: tuple[World, dict[str, Any]]) -> None:
         sent = {(row["slot"], row["boot"], row["seq"]) for row in reports if row["device"] == device}
         assert {(view.slot, view.boot, view.seq) for view in views} <= sent and views
         assert all(len(view.values) == 1 for view in views)
+
+
+def test_what_a_device_says_about_itself(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    north, south = world.hands["north0"].id, world.hands["south0"].id
+    rows = records(world.net.home, "told")
+    assert {row["device"] for row in rows} == {north, south}
+    values = [(row["code"], row["value"]) for row in rows if row["device"] == north]
+    assert values == [(2, 5), (16, 1), (2, 1218), (16, 0), (60, 7)]
+    for device, view in said["device"].items():
+        of_device = [row for row in rows if row["device"] == device]
+        newest = {row["code"]: row["value"] for row in of_device}
+        assert {one.code: one.value for one in view.notices} == newest
+        for one in view.notices:
+            assert one.since == max(row["slot"] for row in of_device if row["code"] == one.code)
+            assert one.text.endswith((f"({one.name}).", f": {one.name}."))
+    by_epoch = [reasons_of(said, north, epoch) for epoch in range(4)]
+    assert "It dropped 5 statements for want of room while offline (dropped)." in by_epoch[0]
+    assert "It dropped 1,213 statements for want of room while offline (dropped)." in by_epoch[1]
+    assert not any("(dropped)" in text for text in by_epoch[2])
+    absent = "Sensor of temperature: gives no answer since epoch 0 (sensor_absent)."
+    assert [absent in texts for texts in by_epoch] == [True, True, False, False]
+    assert "Over since epoch 2: sensor_absent." in by_epoch[2] and "It says 7 (notice_60)." in by_epoch[2]
+    assert "It was restarted by its watchdog (reset_cause)." in reasons_of(said, south, 0)
+
+
+def reasons_of(said: dict[str, Any], device: bytes, epoch: int) -> list[str]:
+    return [reason.text for reason in said["explained"][(device, epoch)].reasons]
 
 
 def test_who_is_not_there(asked: tuple[World, dict[str, Any]]) -> None:

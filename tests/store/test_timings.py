@@ -110,7 +110,7 @@ def test_a_batch_is_shown_with_its_waves_lanes_and_timings(tmp_path: Path) -> No
     assert found["waves"] == [
         ["accounts"],
         ["identity"],
-        ["presence", "sensing"],
+        ["presence", "sensing", "notices"],
         ["rewards"],
         ["ledger"],
         ["messages"],

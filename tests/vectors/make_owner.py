@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from coordinator.engine import owner_signing
-from coordinator.engine.owner_wire import ACCOUNT_KEY, countersigned
 from coordinator.kernel import owner_messages as kinds
+from device_client import owner_signing
 from device_client.core import cbor, cose
 from device_client.core.statement import I64_MAX
+from device_client.owner_signing import ACCOUNT_KEY, countersigned
 from tests.vectors.parts import GENESIS, OTHER_GENESIS, as_json, envelope, key, malleated, public, sign
 
 OPERATOR, ALICE, STRANGER = "coordinator", "alice", "stranger"

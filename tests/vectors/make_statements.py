@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from device_client.core import cbor, cose, received, statement
+from device_client.core import cbor, cose, notices, received, statement
 from device_client.core.cbor import Map
 from device_client.core.statement import KIND_ENROLL, KIND_REPORT, SALT_BYTES, U32_MAX, Statement
 from tests.vectors.parts import GENESIS, as_json, public, seed, sign
@@ -23,9 +23,13 @@ def enroll_body(channels: list[object] = CHANNELS) -> list[object]:
     return [public(DEVICE), public("token 0"), token_signature(), 300, 1, 0x89283, channels]
 
 
-def report(sets: list[list[int]], seq: int = 2, boot: int = 1, uptime_s: int = 61) -> "Case":
+def report(
+    sets: list[list[int]], seq: int = 2, boot: int = 1, uptime_s: int = 61, told: list[list[int]] | None = None
+) -> "Case":
     readings = cbor.encode(sets)
     body: list[object] = [0, statement.commitment(SALT, readings)]
+    if told is not None:
+        body.append(told)
     prev = b"" if seq == 1 else PREV
     return Case(Statement(NONCE, uptime_s, boot, KIND_REPORT, seq, prev, body), SALT, sets)
 
@@ -47,6 +51,8 @@ def cases() -> list[tuple[str, Case]]:
         ["abcdefghijklmnopqrstuvw_", "\u00b5" * 4 + "unit", (-1) ** index * 12] for index in range(16)
     ]
     last = Case(Statement(NONCE, U32_MAX, U32_MAX, KIND_ENROLL, U32_MAX, PREV, enroll_body([])))
+    told = [[notices.CODE_MAX - 7 + index, U32_MAX] for index in range(notices.PAIRS_MAX)]
+    largest = report([list(ROW_MAX) for _ in range(4)], U32_MAX, U32_MAX, U32_MAX, told)
     return [
         ("enroll", enroll()),
         ("enroll, sixteen channels", enroll(sixteen)),
@@ -58,6 +64,9 @@ def cases() -> list[tuple[str, Case]]:
         ("report, 64 sets", report([[index * 1000, index, -index] for index in range(64)])),
         ("report, 5 sets of 16 channels of 64 bits", report([list(ROW_MAX) for _ in range(5)])),
         ("report, largest numbers", report([[0, 0, 0]], U32_MAX, U32_MAX, U32_MAX)),
+        ("report, one notice", report([[0, 123, -456]], told=[[notices.DROPPED, 1213]])),
+        ("report, the lowest and the highest notice", report([], told=[[0, 0], [notices.CODE_MAX, U32_MAX]])),
+        ("report, largest numbers, eight notices, 4 sets of 16 channels of 64 bits", largest),
     ]
 
 
@@ -100,6 +109,24 @@ def claims(*changes: tuple[int, object], private: list[object] | None = None) ->
     if private is not None:
         held[-65537] = private
     return cbor.encode(Map([(key, held[key]) for key in received.CLAIMS if key in held]))
+
+
+BAD_NOTICES: list[tuple[str, object]] = [
+    ("no notices", []),
+    ("notices as bytes", b"\x81\x82\x01\x01"),
+    ("a notice that is no pair", [1, 1]),
+    ("a notice without a value", [[1]]),
+    ("a notice of three", [[1, 1, 1]]),
+    ("a notice twice", [[1, 1], [1, 1]]),
+    ("notices in another order", [[2, 1], [1, 1]]),
+    ("nine notices", [[code, 1] for code in range(9)]),
+    ("notice 64", [[64, 1]]),
+    ("notice -1", [[-1, 1]]),
+    ("notice is text", [["dropped", 1]]),
+    ("notice value of 33 bits", [[1, 2**32]]),
+    ("notice value is negative", [[1, -1]]),
+    ("notice value is bytes", [[1, b"\x01"]]),
+]
 
 
 def enroll_with(index: int, value: object) -> bytes:
@@ -176,6 +203,8 @@ def bad_payloads() -> list[tuple[str, bytes]]:
         ("report, commitment of 31 bytes", claims(private=[2, 1, b"", [0, bytes(31)]])),
         ("report of three", claims(private=[2, 1, b"", [0, said.body[1], 0]])),
         ("report of none", claims(private=[2, 1, b"", []])),
+        ("report of four", claims(private=[2, 1, b"", [0, said.body[1], [[1, 1]], 0]])),
+        *[("report, " + name, claims(private=[2, 1, b"", [0, said.body[1], told]])) for name, told in BAD_NOTICES],
     ]
     assert len({payload for _, payload in found} | {good}) == len(found) + 1, "a change that changes nothing"
     return found

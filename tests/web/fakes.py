@@ -17,6 +17,7 @@ from coordinator.kernel.views import (
     Explanation,
     InclusionView,
     NetworkView,
+    NoticeView,
     OwnerEpochView,
     OwnerView,
     PayoutView,
@@ -124,6 +125,8 @@ def world(seed: int = 1, devices: int = 9, closed: int = 5, name: str = "harbour
             rng.randrange(3),
             sum(row.paid for row in mine),
             sum(row.withheld for row in mine),
+            hashlib.sha256(device).digest(),
+            [NoticeView(2, "dropped", 1213, 3, 40, 31, "It has dropped 1,213 statements (dropped).")] * (index == 0),
         )
     readings = {device: _readings(rng, view, beacon) for device, view in views.items() if view.readings_public}
     network = NetworkView(

@@ -1,10 +1,16 @@
-"""Owner messages from the hand that signs them: an account's or a new key's."""
+"""Owner messages from the hand that signs them: an account's or a new key's. The coordinator reads them elsewhere."""
 
 import nacl.signing
 
-from device_client.core import cbor, cose
+from .core import cbor, cose
 
-from .owner_wire import ACCOUNT_KEY, DEVICE_KEY, countersigned
+ACCOUNT_KEY = "account-key"
+DEVICE_KEY = "device-key"
+
+
+def countersigned(what: str, genesis: bytes, subject: bytes, public_key: bytes) -> bytes:
+    """What a new key signs: it takes over the account or device `subject` (16 bytes) on this network."""
+    return f"edgetally/1/{what}/{genesis.hex()}".encode() + subject + public_key
 
 
 def signed_message(
