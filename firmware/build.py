@@ -16,7 +16,8 @@ from pathlib import Path
 FIRMWARE = Path(__file__).resolve().parent
 CORE = FIRMWARE.parent / "device_client" / "core"
 NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py"}
-NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py"}  # no device imports them
+# No device imports them.
+NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py", "releases.py", "notice_names.py"}
 
 
 def sources() -> list[tuple[Path, str]]:

@@ -78,6 +78,23 @@ def checked(envelope: bytes, trust: "Trust", held: Held, time_s: int) -> manifes
     return found
 
 
+def checked_list(read: "Callable[[int, int], bytes]", list_bytes: int) -> "tuple[int, int]":
+    """How many files a list names, and their bytes; `read(at, length)` gives of it. Raises Malformed and Refused."""
+    at = count = total = 0
+    before = ""
+    while at < list_bytes:
+        path, size, _, end = manifest.parse_entry(read(at, manifest.ENTRY_BYTES_MAX))
+        if path <= before:
+            raise Refused(manifest.BAD_PATH)
+        before = path
+        count += 1
+        total += size
+        at += end
+        if count > manifest.FILES_MAX or total > manifest.TOTAL_BYTES_MAX or at > list_bytes:
+            raise Refused(manifest.TOO_LARGE)
+    return count, total
+
+
 class Updater:
     """One release on its way into a slot. Raises Refused when made with a release that this device must not take, and
     OSError. `ended` is then None; later it is 0 when the release waits for the next start, or why it was given up."""
@@ -200,23 +217,8 @@ class Updater:
             return
         self._wrote = self._wrote or written
         self._path = ""
-        if path == LIST:
-            self._check_list()
-
-    def _check_list(self) -> None:
-        """Before anything of it is fetched. Raises Malformed and Refused."""
-        at = count = total = 0
-        before = ""
-        while at < self._list_bytes:
-            path, size, _, end = manifest.parse_entry(self._slot.read(LIST, at, manifest.ENTRY_BYTES_MAX))
-            if path <= before:
-                raise Refused(manifest.BAD_PATH)
-            before = path
-            count += 1
-            total += size
-            if count > manifest.FILES_MAX or total > manifest.TOTAL_BYTES_MAX:
-                raise Refused(manifest.TOO_LARGE)
-            at += end
+        if path == LIST:  # before anything of it is fetched
+            checked_list(lambda at, length: self._slot.read(LIST, at, length), self._list_bytes)
 
     # QUESTIONS AND ANSWERS
 
