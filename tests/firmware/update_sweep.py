@@ -317,4 +317,5 @@ def main():
     print(json.dumps({"sweeps": told, "ms": time.ticks_diff(time.ticks_ms(), started)}))
 
 
-main()
+if __name__ == "__main__":
+    main()
