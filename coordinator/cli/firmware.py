@@ -16,6 +16,7 @@ from coordinator.store.home import Home
 from coordinator.store.rollouts import Rollouts
 from device_client.core import cose, light, manifest
 from device_client.core.cbor import Malformed
+from device_client.profiles import ProfileError, load_profile
 
 from . import fail
 from .network import CONFIG, DEFAULT_CONFIG, opened
@@ -159,9 +160,10 @@ def _content(folder: Path) -> dict[str, bytes]:
 def _compiled(board: str, arch: str) -> dict[str, bytes]:
     from firmware.build import build
 
+    arch = arch or _arch_of(board)
     with tempfile.TemporaryDirectory(prefix="edgetally-") as folder:
         try:
-            build(Path(folder), arch or _arch_of(board))
+            build(Path(folder), arch)
         except ModuleNotFoundError as error:
             raise fail(f"{error.name} is not installed; run: pip install 'edgetally[flash]'") from None
         except (RuntimeError, OSError) as error:
@@ -170,4 +172,10 @@ def _compiled(board: str, arch: str) -> dict[str, bytes]:
 
 
 def _arch_of(board: str) -> str:
-    raise fail(f"--arch: which machine code {board} runs is not known; name it")
+    try:
+        profile = load_profile(board)
+    except ProfileError as error:
+        raise fail(f"--board: {error}") from None
+    if profile.kind != "esp32":
+        raise fail(f"--board: {board} is not updated over the network; see docs/guides/updates.md")
+    return profile.arch
