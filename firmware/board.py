@@ -1,6 +1,6 @@
 """What differs between a process of the unix MicroPython and a board: files, randomness, ticks, sensors.
 
-The one file that an ESP32 replaces.
+An ESP32 has `esp.py` instead.
 """
 
 import os
@@ -37,6 +37,10 @@ def sync_folder(path):
 def readings(now_ms):
     """One value for each channel."""
     return [heap_free(), now_ms // 1000]
+
+
+def feed(now_ms):
+    """The shell's loop has turned once more."""
 
 
 def make_folder(path):

@@ -28,8 +28,9 @@ class Refused(Exception):
     """Its text names the file, the key and what is accepted."""
 
 
-def load(path):
-    """The values of all keys in the order above, hex as bytes. Raises Refused."""
+def load(path, **instead):
+    """The values of all keys in the order above, hex as bytes; `instead` replaces those of the file. Raises
+    Refused."""
     try:
         with open(path) as file:
             fields = json.load(file)
@@ -37,6 +38,7 @@ def load(path):
         raise Refused("%s: cannot be read as JSON (%s)" % (path, trouble))
     if not isinstance(fields, dict):
         raise Refused(path + ": not a JSON object")
+    fields.update(instead)
     given = []
     for line in _KEYS.split("\n"):
         key, kind, low, high, *default = line.split(" ")

@@ -1,7 +1,6 @@
 """`edgetally firmware`: the key that signs releases for boards, and signing one."""
 
 import secrets
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -158,17 +157,15 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 def _compiled(board: str, arch: str) -> dict[str, bytes]:
-    from firmware.build import build
+    from firmware.build import application
 
     arch = arch or _arch_of(board)
-    with tempfile.TemporaryDirectory(prefix="edgetally-") as folder:
-        try:
-            build(Path(folder), arch)
-        except ModuleNotFoundError as error:
-            raise fail(f"{error.name} is not installed; run: pip install 'edgetally[flash]'") from None
-        except (RuntimeError, OSError) as error:
-            raise fail(f"{board}: {error}", 1) from None
-        return {path: data for path, data in _content(Path(folder)).items() if path.endswith(".mpy")}
+    try:
+        return application(arch)
+    except ModuleNotFoundError as error:
+        raise fail(f"{error.name} is not installed; run: pip install 'edgetally[flash]'") from None
+    except (RuntimeError, OSError) as error:
+        raise fail(f"{board}: {error}", 1) from None
 
 
 def _arch_of(board: str) -> str:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .asking import Asker
-    from .outbox import Outbox, Pending
+    from .outbox import Outbox
+    from .pending import Pending
+    from .ring import Ring
 
 IN_FLIGHT_MAX = 63
 READINGS_BYTES_MAX = statement.MESSAGE_BYTES_MAX - 256  # a report's envelope, its salt and all heads take less
@@ -90,16 +92,18 @@ def enroll_topic(network: str, username: str) -> str:
 
 
 class Client:
-    """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell."""
+    """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell. `resume`
+    is what `resting` gave before a deep sleep: then the boot goes on. Anything else begins a new one."""
 
     def __init__(
         self,
         config: Config,
-        outbox: "Outbox",
+        outbox: "Outbox | Ring",
         sign: "Callable[[bytes], bytes]",
         verify: "Callable[[bytes, bytes, bytes], bool]",
         random: "Callable[[int], bytes]",
         now_ms: int,
+        resume: bytes = b"",
     ) -> None:
         self.config = config
         self.outbox = outbox
@@ -136,7 +140,9 @@ class Client:
         self._older_heard = False
         self._shown_ms = now_ms - SHOW_AGAIN_MS
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
-        self.boot = outbox.begin_boot()
+        self.boot = outbox.boot
+        if not resume or not self._resumed(resume, now_ms):
+            self.boot = outbox.begin_boot()
         self.accepted = 0  # statements of this boot with a receipt that says ok
         self.updating: "Callable[[bytes, int], None] | None" = None  # takes answers about releases
         self.asker: "Asker | None" = None
@@ -155,6 +161,17 @@ class Client:
             )
         for pending in outbox.pending:
             pending.due_ms = now_ms
+
+    def _resumed(self, data: bytes, now_ms: int) -> bool:
+        from . import resting
+
+        return resting.resume(self, data, now_ms)
+
+    def resting(self, wake_ms: int) -> bytes:
+        """What must outlive a deep sleep that ends at `wake_ms`, RESTING_BYTES_MAX at most: it is for `resume`."""
+        from . import resting
+
+        return resting.state(self, wake_ms)
 
     def count(self, what: str) -> None:
         """For what belongs to the client: its shell, its updates."""

@@ -1,0 +1,192 @@
+"""What a board says on its serial line, until it is enrolled and holds its first receipt; else why not.
+
+The shell's lines of JSON carry the state. Everything else is looked through for what the boot ROM, MicroPython and the
+firmware say when something is wrong; the last trouble that was seen is the diagnosis when the time is over. Nothing
+that a board says is kept but these: the log of a board that is not ours could hold anything.
+"""
+
+import json
+import re
+import time
+from collections import deque
+from typing import Any, NamedTuple, Protocol
+
+from .trouble import FlashError
+
+LINES_MAX = 40
+LINE_CHARS_MAX = 400
+TIMEOUT_S = 120.0
+SERIAL_BAUD = 115_200
+PROMPT = "prompt"
+
+
+class Trouble(NamedTuple):
+    """`until`: the trouble is over when this has happened: "online", "enrolled", or "" for never."""
+
+    code: str
+    pattern: "re.Pattern[str]"
+    until: str
+    text: str
+
+
+def _trouble(code: str, pattern: str, until: str, text: str) -> Trouble:
+    return Trouble(code, re.compile(pattern), until, text)
+
+
+TROUBLES = (
+    _trouble(
+        "download_mode", r"waiting for download", "online", "the board waits in its boot loader: press EN (or RST), and let go of BOOT"
+    ),
+    _trouble(
+        "brownout",
+        r"[Bb]rownout detector",
+        "online",
+        "the supply breaks down when the radio starts: use a better cable, another USB port, or no hub",
+    ),
+    _trouble(
+        "no_program",
+        r"invalid header: 0x|No bootable app|flash read err|invalid segment length",
+        "online",
+        "the boot loader finds no program: is the image for this chip? flash again",
+    ),
+    _trouble("bad_table", r"partition table|Failed to verify partition table", "online", "the partition table is refused: flash again"),
+    _trouble(
+        "corrupt",
+        r"filesystem appears to be corrupted",
+        "online",
+        "the file system is damaged: flash again, which keeps the key and the outbox",
+    ),
+    _trouble("no_application", r"no application can run", "online", "neither slot holds a client that starts: flash --update"),
+    _trouble(PROMPT, r"^>>> ?$", "online", "MicroPython shows its prompt: the client has ended, what it said stands above"),
+    _trouble(
+        "no_memory", r"MemoryError", "online", "the client does not get the memory it needs: is it an image without PSRAM or camera drivers?"
+    ),
+    _trouble("too_old", r"incompatible \.mpy", "online", "this MicroPython cannot read the client: take 1.23 or newer"),
+    _trouble("provisioning_refused", r"provisioning_refused", "online", "the provisioning on the board is not accepted: flash again"),
+    _trouble("outbox_refused", r"outbox_refused", "online", "there is no outbox partition: flash again"),
+    _trouble(
+        "wifi_refused",
+        r"wifi_refused|STAT_WRONG_PASSWORD|no_wifi",
+        "online",
+        "no Wi-Fi takes the board: check name and password; an ESP32 knows 2.4 GHz only",
+    ),
+    _trouble(
+        "broker_refused",
+        r"broker_refused",
+        "online",
+        "the broker refuses the credentials: is the token of this network, and the coordinator running?",
+    ),
+    _trouble(
+        "certificate_refused",
+        r"certificate_refused",
+        "online",
+        "the broker's certificate is not from the pinned authority, not for this host, or not valid now",
+    ),
+)  # fmt: skip
+
+
+class Follower:
+    """Feed it lines; `done` once the first receipt is there."""
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=LINES_MAX)
+        self.device = ""
+        self.status: dict[str, Any] = {}
+        self.troubles: dict[str, Trouble] = {}
+
+    @property
+    def enrolled(self) -> bool:
+        return self.status.get("enrolled") is True
+
+    @property
+    def receipts(self) -> int:
+        found = self.status.get("receipts")
+        return found if type(found) is int else 0
+
+    @property
+    def done(self) -> bool:
+        return self.enrolled and self.receipts > 0
+
+    @property
+    def stage(self) -> str:
+        """Where the board is, in words for a progress line."""
+        if self.done:
+            return "first receipt"
+        if self.enrolled:
+            return "enrolled"
+        if self.status.get("online") is True:
+            return "enrolling"
+        return "starting" if not self.status else "no link"
+
+    def feed(self, line: str) -> None:
+        line = line.strip()[:LINE_CHARS_MAX]
+        if not line:
+            return
+        self.lines.append(line)
+        if line.startswith("{"):
+            try:
+                told = json.loads(line)
+            except ValueError:
+                return
+            if isinstance(told, dict) and isinstance(told.get("device"), str):
+                self.status = told
+                self.device = told["device"][:32]
+                self._over("online", told.get("online") is True)
+                self._over("enrolled", self.enrolled)
+            return
+        for one in TROUBLES:
+            if one.pattern.search(line) and not (one.code == PROMPT and self.troubles):  # that has a reason
+                self.troubles.pop(one.code, None)
+                self.troubles[one.code] = one
+
+    def _over(self, event: str, happened: bool) -> None:
+        if happened:
+            self.troubles = {code: one for code, one in self.troubles.items() if one.until != event}
+
+    def diagnosis(self) -> FlashError:
+        """Why the first receipt did not come."""
+        refused = self.status.get("refused")
+        if isinstance(refused, dict) and refused and not self.enrolled:
+            from device_client.core import verdicts
+
+            codes = [int(code) for code in refused if str(code).isdigit()]
+            words = ", ".join(verdicts.name(code) for code in codes)
+            return FlashError(
+                "not_running", f"the coordinator refuses the board: {words}; see the reasons in the documentation"
+            )
+        if self.troubles:
+            last = list(self.troubles.values())[-1]
+            return FlashError("not_running", f"{last.code}: {last.text}")
+        if not self.lines:
+            text = "the board says nothing: press EN (or RST), check the cable; is the port held by another program?"
+            return FlashError("not_running", text)
+        if not self.status:
+            return FlashError("not_running", "the board speaks, but the client does not: " + self.lines[-1])
+        if self.status.get("online") is not True:
+            text = "the board is on Wi-Fi but does not reach the broker: check --host of the token, port and firewall"
+            return FlashError("not_running", text)
+        if not self.enrolled:
+            text = "the board is online and hears no coordinator: is `edgetally up` running, and is the token of this network?"
+            return FlashError("not_running", text)
+        return FlashError("not_running", "the board is enrolled, but no receipt came")
+
+
+class Serial(Protocol):
+    def readline(self) -> bytes: ...
+
+
+def follow(port: Serial, timeout_s: float = TIMEOUT_S, told: Any = None) -> Follower:
+    """Read a serial port whose `readline` returns after a second at the latest. Raises FlashError with the diagnosis.
+
+    `told(stage, line)` is called after each line.
+    """
+    follower = Follower()
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        line = port.readline().decode("utf-8", "replace")
+        follower.feed(line)
+        if told is not None and line.strip():
+            told(follower.stage, line.strip()[:LINE_CHARS_MAX])
+        if follower.done:
+            return follower
+    raise follower.diagnosis()

@@ -1,0 +1,98 @@
+"""Boards with the whole firmware in their flash, against a real broker and a real intake."""
+
+import importlib
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from device_client.core import cose, received, statement, verdicts
+from device_client.core.statement import Statement
+from device_client.profiles import compiled, load_profile
+from tests.firmware.board_parts import Kept, dump
+from tests.firmware.link_parts import FIRMWARE
+from tests.firmware.shell_network import Network
+
+WIFI = [["home", "right"]]
+# Without a network an old beacon is quoted: then they come late, or too late to count.
+DURABLE = {verdicts.OK, verdicts.LATE, verdicts.STALE_BEACON}
+# Runs before /main.py; what it imports stays.
+BOOT = """
+import sys
+sys.path[:] = ["/a", "/a/lib", ".frozen"]
+"""
+
+
+def chooser() -> bytes:
+    """The /main.py of every board; a crash is followed by the next start at once."""
+    text = (FIRMWARE / "root/main.py").read_text()
+    assert text.count("sleep(5)") == 1
+    return text.replace("sleep(5)", "sleep(0.02)").encode()
+
+
+def files(network: Network, before: str = "", board: dict | None = None, sensors: tuple[str, ...] = (), **changes) -> dict[str, bytes]:
+    """What `vfs` holds. `before`: lines that run before the application."""
+    found = {
+        "main.py": chooser(),
+        "boot.py": (BOOT + before).encode(),
+        "provisioning.json": json.dumps(network.fields() | {"wifi": WIFI} | changes).encode(),
+        "board.json": json.dumps(compiled(load_profile("esp32-devkitc"), sensors) | (board or {})).encode(),
+    }
+    return found | {f"a/{name}": data for name, data in application().items()}
+
+
+@cache
+def application() -> dict[str, bytes]:
+    return importlib.import_module("build").application("x64")
+
+
+class Reporter(Kept):
+    """A board; `status` waits for a status line that satisfies a condition."""
+
+    async def status(self, wanted: Callable[[dict], bool] = lambda status: True) -> dict:
+        return json.loads(await self.until(lambda line: line.startswith("{") and wanted(json.loads(line))))
+
+    def air(self, **scenario) -> None:
+        """Change the world around it."""
+        fresh = self.world.with_suffix(".new")
+        fresh.write_text(json.dumps(scenario))
+        fresh.rename(self.world)
+
+
+def made(path: Path, network: Network, scenario: dict | None = None, **settings) -> Reporter:
+    """A board with a fresh flash; `settings` are those of `files`."""
+    dump(path, files(network, **settings))
+    board = Reporter(path, path.with_suffix(".world.json"))
+    board.flash, board.world = path, path.with_suffix(".world.json")
+    board.air(**(scenario or {}))
+    return board
+
+
+def receipts(count: int) -> Callable[[dict], bool]:
+    return lambda status: status["receipts"] >= count
+
+
+def said(network: Network) -> list[Statement]:
+    """Every accepted statement in the order in which it came, no number used twice by one device."""
+    assert not network.refused, network.refused
+    assert {outcome.code for outcome in network.outcomes} <= DURABLE | {verdicts.DUPLICATE}
+    ids: dict[tuple, bytes] = {}
+    for outcome in network.outcomes:
+        row = outcome.row
+        assert ids.setdefault((row.device, row.boot, row.seq), row.id8) == row.id8, "a number was used twice"
+    return [
+        received.statement(cose.unwrap(received.message(message)[0]).payload)
+        for message, outcome in zip(network.messages, network.outcomes, strict=True)
+        if outcome.code != verdicts.DUPLICATE
+    ]
+
+
+def told(network: Network, code: int) -> list[int]:
+    """The values that reports said of a notice, in the order in which they came."""
+    return [
+        value
+        for one in said(network)
+        if one.kind == statement.KIND_REPORT and len(one.body) == 3
+        for found, value in one.body[2]
+        if found == code
+    ]
