@@ -1,114 +1,67 @@
-"""A release from the operator's command to the board that runs it: real MicroPython, real broker, real coordinator."""
+"""A release from the operator's command to a board that runs it: simulated board, real broker, real coordinator."""
 
+import asyncio
 import json
-import os
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import littlefs
 import pytest
 
-from coordinator.store.rollouts import OFFERED, ROLLED_BACK, RUNNING, Rollouts
+from coordinator import service
+from coordinator.store.rollouts import FETCHING, OFFERED, ROLLED_BACK, RUNNING, Rollouts
+from device_client.profiles import compiled, load_profile
 from tests.cli import inside
-from tests.core.parts import built
-from tests.parts import ROOT, require_micropython
+from tests.firmware.board_network import WIFI, application, chooser
+from tests.firmware.board_parts import PARTITIONS, Kept, dump
+from tests.firmware.link_parts import FIRMWARE
+from tests.parts import require_micropython
 
-from .running import Net, coordinator, until
+from .running import Net
 
 BOARD = "esp32-devkitc"
-START = Path(__file__).with_name("board_start.py")
-RESET = 75
 PATIENCE_S = 60.0
-APP = """
-import board
-import machine
-import provisioning
-import start
-import sys
-import updating
+TWO_SLOTS = PARTITIONS | {"vfs": (1, 0x81, 0x20000, 0xC0000), "outbox": (1, 0x40, 0xE0000, 0x10000)}
+MUTE = b"import machine\n\n\ndef main(safe):\n    machine.reset()  # as a watchdog would, before anything is sent\n"
 
 
-def main(safe):
-    if {is_mute}:
-        machine.reset()  # as a watchdog would, before anything is sent
-    board.sync_folder = lambda path: None  # a board's file system knows none
-    device = start.ready(provisioning.load("/provisioning.json"))
-    running = "ab".index(sys.path[0][-1])
-    device.updating = updating.Updating(device._client, "esp32-devkitc", "", running, machine.reset)
-    device.updating.every_ms = 2_000
-    print('{{"version": %d, "is": {version}}}' % device.updating.version)
-    sys.exit(device.main())
-"""
+def files(is_mute: bool = False) -> dict[str, bytes]:
+    """The application of a board, which asks every two seconds instead of every hour."""
+    import build  # beside the firmware, as `board_network` imports it
+
+    found = dict(application())
+    text = (FIRMWARE / "updating.py").read_text()
+    assert text.count("EVERY_MS = 3_600_000") == 1
+    found["updating.mpy"] = hastened(build.compiled, text.replace("3_600_000", "2_000"))
+    if is_mute:
+        del found["app.mpy"]
+        found["app.py"] = MUTE
+    return found
 
 
-def application(folder: Path, version: int, is_mute: bool = False) -> Path:
-    """The firmware with an application on top that says its version."""
-    shutil.copytree(built(), folder, ignore=shutil.ignore_patterns("main.py", "questions.py"))
-    (folder / "app.py").write_text(APP.format(version=version, is_mute=is_mute))
-    return folder
+def hastened(compile_module: Callable[[Path, Path, str], Path], text: str) -> bytes:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "updating.py"
+        source.write_text(text)
+        return compile_module(source, Path(folder) / "updating.mpy", "x64").read_bytes()
 
 
-def image_of(folder: Path) -> bytes:
-    """The file system of a board, as it is flashed."""
-    fs = littlefs.LittleFS(block_size=4096, block_count=256)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir():
-            fs.mkdir(name)
-        else:
-            with fs.open(name, "wb") as file:
-                file.write(path.read_bytes())
-    return bytes(fs.context.buffer)
-
-
-class Board:
-    """A board with version 1 in its flash, started again after every reset."""
-
-    def __init__(self, net: Net, folder: Path) -> None:
-        application(folder / "a", 1)
-        (folder / "state").mkdir()
-        shutil.copy(ROOT / "firmware" / "root" / "main.py", folder / "main.py")
-        given = json.loads(net.given(net.token()).to_json())
-        given |= {"interval_s": 1, "state_dir": "/state", "retry_ms": 1000, "records_max": 16}
-        (folder / "provisioning.json").write_text(json.dumps(given))
-        self._image = folder.with_suffix(".bin")
-        self._image.write_bytes(image_of(folder))
-        self._said = folder.with_suffix(".log")
-        self.resets = 0
-        self._process = self._started()
-
-    def _started(self) -> "subprocess.Popen[str]":
-        command = [require_micropython(), "-X", "heapsize=256K", "-O3", str(START), str(self._image)]
-        with self._said.open("ab") as out:
-            return subprocess.Popen(command, stdout=out, stderr=out, text=True, env=dict(os.environ))
-
-    def __enter__(self) -> "Board":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(10)
-
-    def kill(self) -> None:
-        """A power cut."""
-        self._process.kill()
-        self._process.wait(10)
-        self._process = self._started()
-
-    @property
-    def said(self) -> list[dict[str, Any]]:
-        code = self._process.poll()
-        assert code in (None, RESET), self._said.read_text()
-        if code == RESET:
-            self.resets += 1
-            self._process = self._started()
-        return [json.loads(line) for line in self._said.read_text().splitlines() if line[:1] == "{" and line[-1] == "}"]
-
-    def starts(self) -> list[int]:
-        """The versions that ran, by what they say themselves."""
-        return [line["is"] for line in self.said if "is" in line]
+def board_of(net: Net, folder: Path) -> Kept:
+    """A board that was flashed with the application as version 0."""
+    given = json.loads(net.given(net.token()).to_json()) | {"interval_s": 1, "retry_ms": 1000, "wifi": WIFI}
+    given |= {"epoch_beacons": 0}  # proofs have tests of their own
+    root = {
+        "main.py": chooser(),
+        "provisioning.json": json.dumps(given).encode(),
+        "board.json": json.dumps(compiled(load_profile(BOARD))).encode(),
+    }
+    folder.mkdir()
+    flash = dump(folder / "flash.bin", root | {f"a/{path}": data for path, data in files().items()}, TWO_SLOTS)
+    world = folder / "world.json"
+    world.write_text("{}")
+    return Kept(flash, world)
 
 
 def run(*arguments: object) -> str:
@@ -117,54 +70,75 @@ def run(*arguments: object) -> str:
     return done.stdout
 
 
-def has(net: Net, board: Board, version: int, stage: int) -> bool:
-    """Whether the board is that far; it is started again if it has reset itself."""
-    stages = Rollouts(net.home.rollouts, net.home.releases).stages(BOARD, version)
-    return bool(board.said) and [held for held, _ in stages.values()] == [stage]
-
-
-def told(net: Net) -> dict[str, int]:
-    """What the board said about itself, as everybody sees it."""
-    (device,) = net.get("devices")["devices"]
-    return {one["name"]: one["value"] for one in device["notices"]}
-
-
 def rollout(net: Net) -> dict[str, Any]:
     (found,) = json.loads(run("rollout", "status", "--config", net.config, "--json"))["rollouts"]
     return found
 
 
+def stage(net: Net, version: int) -> int:
+    """How far the only board is; 0 if it is not known."""
+    stages = Rollouts(net.home.rollouts, net.home.releases).stages(BOARD, version)
+    return next((held for held, _ in stages.values()), 0)
+
+
+async def told(running: service.Service) -> dict[str, int]:
+    """What the board said about itself, as everybody sees it."""
+    (device,) = await running.queries.devices(b"", 10)
+    return {one.name: one.value for one in device.notices}
+
+
+async def until(condition: Callable[[], Any], board: Kept, what: str) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():  # noqa: ASYNC110 - a file says it
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"{what} did not come:\n" + "\n".join(list(board.said)[-20:])) from None
+
+
 @pytest.fixture
 def net(tmp_path: Path) -> Net:
+    require_micropython()
     net = Net(tmp_path / "net")
     key = tmp_path / "firmware.key"
     run("firmware", "key", key, "--config", net.config)
-    assert key.stat().st_mode & 0o777 == 0o600
     for version, is_mute in ((2, False), (3, True)):
-        folder = application(tmp_path / f"release-{version}", version, is_mute)
+        folder = tmp_path / f"release-{version}"
+        for path, data in {**files(is_mute), "extra.mpy": bytes([version]) * 30_000}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
         signed = ("--board", BOARD, "--version", version, "--key", key, "--files", folder, "--config", net.config)
         assert "valid     30 days" in run("firmware", "sign", *signed)
     return net
 
 
-def test_from_version_1_to_2_and_back_from_3(net: Net, tmp_path: Path) -> None:
-    with coordinator(net), Board(net, tmp_path / "board") as board:
-        until(lambda: any(line.get("receipts") for line in board.said), "a receipt", PATIENCE_S)
-        run("rollout", "start", "--percent", "100", "--version", 2, "--config", net.config)
-        until(lambda: has(net, board, 2, OFFERED), "the board to ask", PATIENCE_S)
-        board.kill()
-        until(lambda: has(net, board, 2, RUNNING), "the board to run version 2", PATIENCE_S)
-        assert rollout(net)["devices"]["running"] == 1 and rollout(net)["percent"] == 100
-        assert board.starts() == [1, 1, 2]
-        until(lambda: told(net).get("firmware_version") == 2, "the notice of version 2")
-        assert board.resets == 1
-        # A bad version: it never gets a receipt, is rolled back, said so, and not tried again.
-        run("rollout", "start", "--percent", "100", "--config", net.config)
-        until(lambda: has(net, board, 3, ROLLED_BACK), "the board to come back from version 3", PATIENCE_S)
-        assert board.starts() == [1, 1, 2, 2]
-        until(lambda: told(net).get("update_rolled_back") == 3, "the notice of what was rolled back")
-        assert rollout(net)["devices"]["rolled_back"] == 1 and not rollout(net)["devices"]["running"]
-        assert "version 3 is rolled back" in board._said.read_text()
-        before = len([line for line in board.said if line.get("receipts")])
-        until(lambda: len([line for line in board.said if line.get("receipts")]) > before + 3, "reports to go on")
-        assert board.starts() == [1, 1, 2, 2]
+def test_from_version_0_to_2_and_back_from_3(net: Net, tmp_path: Path) -> None:
+    settings = net.settings.model_copy(update={"ingest_workers": 2})  # questions pass through their processes
+    board = board_of(net, tmp_path / "board")
+
+    async def life() -> None:
+        async with service.running(settings, net.folder) as running, board:
+            await board.until(lambda line: line.startswith("{") and json.loads(line)["receipts"] > 0)
+            run("rollout", "start", "--percent", 100, "--version", 2, "--config", net.config)
+            await until(lambda: stage(net, 2) in (OFFERED, FETCHING), board, "the first questions")
+            await board.cut_power()
+            await board.power_on()
+            await until(lambda: stage(net, 2) == RUNNING, board, "version 2")
+            assert rollout(net)["devices"]["running"] == 1 and rollout(net)["percent"] == 100
+            assert board.ends == ["power cut", "reset"], "one restart, into the new version"
+            # A bad version: it never gets a receipt, is rolled back, said so, and not tried again.
+            run("rollout", "start", "--percent", 100, "--config", net.config)
+            await until(lambda: stage(net, 3) == ROLLED_BACK, board, "the way back from version 3")
+            assert "edgetally: version 3 is rolled back" in board.said
+            assert board.ends[2:] == ["reset"] * 6, "into version 3, and five starts of it"
+            assert rollout(net)["devices"]["rolled_back"] == 1 and not rollout(net)["devices"]["running"]
+            receipts = lambda line: line.startswith("{") and json.loads(line)["receipts"] > 5  # noqa: E731
+            await board.until(receipts)
+            assert len(board.ends) == 8, "reports go on"
+            async with asyncio.timeout(PATIENCE_S):
+                while (await told(running))["update_rolled_back"] != 3:  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)  # until the batch with the report is applied
+            assert (await told(running))["firmware_version"] == 2
+
+    asyncio.run(life())
+    net.audit()
