@@ -111,7 +111,7 @@ class Slots:
         state[6 - self.running] = EMPTY
         if state != self._state:
             self._save(state)
-        if self.manifest() == envelope:
+        if envelope and self.manifest() == envelope:
             return False
         try:
             os.remove(self._folder + "manifest.cose")
