@@ -95,7 +95,7 @@ def updates(board, about):
 
     running = 1 if sys.path[0] == "/b" else 0
     floor_s = board.kept.number("clock_floor")
-    return updating.Updating(board.client, about["board"], "", running, machine.reset, board.tell, floor_s)
+    return updating.Updating(board.client, about["board"], "", running, machine.reset, floor_s)
 
 
 def measure(board, about, safe):
