@@ -89,7 +89,7 @@ def table(layout: tuple[Partition, ...] = LAYOUT, flash_bytes: int = FLASH_BYTES
 
 def parsed(data: bytes) -> tuple[Partition, ...]:
     """What a table's bytes say, in order. Raises TableError."""
-    found = []
+    found: list[Partition] = []
     for at in range(0, min(len(data), TABLE_BYTES), 32):
         entry = data[at : at + 32]
         if entry[:2] == _MD5_MAGIC:

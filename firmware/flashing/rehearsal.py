@@ -72,7 +72,7 @@ def write_mock(
     files = image.board_files(
         image.application(profile.arch), compiled(profile, sensors), image.provisioning(given, settings), None
     )
-    with mock_board(profile.chip.name, flash) as url, session(url, progress) as loader:
+    with mock_board(profile.chip.name, flash, profile.flash_mb) as url, session(url, progress) as loader:
         made = write_board(loader, profile.board, lambda _: firmware or stand_in(profile.chip.name), lambda _: files)
     data = flash.read_bytes()
     flash.unlink()
