@@ -1,4 +1,4 @@
-"""The application of a board: `/main.py` calls `main(safe)`. It returns, or raises, only when the board must start anew."""
+"""The application of a board: `/main.py` calls `main(safe)`, and starts the board anew when that raises."""
 
 import gc
 import sys
@@ -11,7 +11,7 @@ def main(safe):
     try:
         device, board = kickoff.ready(safe)
     except kickoff.Refused as refused:
-        return kickoff.stand(refused)
+        kickoff.stand(refused)
     except Exception:
         kickoff.remember_fault()
         raise

@@ -11,7 +11,6 @@ from time import ticks_ms
 import machine
 from device_client.core import notices
 
-CHANNELS = [["heap_free", "B", 0], ["uptime", "s", 0]]  # internal readings, of a board without sensors
 BUTTON_MS = 10_000
 GOOD_MS = 3_600_000  # a boot that has run so long did not fail, whatever the network does
 LINKLESS_MS = 3_600_000  # then a new start may help: a heap in pieces, a radio that hangs
@@ -22,23 +21,22 @@ DAY_S = 86_400
 
 
 class Board:
-    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `sensors` brings `channels` and
-    `read(now_ms, notice)`, None for internal readings. `safe`: safe mode. `kickoff` sets the rest: client, link, wifi,
-    perhaps a watchdog; `fault` is what another task has failed with."""
+    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest: `now_ms`,
+    client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its `under_way`
+    tells that an update is being fetched). `fault` is what another task has failed with."""
 
     TICKS_PERIOD = 1 << 30
 
-    def __init__(self, kept, lamp, button, sensors, safe, deep_sleep):
+    def __init__(self, kept, lamp, button, safe, deep_sleep):
         self.random = os.urandom
         self.heap_free = mem_free
         self.ticks_ms = ticks_ms
         self.kept = kept
         self.lamp = lamp
         self.client = self.link = self.wifi = None
-        self.updating = None  # what tells with `under_way` that an update is being fetched
+        self.now_ms = self.internal = self.attached = self.updating = None
         self.watchdog = self.fault = None
         self._button = button
-        self._sensors = sensors
         self._safe = safe
         self._deep_sleep = deep_sleep and not safe
         self._pressed_ms = -1
@@ -49,15 +47,15 @@ class Board:
         self._trouble = False
         self._link_refused = {}
 
-    @property
-    def channels(self):
-        return self._sensors.channels if self._sensors else CHANNELS
+    def uptime_ms(self):
+        """Of this boot, with its sleeps."""
+        return self.now_ms() - self.client._started_ms
 
     def readings(self, now_ms):
-        """One value for each channel; none in safe mode, where no sensor is touched."""
-        if self._sensors is None:
-            return [mem_free(), (now_ms - self.client._started_ms) // 1000]
-        return [] if self._safe else self._sensors.read(now_ms, self.client.notice)
+        """One value for each channel; none in safe mode where sensors are attached: they are not touched."""
+        if self.attached is None:
+            return self.internal.read()
+        return [] if self._safe else self.attached.read(now_ms, self.client.notice)
 
     def feed(self, now_ms):
         """The loop has turned once more. May not return."""
@@ -70,7 +68,7 @@ class Board:
         if self._button is not None:
             self._look_at_button(now_ms)
         if self._good_ms < 0:
-            if self.client.outbox.settled.get(0) or now_ms - self._started_ms >= GOOD_MS:
+            if self.client.accepted or now_ms - self._started_ms >= GOOD_MS:
                 self._good_ms = now_ms
                 self.kept.set_number("failed_boots", 0)
         elif self._safe and now_ms - self._good_ms >= SAFE_MS and not self._fetching():
@@ -80,10 +78,14 @@ class Board:
         elif now_ms - self._linked_ms >= LINKLESS_MS:
             restart("no link for an hour")
         self._raise_floor()
-        self._tell()
+        self._notice()
         self.lamp.show(self._pattern())
         if self._deep_sleep and self._may_sleep(now_ms):
             self._sleep(now_ms)
+
+    def tell(self, name, value):
+        """A notice by its name, for what does not know the numbers."""
+        self.client.notice(getattr(notices, name.upper()), value)
 
     def _fetching(self):
         return self.updating is not None and self.updating.under_way
@@ -103,7 +105,7 @@ class Board:
             self._floor_s = beacon.time
             self.kept.set_number("clock_floor", beacon.time)
 
-    def _tell(self):
+    def _notice(self):
         client, link = self.client, self.link
         if self.wifi.refused != self._wifi_refused:
             self._wifi_refused = self.wifi.refused

@@ -5,6 +5,7 @@ again after some minutes. A damaged /board.json is less: the board works without
 """
 
 import json
+import sys
 import time
 
 import esp
@@ -19,7 +20,8 @@ from wifi import Wifi
 STAND_S = 300  # until a board that cannot run starts anew
 WATCHDOG_S = 60
 NETWORKS_MAX = 8
-NO_BOARD = {"pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
+PUBLIC = 9  # its place in what `provisioning.load` gives
+NO_BOARD = {"board": "", "buses": [], "sensors": [], "pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
 UNIX_OF_2000 = 946_684_800
 
 
@@ -44,16 +46,21 @@ def ready(safe):
     machine.RTC().memory(b"")
     seed, ring = identified(kept, light)
     set_clock(kept.number("clock_floor"))
-    board = esp.Board(kept, light, button(about), None, safe, about["deep_sleep"])
+    board = esp.Board(kept, light, button(about), safe, about["deep_sleep"])
 
     import shell
     import start
 
-    device = start.device(given, seed, ring, board, board.channels, shell.Counter(board).now_ms, resume)
+    board.now_ms = shell.Counter(board).now_ms
+    channels, private = measure(board, about, safe)
+    if private:
+        given[PUBLIC] = False
+    device = start.device(given, seed, ring, board, channels, board.now_ms, resume)
     board.client, board.link = device._client, device._link
     # Nothing that stays may be a function of this file: it would hold it all.
     board.wifi = Wifi(station, stations, kept, board.link)
     tell_the_start(board.client, kept, safe)
+    device.updating = board.updating = updates(board, about)
     if about["watchdog_s"]:
         board.watchdog = machine.WDT(timeout=about["watchdog_s"] * 1000)
     return device, board
@@ -72,6 +79,34 @@ def tell_the_start(client, kept, safe):
     if safe:
         print("edgetally: safe_mode")
         client.notice(notices.SAFE_MODE, kept.number("failed_boots"))
+
+
+def updates(board, about):
+    """What asks for a newer application, and proves this one."""
+    import updating
+
+    running = 1 if sys.path[0] == "/b" else 0
+    floor_s = board.kept.number("clock_floor")
+    return updating.Updating(board.client, about["board"], "", running, machine.reset, board.tell, floor_s)
+
+
+def measure(board, about, safe):
+    """(channels, whether their readings are private) of what is wired to the board, and of the board itself. Drivers
+    touch nothing before they read, so that safe mode can name its channels as well."""
+    import internal
+
+    board.internal = internal.Internal(board.uptime_ms)
+    if about["sensors"]:
+        try:
+            import buses
+            from device_client.sensors import attached
+
+            opened = (lambda bus: None) if safe else buses.opened
+            board.attached = attached.Attached(about, opened, board.internal)
+            return board.attached.channels, board.attached.private
+        except (ValueError, KeyError, TypeError, IndexError, ImportError, OSError) as trouble:
+            print("edgetally: board_refused sensors: %s %s" % (type(trouble).__name__, trouble))
+    return board.internal.channels, False
 
 
 # WHAT WAS WRITTEN
@@ -166,7 +201,7 @@ def remember_fault():
 
 
 def stand(refused):
-    """Say what is wrong until it may have changed; then the board starts anew."""
+    """Say what is wrong until it may have changed; then the board starts anew. Does not return."""
     code, words = refused.args[:2]
     light = refused.args[2] if len(refused.args) > 2 else lamp.Lamp(led(profile("/board.json")))
     light.show("trouble")
@@ -175,3 +210,4 @@ def stand(refused):
             print("edgetally: %s %s" % (code, words))
         light.step()
         time.sleep_ms(100)
+    machine.reset()

@@ -29,7 +29,8 @@ class Refused(Exception):
 
 
 def load(path, **instead):
-    """The values of all keys in the order above, hex as bytes; `instead` stand for those of the file. Raises Refused."""
+    """The values of all keys in the order above, hex as bytes; `instead` replaces those of the file. Raises
+    Refused."""
     try:
         with open(path) as file:
             fields = json.load(file)

@@ -147,11 +147,6 @@ class Outbox:
         """How many statements have no receipt."""
         return len(self.pending)
 
-    @property
-    def dropped(self) -> int:
-        """How many this process had no room for."""
-        return self.settled.get(codes.DROPPED, 0)
-
     def limit(self, records_max: int) -> None:
         """Hold no more statements than these from now on: for a device whose memory runs low."""
         self._records_max = min(self._records_max, records_max)

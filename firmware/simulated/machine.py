@@ -7,7 +7,7 @@ next start takes it away, so that a power cut (`kill -9`) leaves nothing. Device
 """
 
 import os
-from time import sleep_ms, ticks_diff, ticks_ms
+from time import gmtime, sleep_ms, ticks_diff, ticks_ms
 
 import ends
 import world
@@ -47,7 +47,7 @@ def _end(cause, signal, asleep_ms=0):
 
 
 def reset():
-    _end(HARD_RESET, ends.RESET)
+    _end(SOFT_RESET, ends.RESET)  # an ESP32 says so of esp_restart()
 
 
 def soft_reset():
@@ -98,6 +98,17 @@ def enable_irq(state):
 
 
 class RTC:
+    _set = None
+
+    def datetime(self, fields=None):
+        """The host's clock, which it cannot change, until it is set; then that moment."""
+        if fields is not None:
+            RTC._set = tuple(fields)
+        if RTC._set is not None:
+            return RTC._set
+        year, month, day, hour, minute, second, weekday = gmtime()[:7]
+        return year, month, day, weekday, hour, minute, second, 0
+
     def memory(self, data=None):
         global _memory
         if data is None:

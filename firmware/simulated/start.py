@@ -8,7 +8,7 @@ prompt follows.
 import sys
 
 HERE = sys.path[0]
-CAUSES = " POWERON_RESET SW_RESET TG1WDT_SYS_RESET DEEPSLEEP_RESET SOFT_RESET".split(" ")
+CAUSES = " POWERON_RESET EXT_RESET TG1WDT_SYS_RESET DEEPSLEEP_RESET SW_RESET".split(" ")
 
 
 def power_on(flash_path, scenario_path):

@@ -64,14 +64,22 @@ class Network:
         self.token = issue_token(home, self.genesis, bytes(owner.verify_key), 10, 100, randbytes)
         self.node = Node(home, MemoryState(), Limits(1000, 1000))
         self.outcomes: list = []
+        self.messages: list[bytes] = []  # that belong to them
         self.refused: list[int] = []
         self.heard: Callable[[int], None] = lambda count: None
         self._keys = home.keys.read_bytes()
+        self.founded_s = int(time.time())
         self.beat()
 
     def given(self, folder: Path, **changes) -> Path:
         """A provisioning file for a device with its state in `folder`."""
-        fields = {
+        path = folder.with_suffix(".json")
+        path.write_text(json.dumps(self.fields() | {"state_dir": str(folder)} | changes))
+        return path
+
+    def fields(self) -> dict:
+        """A provisioning without a place for the state."""
+        return {
             "network": NAME,
             "genesis": self.genesis.hash.hex(),
             "root_key": self.genesis.root_key.hex(),
@@ -80,14 +88,10 @@ class Network:
             "port": self.port,
             "interval_s": BEACON_S,
             "beacon_interval_s": BEACON_S,
-            "state_dir": str(folder),
             "readings_public": True,
             "retry_ms": 500,
             "records_max": 16,
         }
-        path = folder.with_suffix(".json")
-        path.write_text(json.dumps(fields | changes))
-        return path
 
     def beat(self) -> bytes:
         beacon = self.node.beacon(int(time.time()))
@@ -122,6 +126,7 @@ class Network:
             return
         outcomes = intake.commit(candidates, intake.verify(candidates))
         self.outcomes += outcomes
+        self.messages += [message] * len(outcomes)
         self.heard(len(self.outcomes))
         rows = [outcome.row for outcome in outcomes if outcome.row]
         for sheet in sheets(rows, self.node.incarnation, intake.slot, self.node.signer):

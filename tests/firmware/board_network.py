@@ -1,0 +1,103 @@
+"""Boards with the whole firmware in their flash, against a real broker and a real intake."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from device_client.core import cose, received, statement, verdicts
+from device_client.core.statement import Statement
+from tests.firmware.board_parts import Kept, dump
+from tests.firmware.link_parts import FIRMWARE
+from tests.firmware.shell_network import Network, built
+
+BOARD = {
+    "board": "esp32-devkitc",
+    "pins": {"led": 2, "button": 0},
+    "led_kind": "plain",
+    "led_active": 1,
+    "watchdog_s": 20,
+    "deep_sleep": False,
+    "buses": [],
+    "sensors": [],
+}
+WIFI = [["home", "right"]]
+# Without a network an old beacon is quoted: then they come late, or too late to count.
+DURABLE = {verdicts.OK, verdicts.LATE, verdicts.STALE_BEACON}
+# Runs before /main.py; what it imports stays.
+BOOT = """
+import sys
+sys.path[:] = ["/a", "/a/lib", ".frozen"]
+"""
+
+
+def chooser() -> bytes:
+    """The /main.py of every board; a crash is followed by the next start at once."""
+    text = (FIRMWARE / "root/main.py").read_text()
+    assert text.count("sleep(5)") == 1
+    return text.replace("sleep(5)", "sleep(0.02)").encode()
+
+
+def files(network: Network, before: str = "", board: dict | None = None, **changes) -> dict[str, bytes]:
+    """What `vfs` holds. `before`: lines that run before the application."""
+    found = {
+        "main.py": chooser(),
+        "boot.py": (BOOT + before).encode(),
+        "provisioning.json": json.dumps(network.fields() | {"wifi": WIFI} | changes).encode(),
+        "board.json": json.dumps(BOARD | (board or {})).encode(),
+    }
+    folder = built()
+    for path in folder.rglob("*.mpy"):
+        found[f"a/{path.relative_to(folder)}"] = path.read_bytes()
+    return found
+
+
+class Reporter(Kept):
+    """A board; `status` waits for a status line that satisfies a condition."""
+
+    async def status(self, wanted: Callable[[dict], bool] = lambda status: True) -> dict:
+        return json.loads(await self.until(lambda line: line.startswith("{") and wanted(json.loads(line))))
+
+    def air(self, **scenario) -> None:
+        """Change the world around it."""
+        fresh = self.world.with_suffix(".new")
+        fresh.write_text(json.dumps(scenario))
+        fresh.rename(self.world)
+
+
+def made(path: Path, network: Network, scenario: dict | None = None, **settings) -> Reporter:
+    """A board with a fresh flash; `settings` are those of `files`."""
+    dump(path, files(network, **settings))
+    board = Reporter(path, path.with_suffix(".world.json"))
+    board.flash, board.world = path, path.with_suffix(".world.json")
+    board.air(**(scenario or {}))
+    return board
+
+
+def receipts(count: int) -> Callable[[dict], bool]:
+    return lambda status: status["receipts"] >= count
+
+
+def said(network: Network) -> list[Statement]:
+    """Every accepted statement in the order in which it came, no number used twice by one device."""
+    assert not network.refused, network.refused
+    assert {outcome.code for outcome in network.outcomes} <= DURABLE | {verdicts.DUPLICATE}
+    ids: dict[tuple, bytes] = {}
+    for outcome in network.outcomes:
+        row = outcome.row
+        assert ids.setdefault((row.device, row.boot, row.seq), row.id8) == row.id8, "a number was used twice"
+    return [
+        received.statement(cose.unwrap(received.message(message)[0]).payload)
+        for message, outcome in zip(network.messages, network.outcomes, strict=True)
+        if outcome.code != verdicts.DUPLICATE
+    ]
+
+
+def told(network: Network, code: int) -> list[int]:
+    """The values that reports said of a notice, in the order in which they came."""
+    return [
+        value
+        for one in said(network)
+        if one.kind == statement.KIND_REPORT and len(one.body) == 3
+        for found, value in one.body[2]
+        if found == code
+    ]
