@@ -2,8 +2,8 @@
 
     edgetally:1?n=mynet&g=...&r=...&t=...&h=server.example&p=1883&b=60&c=1,60,2
 
-n network, g genesis, r root key, t the token's secret seed (32 bytes each, base64url without padding), h and p where the
-broker is, b seconds between two beacons, c the calendar (beacons of a batch, of an epoch, of the deadline), may be
+n network, g genesis, r root key, t the token's secret seed (32 bytes each, base64url without padding), h and p where
+the broker is, b seconds between two beacons, c the calendar (beacons of a batch, of an epoch, of the deadline), may be
 missing. The order is fixed. Whoever reads the code can enrol devices for its owner.
 """
 

@@ -110,7 +110,9 @@ def run_images(options: Options) -> dict[str, Any]:
     files = image.board_files(image.application(profile.arch), _about(profile, options), None, None)
     written = write_images(options.images_only, profile, micropython, files, version("edgetally"))
     if not options.as_json:
-        typer.echo(f"{options.images_only}: {', '.join(written)}; for the page: flash_images below [http] in network.toml")
+        typer.echo(
+            f"{options.images_only}: {', '.join(written)}; for the page: flash_images below [http] in network.toml"
+        )
     return {"result": OK, "board": profile.board, "firmware": micropython.name, "files": written}
 
 

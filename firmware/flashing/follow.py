@@ -5,6 +5,7 @@ firmware say when something is wrong; the last trouble that was seen is the diag
 that a board says is kept but these: the log of a board that is not ours could hold anything.
 """
 
+import contextlib
 import json
 import re
 import time
@@ -169,6 +170,34 @@ class Follower:
             text = "the board is online and hears no coordinator: is `edgetally up` running, and is the token of this network?"
             return FlashError("not_running", text)
         return FlashError("not_running", "the board is enrolled, but no receipt came")
+
+
+class Line:
+    """A serial port that may go away and come back: a board with USB of its own does that when it starts."""
+
+    AGAIN_S: float = 0.5
+
+    def __init__(self, port: str) -> None:
+        self._port = port
+        self._open: Any = None
+
+    def readline(self) -> bytes:
+        import serial
+
+        try:
+            if self._open is None:
+                self._open = serial.serial_for_url(self._port, baudrate=SERIAL_BAUD, timeout=1)
+            return bytes(self._open.readline(LINE_CHARS_MAX))
+        except (OSError, serial.SerialException):
+            self.close()
+            time.sleep(self.AGAIN_S)
+            return b""
+
+    def close(self) -> None:
+        if self._open is not None:
+            with contextlib.suppress(Exception):
+                self._open.close()
+            self._open = None
 
 
 class Serial(Protocol):

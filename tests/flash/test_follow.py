@@ -1,10 +1,12 @@
 """Reading a board's serial line: when it is done, and what is wrong when it is not."""
 
 import json
+import socket
+import threading
 
 import pytest
 
-from firmware.flashing.follow import LINES_MAX, TROUBLES, Follower, follow
+from firmware.flashing.follow import LINES_MAX, TROUBLES, Follower, Line, follow
 from firmware.flashing.trouble import FlashError
 
 
@@ -103,3 +105,20 @@ def test_a_port_is_read_until_the_receipt_or_the_end_of_time() -> None:
     assert port.readline() == b"never read\r\n"
     with pytest.raises(FlashError, match="wifi_refused"):
         follow(Port(b"edgetally: wifi_refused 202\n"), 0.05)
+
+
+def test_a_port_that_goes_away_is_opened_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def board() -> None:
+            for said in (b"rst:0x1 (POWERON_RESET)\r\n", status().encode() + b"\r\n"):
+                with listener.accept()[0] as connection:
+                    connection.sendall(said)
+
+        threading.Thread(target=board, daemon=True).start()
+        told: list[str] = []
+        line = Line(f"socket://127.0.0.1:{listener.getsockname()[1]}")
+        line.AGAIN_S = 0.0
+        assert follow(line, 20, lambda stage, _: told.append(stage)).device == "ab" * 16
+        line.close()
+    assert told == ["starting", "first receipt"]
