@@ -56,7 +56,7 @@ def load_provisioning(path: Path) -> Provisioning:
     """The file holds JSON, or the line that a token's QR code has. Raises ProvisioningError."""
     try:
         text = path.read_text()
-        fields = token_uri.from_uri(text) if text.startswith("edgetally:") else json.loads(text)
+        fields: Any = token_uri.from_uri(text) if text.startswith("edgetally:") else json.loads(text)
     except FileNotFoundError:
         raise ProvisioningError(f"{path}: no such file; the operator makes one with: edgetally token new") from None
     except (OSError, ValueError) as error:

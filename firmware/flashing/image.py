@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from device_client.provisioning import Provisioning
 
-from .. import build
+from firmware import build
+
 from .partitions import SECTOR_BYTES, named
 from .trouble import FlashError
 
@@ -80,7 +81,7 @@ def application(arch: str) -> Files:
 
 
 def board_files(client: Files, about: Mapping[str, Any], secret: bytes | None, ca: bytes | None) -> Files:
-    """Everything below `/`; without `secret` the image may be shown to anybody, and the board says it has no network."""
+    """Everything below `/`; without `secret` anybody may see the image, and the board says it has no network."""
     files = {f"{SLOT}/{name}": data for name, data in client.items()}
     files["main.py"] = (ROOT / "main.py").read_bytes()
     files["board.json"] = json.dumps(dict(about), separators=(",", ":")).encode()
@@ -92,7 +93,7 @@ def board_files(client: Files, about: Mapping[str, Any], secret: bytes | None, c
 
 
 def file_system(files: Mapping[str, bytes], size: int | None = None) -> bytes:
-    """The bytes of the partition `vfs`. Raises FlashError if the files do not fit twice, for the update that will come."""
+    """The bytes of the partition `vfs`. Raises FlashError if the files do not fit twice, as an update needs."""
     from littlefs import LittleFS
     from littlefs.errors import LittleFSError
 

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from device_client.profiles import Profile, compiled
 from device_client.provisioning import Provisioning
 
-from ..simulated.keeper import Board
+from firmware.simulated.keeper import Board
+
 from . import image
 from .follow import Follower
 from .loader import Progress, session

@@ -25,7 +25,8 @@ def loaded(path: Path, text: str) -> Provisioning:
 def test_the_line_is_as_documented() -> None:
     ones, threes = "AQEB" * 10 + "AQE", "AwMD" * 10 + "AwM"
     root = "_v_-__7__v_-__7__v_-__7__v_-__7__v_-__7__v8"
-    assert LINE == f"edgetally:1?n=mynet&g={ones}&r={root}&t={threes}&h=server.example&p=1883&b=60&c=1,1440,2"
+    keys = f"g={ones}&r={root}&t={threes}"
+    assert f"edgetally:1?n=mynet&{keys}&h=server.example&p=1883&b=60&c=1,1440,2" == LINE
 
 
 names = st.from_regex("[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
@@ -70,7 +71,7 @@ def test_anything_else_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_the_code_holds_the_line() -> None:
     code = token_code.made(TOKEN)
-    # segno cannot read a code; that it makes the same one from the line, and another one from another line, it can show.
+    # segno cannot read a code, but it makes the same one from the line, and another one from another line.
     assert code == segno.make(LINE, error="m", micro=False) != segno.make(LINE + "0", error="m", micro=False)
     assert int(code.version) <= 14 and code.error in ("M", "Q", "H")
     drawn = token_code.svg(code).decode()

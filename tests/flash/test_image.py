@@ -21,10 +21,11 @@ class Disk:
     def ioctl(self, op, arg): return {COUNT} if op == 4 else 4096 if op == 5 else 0
 vfs.mount(vfs.VfsLfs2(Disk(open("vfs.bin", "rb"))), "/board")
 import hashlib, binascii
+def digest(path): return binascii.hexlify(hashlib.sha256(open(path, "rb").read()).digest()).decode()
 def walk(path):
     for name, kind, *_ in os.ilistdir(path):
         if kind == 0x4000: walk(path + "/" + name)
-        else: print(path[7:] + "/" + name, binascii.hexlify(hashlib.sha256(open(path + "/" + name, "rb").read()).digest()).decode())
+        else: print(path[7:] + "/" + name, digest(path + "/" + name))
 walk("/board")
 """
 

@@ -39,8 +39,8 @@ def on_usb(flash: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     tty.setraw(port)
     command = [require_micropython(), "-i", "-X", "heapsize=512K", str(HERE / "start.py"), str(flash)]
     process = subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, env={"MICROPYPATH": ".frozen"},
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        env={"MICROPYPATH": ".frozen"}, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(terminal)
 
