@@ -41,7 +41,8 @@ no_memory | MemoryError | the client does not get the memory that it needs: take
 too_old | incompatible \.mpy | this MicroPython cannot read the client: take 1.23 or newer
 provisioning_refused | provisioning_refused | the board has no provisioning that it accepts: flash again, with the token
 outbox_refused | outbox_refused | there is no outbox partition: flash again
-wifi_refused | wifi_refused | no Wi-Fi takes the board: check name and password; an ESP32 knows 2.4 GHz only
+wifi_absent | wifi_absent | none of the Wi-Fi networks is in reach: check the names; an ESP32 knows 2.4 GHz only
+wifi_refused | wifi_refused | the Wi-Fi refuses the board: check the password
 broker_refused | broker_refused | the broker refuses the board: is the token of this network, is the coordinator up?
 certificate_refused | certificate_refused | another authority, another host, or not valid now: see --ca
 """

@@ -47,7 +47,8 @@ SAID = {
     "too_old": "ValueError: incompatible .mpy file",
     "provisioning_refused": "edgetally: provisioning_refused /provisioning.json: wifi is not accepted",
     "outbox_refused": "edgetally: outbox_refused the partition table has no outbox; flash this board again",
-    "wifi_refused": "edgetally: wifi_refused 202",
+    "wifi_absent": "edgetally: wifi_absent home 201",
+    "wifi_refused": "edgetally: wifi_refused home",
     "broker_refused": "edgetally: broker_refused 5",
     "certificate_refused": "edgetally: certificate_refused",
 }
