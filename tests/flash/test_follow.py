@@ -1,8 +1,6 @@
 """Reading a board's serial line: when it is done, and what is wrong when it is not."""
 
 import json
-import socket
-import threading
 
 import pytest
 
@@ -108,18 +106,25 @@ def test_a_port_is_read_until_the_receipt_or_the_end_of_time() -> None:
         follow(Port(b"edgetally: wifi_refused 202\n"), 0.05)
 
 
-def test_a_port_that_goes_away_is_opened_again() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def test_a_port_that_goes_away_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import serial
 
-        def board() -> None:
-            for said in (b"rst:0x1 (POWERON_RESET)\r\n", status().encode() + b"\r\n"):
-                with listener.accept()[0] as connection:
-                    connection.sendall(said)
+    class Gone(Port):
+        def readline(self, size: int = -1) -> bytes:
+            if not self._lines:
+                raise serial.SerialException("device disconnected")
+            return super().readline()
 
-        threading.Thread(target=board, daemon=True).start()
-        told: list[str] = []
-        line = Line(f"socket://127.0.0.1:{listener.getsockname()[1]}")
-        line.AGAIN_S = 0.0
-        assert follow(line, 20, lambda stage, _: told.append(stage)).device == "ab" * 16
-        line.close()
-    assert told == ["starting", "first receipt"]
+        def close(self) -> None:
+            closed.append(self)
+
+    closed: list[Gone] = []
+    opened = [Gone(b"rst:0x1 (POWERON_RESET)\r\n"), Gone(), Gone(status().encode() + b"\r\n")]
+    monkeypatch.setattr(serial, "serial_for_url", lambda *_, **__: opened.pop(0))
+    monkeypatch.setattr(Line, "AGAIN_S", 0.0)
+    told: list[str] = []
+    line = Line("/dev/ttyACM0")
+    assert follow(line, 20, lambda stage, _: told.append(stage)).device == "ab" * 16
+    assert told == ["starting", "first receipt"] and (len(opened), len(closed)) == (0, 2)
+    line.close()
+    assert len(closed) == 3
