@@ -34,6 +34,7 @@ class Options(NamedTuple):
     wifi_ssid: tuple[str, ...]
     wifi_password_file: Path | None
     sensors: tuple[str, ...]
+    deep_sleep: bool | None
     interval_s: int
     private: bool
     ca: Path | None
@@ -89,6 +90,8 @@ def run_update(options: Options) -> dict[str, Any]:
     secret = _secret(options) if options.provisioning is not None else None
     with shown(options.as_json) as progress, repl.opened(port) as board:
         about = update.about_board(board)
+        if secret is not None:
+            update.check_network(about, secret)
         profile = esp32_profile(options.board or str(about["board"]))
         done = update.update(board, about, image.application(profile.arch), progress)
         if secret is not None:
@@ -165,13 +168,13 @@ def _job(options: Options, port: str) -> Job:
         _about(esp32_profile(options.board), options)
     return Job(
         port, _secret(options), options.firmware, options.board, options.accept_firmware, ca_of(options.ca),
-        options.sensors, options.erase, float(options.timeout_s),
+        options.sensors, options.deep_sleep, options.erase, float(options.timeout_s),
     )  # fmt: skip
 
 
 def _about(profile: Any, options: Options) -> dict[str, Any]:
     try:
-        return compiled(profile, options.sensors)
+        return compiled(profile, options.sensors, options.deep_sleep)
     except ProfileError as error:
         raise FlashError("bad_input", str(error)) from None
 

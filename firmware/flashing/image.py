@@ -92,6 +92,12 @@ def board_files(client: Files, about: Mapping[str, Any], secret: bytes | None, c
     return files
 
 
+def network_of(files: Mapping[str, bytes]) -> bytes:
+    """The genesis in /provisioning.json, b"" without one."""
+    given = files.get("provisioning.json")
+    return b"" if given is None else bytes.fromhex(json.loads(given)["genesis"])
+
+
 def file_system(files: Mapping[str, bytes], size: int | None = None) -> bytes:
     """The bytes of the partition `vfs`. Raises FlashError if the files do not fit twice, as an update needs."""
     from littlefs import LittleFS

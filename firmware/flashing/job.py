@@ -31,6 +31,7 @@ class Job(NamedTuple):
     accepted: str | None = None
     ca: bytes | None = None
     sensors: tuple[str, ...] = ()
+    deep_sleep: bool | None = None
     erase: bool = False
     follow_s: float = TIMEOUT_S
 
@@ -41,7 +42,7 @@ class Job(NamedTuple):
 
     def files_for(self, profile: Profile) -> image.Files:
         try:
-            about = compiled(profile, self.sensors)
+            about = compiled(profile, self.sensors, self.deep_sleep)
         except ProfileError as error:
             raise FlashError("bad_input", str(error)) from None
         return image.board_files(image.application(profile.arch), about, self.secret, self.ca)

@@ -28,6 +28,9 @@ except Exception as e: pass
 try:
     with open('/board.json') as f: _about = json.load(f)
 except OSError: _about = {{}}
+try:
+    with open('/provisioning.json') as f: _about['genesis'] = json.load(f)['genesis']
+except (OSError, ValueError, KeyError): pass
 """
 _SLOT = """
 _state = load('/slots')
@@ -103,6 +106,13 @@ def put_file(repl: Repl, name: str, data: bytes) -> None:
     for at in range(0, len(data), CHUNK_BYTES) or (0,):
         text = b2a_base64(data[at : at + CHUNK_BYTES], newline=False).decode()
         _exec(repl, f"_put({name!r}, {text!r}, {at == 0})")
+
+
+def check_network(about: Mapping[str, Any], secret: bytes) -> None:
+    """Raises FlashError if the board is of another network: its key is enrolled there, its outbox speaks to it."""
+    if about.get("genesis", "") not in ("", json.loads(secret)["genesis"]):
+        text = "the board belongs to another network; to begin anew there, flash it without --update"
+        raise FlashError("other_network", text)
 
 
 def put_provisioning(repl: Repl, secret: bytes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import subprocess
@@ -81,6 +82,10 @@ async def receipt(flash: Path) -> Follower:
 def updated(flash: Path, client: image.Files, secret: bytes | None = None) -> update.Updated:
     with on_usb(flash) as (port, process), repl.opened(port, soft_reset=False) as board:
         about = update.about_board(board)
+        if secret is not None:
+            update.check_network(about, secret)
+            with pytest.raises(FlashError, match="another network"):
+                update.check_network(about, json.dumps({"genesis": "11" * 32}).encode())
         done = update.update(board, about, client, silent)
         if secret is not None:
             update.put_provisioning(board, secret)
