@@ -5,11 +5,11 @@ here: that this boot was good, when to start anew, when to sleep, what the LED s
 """
 
 import os
+import sys
 from gc import mem_free
 from time import ticks_ms
 
 import machine
-from device_client.core import notices
 
 BUTTON_MS = 10_000
 GOOD_MS = 3_600_000  # a boot that has run so long did not fail, whatever the network does
@@ -84,8 +84,13 @@ class Board:
             self._sleep(now_ms)
 
     def tell(self, name, value):
-        """A notice by its name, for what does not know the numbers."""
+        """A notice by its name. It is rare, and the numbers would be in memory for ever."""
+        from device_client.core import notices
+
         self.client.notice(getattr(notices, name.upper()), value)
+        if self.attached is None:
+            del sys.modules["device_client.core"].notices
+            del sys.modules["device_client.core.notices"]
 
     def _fetching(self):
         return self.updating is not None and self.updating.under_way
@@ -109,17 +114,17 @@ class Board:
         client, link = self.client, self.link
         if self.wifi.refused != self._wifi_refused:
             self._wifi_refused = self.wifi.refused
-            client.notice(notices.WIFI_REFUSED, self._wifi_refused)
+            self.tell("wifi_refused", self._wifi_refused)
         errors = client.counters.get("storage_errors", 0)
         if errors != self._storage_errors:
             self._storage_errors = errors
-            client.notice(notices.STORAGE_ERRORS, errors)
+            self.tell("storage_errors", errors)
         for code in range(1, 6):  # MQTT 3.1.1, 3.2.2.3
             count = link.counters.get("refused_%d" % code, 0)
             if count != self._link_refused.get(code, 0):
                 self._link_refused[code] = count
                 print("edgetally: broker_refused", code)
-                client.notice(notices.BROKER_REFUSED, code)
+                self.tell("broker_refused", code)
                 self._trouble = True
         if link.connected:
             self._trouble = False

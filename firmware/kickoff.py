@@ -20,6 +20,7 @@ from wifi import Wifi
 STAND_S = 300  # until a board that cannot run starts anew
 WATCHDOG_S = 60
 NETWORKS_MAX = 8
+EXCEPTION = 6  # `notices.EXCEPTION`
 PUBLIC = 9  # its place in what `provisioning.load` gives
 NO_BOARD = {"board": "", "buses": [], "sensors": [], "pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
 UNIX_OF_2000 = 946_684_800
@@ -59,26 +60,24 @@ def ready(safe):
     board.client, board.link = device._client, device._link
     # Nothing that stays may be a function of this file: it would hold it all.
     board.wifi = Wifi(station, stations, kept, board.link)
-    tell_the_start(board.client, kept, safe)
+    tell_the_start(board, kept, safe)
     device.updating = board.updating = updates(board, about)
     if about["watchdog_s"]:
         board.watchdog = machine.WDT(timeout=about["watchdog_s"] * 1000)
     return device, board
 
 
-def tell_the_start(client, kept, safe):
+def tell_the_start(board, kept, safe):
     """Why this boot began, in its first report. A wake is no news: its boot goes on."""
-    from device_client.core import notices
-
     cause = machine.reset_cause()
     if kept.number("failed_with"):
         kept.set_number("failed_with", 0)
-        cause = notices.EXCEPTION
+        cause = EXCEPTION
     if cause != machine.DEEPSLEEP_RESET:
-        client.notice(notices.RESET_CAUSE, cause)
+        board.tell("reset_cause", cause)
     if safe:
         print("edgetally: safe_mode")
-        client.notice(notices.SAFE_MODE, kept.number("failed_boots"))
+        board.tell("safe_mode", kept.number("failed_boots"))
 
 
 def updates(board, about):

@@ -56,8 +56,9 @@ class Link:
     ):
         """Topics are str. `received(topic: str, payload: bytes)` is called for each message before it is acknowledged,
         and may see one twice. `random(n)` gives 0 <= value < n. `on_connect()` may be set; it is called whenever the
-        subscriptions have been acknowledged. `ssl` is a context; set its `verify_mode` to CERT_REQUIRED: a context of
-        MicroPython verifies nothing by default. `counters` counts events by name, each absent until it happens:
+        subscriptions have been acknowledged; `on_refused()` when the server does not let us in. `ssl` is a context; set
+        its `verify_mode` to CERT_REQUIRED: a context of MicroPython verifies nothing by default. `counters` counts
+        events by name, each absent until it happens:
 
         connects: links that came up. failed: attempts that did not. lost: links that went, other than by `stop`.
         timeouts: sessions ended for silence. malformed: sessions ended for forbidden bytes. refused_<code>: by the
@@ -67,7 +68,7 @@ class Link:
         """
         self.connected = self.running = False
         self.counters = {}
-        self.on_connect = self._fault = None
+        self.on_connect = self.on_refused = self._fault = None
         self._address = host, port, ssl
         self._hello = mqtt_packets.connect(client_id, username, password, keepalive_s)
         self._topics = subscriptions
@@ -104,6 +105,14 @@ class Link:
         self._wake.set()
         while self.running:
             await wire.sleep_ms(10)
+
+    def login(self, hello, topics):
+        """Be somebody else: this CONNECT and these subscriptions from now on, on a new connection. Those of before."""
+        before = self._hello, self._topics
+        self._hello, self._topics = hello, topics
+        self._stream = None
+        self._wake.set()
+        return before
 
     def hurry(self):
         """The network is there: do not wait for the next attempt."""
@@ -251,6 +260,8 @@ class Link:
                     if kind == 2:
                         if codes[0]:
                             self._count("refused_%d" % codes[0])
+                            if self.on_refused:
+                                self.on_refused()
                             return
                         if topics:
                             expected = 9

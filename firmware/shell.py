@@ -12,23 +12,9 @@ import sys
 
 import ed25519
 import mqtt_wire
+from counter import Counter as Counter
 
 IN_FLIGHT_MAX = 4  # a tick hands out so many messages of 1 KiB at once
-
-
-class Counter:
-    """Milliseconds since start, from ticks that wrap. Ask at least every half TICKS_PERIOD."""
-
-    def __init__(self, board):
-        self._board = board
-        self._last = board.ticks_ms()
-        self._total_ms = 0
-
-    def now_ms(self):
-        ticks = self._board.ticks_ms()
-        self._total_ms += (ticks - self._last) % self._board.TICKS_PERIOD
-        self._last = ticks
-        return self._total_ms
 
 
 def signer(seed):
@@ -37,10 +23,15 @@ def signer(seed):
 
 def forget_proofs():
     """What checks proofs is read again for the next one: it is too much to hold between two epochs."""
-    core = sys.modules["device_client.core"]
-    for name in ("proofs", "merkle"):
-        if sys.modules.pop("device_client.core." + name, None):
-            delattr(core, name)
+    forget("device_client.core.proofs", "device_client.core.merkle")
+
+
+def forget(*names):
+    """Drop modules that are read again when they are needed again."""
+    for name in names:
+        package, _, last = name.rpartition(".")
+        if sys.modules.pop(name, None) and package:
+            delattr(sys.modules[package], last)
     gc.collect()
 
 
@@ -49,14 +40,17 @@ class Shell:
 
     updating = None
 
-    def __init__(self, client, link, board, now_ms):
+    def __init__(self, client, link, board, now_ms, token_seed):
         self._client = client
+        self._token_seed = token_seed
+        self._contact = None
         self._link = link
         self._board = board
         self._now_ms = now_ms
         self._said = None
         self._wake = mqtt_wire.Event()
         link.on_connect = self._connected
+        link.on_refused = self._wake.set
         link.received = self._received
 
     def _connected(self):
@@ -84,7 +78,9 @@ class Shell:
                 # A message that does not get out comes again: with the next connection, or when its time is over.
                 if not await link.publish(topic, message):
                     break
-            if self.updating is not None:
+            if self._contact is not None or self._is_unknown(now_ms):
+                await self._make_contact(now_ms)
+            elif self.updating is not None:
                 for message in self.updating.step(now_ms):
                     await link.publish(device.up_topic, message)
             topic = message = None
@@ -93,6 +89,24 @@ class Shell:
             await mqtt_wire.wait(self._wake, 500)
             self._wake.clear()
         await linking
+
+    def _is_unknown(self, now_ms):
+        """Whether the broker has refused this device since the last look, and another way in may be tried."""
+        refused = self._link.counters
+        if not (refused.get("refused_4") or refused.get("refused_5")) or not self._client.may_enroll(now_ms):
+            return False
+        refused["refused_4"] = refused["refused_5"] = 0
+        return True
+
+    async def _make_contact(self, now_ms):
+        if self._contact is None:
+            import contact
+
+            gc.collect()
+            self._contact = contact.Contact(self._client, self._link, self._token_seed, self._wake, now_ms)
+        if not await self._contact.step(now_ms):
+            self._contact = None
+            forget("contact", "device_client.core.secret")
 
     def _tell(self):
         """One line of JSON whenever one of its counts has changed."""

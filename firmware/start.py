@@ -3,6 +3,8 @@
 `main.py` drops this module when it is done, so nothing that stays may be a function of this file: it would hold it all.
 """
 
+import gc
+
 import ed25519
 import link
 import shell
@@ -30,6 +32,7 @@ def device(given, seed, log, board, channels, now_ms, resume=b""):
     """The shell of a device with this key and this outbox; `resume` is what a deep sleep has left."""
     network, genesis, root_key, token_seed, host, port, interval_s, beacon_s, _, public, retry_ms = given[:11]
     public_key = ed25519.public_key(seed)
+    gc.collect()
     config = client.Config(
         network,
         genesis,
@@ -59,4 +62,4 @@ def device(given, seed, log, board, channels, now_ms, resume=b""):
         (made.keys_topic, made.down_topic, made.beacon_topic),
         None,
     )
-    return shell.Shell(made, connection, board, now_ms)
+    return shell.Shell(made, connection, board, now_ms, token_seed)

@@ -19,7 +19,7 @@ from device_client.fleet import fleet_device
 from device_client.keystore import read_public_key
 from device_client.sensors.simulated import SimulatedRoom
 from tests.cli import inside
-from tests.parts import require_micropython
+from tests.parts import require_micropython, require_mosquitto
 
 from .running import PATIENCE_S, Net, coordinator, device, until
 
@@ -41,9 +41,12 @@ def status_of(state: Path) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_fleet_and_a_micropython_verify_their_payouts(tmp_path: Path, workers: int) -> None:
-    net = Net(tmp_path / "net")
+@pytest.mark.parametrize(("workers", "kind"), [(0, "embedded"), (2, "embedded"), (0, "mosquitto")])
+def test_a_fleet_and_a_micropython_verify_their_payouts(tmp_path: Path, workers: int, kind: str) -> None:
+    """mosquitto has a password file: there both make their first contact with the token's own credential."""
+    if kind == "mosquitto":
+        require_mosquitto()
+    net = Net(tmp_path / "net", kind=kind)
     settings = net.settings.model_copy(update={"ingest_workers": workers})
     runner = fleet_device(net.given(net.token()), tmp_path / "fleet", SimulatedRoom(1), 1)
     board = micropython_child(require_micropython(), net.given(net.token()), tmp_path / "board", 1, 1000)

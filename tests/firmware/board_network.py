@@ -1,25 +1,18 @@
 """Boards with the whole firmware in their flash, against a real broker and a real intake."""
 
+import importlib
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from device_client.core import cose, received, statement, verdicts
 from device_client.core.statement import Statement
+from device_client.profiles import compiled, load_profile
 from tests.firmware.board_parts import Kept, dump
 from tests.firmware.link_parts import FIRMWARE
-from tests.firmware.shell_network import Network, built
+from tests.firmware.shell_network import Network
 
-BOARD = {
-    "board": "esp32-devkitc",
-    "pins": {"led": 2, "button": 0},
-    "led_kind": "plain",
-    "led_active": 1,
-    "watchdog_s": 20,
-    "deep_sleep": False,
-    "buses": [],
-    "sensors": [],
-}
 WIFI = [["home", "right"]]
 # Without a network an old beacon is quoted: then they come late, or too late to count.
 DURABLE = {verdicts.OK, verdicts.LATE, verdicts.STALE_BEACON}
@@ -37,18 +30,20 @@ def chooser() -> bytes:
     return text.replace("sleep(5)", "sleep(0.02)").encode()
 
 
-def files(network: Network, before: str = "", board: dict | None = None, **changes) -> dict[str, bytes]:
+def files(network: Network, before: str = "", board: dict | None = None, sensors: tuple[str, ...] = (), **changes) -> dict[str, bytes]:
     """What `vfs` holds. `before`: lines that run before the application."""
     found = {
         "main.py": chooser(),
         "boot.py": (BOOT + before).encode(),
         "provisioning.json": json.dumps(network.fields() | {"wifi": WIFI} | changes).encode(),
-        "board.json": json.dumps(BOARD | (board or {})).encode(),
+        "board.json": json.dumps(compiled(load_profile("esp32-devkitc"), sensors) | (board or {})).encode(),
     }
-    folder = built()
-    for path in folder.rglob("*.mpy"):
-        found[f"a/{path.relative_to(folder)}"] = path.read_bytes()
-    return found
+    return found | {f"a/{name}": data for name, data in application().items()}
+
+
+@cache
+def application() -> dict[str, bytes]:
+    return importlib.import_module("build").application("x64")
 
 
 class Reporter(Kept):

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from device_client.core import notices
+from device_client.core import notices, received, statement
 from tests.firmware.board_network import made, receipts, said, told
 from tests.firmware.board_parts import PARTITIONS
 from tests.firmware.shell_network import served
@@ -96,12 +96,11 @@ def test_a_broker_that_refuses_is_told(tmp_path):
 
     @life(tmp_path, port=port, before="import link\nlink.back_off_ms = lambda attempt, random=None: 50\n")
     async def _(board, network, broker):
-        asked = 0
+        open_writers = []
 
         async def refuse_thrice(reader, writer):
-            nonlocal asked
-            asked += 1
-            if asked <= 3:
+            open_writers.append(writer)
+            if 1 < len(open_writers) <= 4:
                 await reader.read(1000)
                 writer.write(b"\x20\x02\x00\x05")
                 writer.close()
@@ -115,6 +114,8 @@ def test_a_broker_that_refuses_is_told(tmp_path):
             writer.close()
 
         async with await asyncio.start_server(refuse_thrice, "127.0.0.1", port):
+            await board.status(receipts(2))
+            open_writers[0].close()
             await board.until(lambda line: line == "edgetally: broker_refused 5")
             await until_told(network, notices.BROKER_REFUSED, 5)
             await board.cut_power()
@@ -165,7 +166,6 @@ import esp, kickoff
 esp.SAFE_MS = 0
 real = kickoff.ready
 def ready(safe):
-    from device_client.core import notices
     import memory
     if not safe and memory.Memory().number("test_crashes") < 10:
         memory.Memory().set_number("test_crashes", memory.Memory().number("test_crashes") + 1)
@@ -298,6 +298,61 @@ def test_the_button_makes_it_another_device(tmp_path):
         second = await board.status(receipts(2))
         assert second["device"] != first["device"] and (second["boot"], second["enrolled"]) == (1, True)
         said(network)
+
+
+PLUGGED = """
+import machine, world
+from devices.bme280 import BME280
+class Here(BME280):
+    def write(self, data):
+        self.present = not world.now("unplugged", False)
+        super().write(data)
+machine.attach_i2c(0, 0x76, Here())
+"""
+
+
+def test_a_sensor_is_read_and_its_absence_told_until_it_is_back(tmp_path):
+    devices = tmp_path / "devices.py"
+    devices.write_text(PLUGGED)
+    attached = {"attach": [str(devices)]}
+
+    @life(tmp_path, scenario=attached, sensors=("bme280",))
+    async def _(board, network, broker):
+        await board.status(receipts(4))
+        names, sets = measured(network)
+        assert sets and all(len(values) == len(names) for _, *values in sets)
+        at = names.index("bme280_temperature")
+        assert {values[at] for _, *values in sets} == {2508}  # the data sheet's own example
+        channels = sum(1 << index for index, name in enumerate(names) if name.startswith("bme280"))
+        board.air(**attached, unplugged=True)
+        await until_told(network, notices.SENSOR_ABSENT, channels)
+        board.air(**attached)
+        await until_told(network, notices.SENSOR_ABSENT, 0)
+
+
+def measured(network):
+    """The names of the declared channels, and every reading set that came."""
+    names, sets = [], []
+    for one, message in zip(said(network), network.messages, strict=True):
+        if one.kind == statement.KIND_ENROLL:
+            names = [name for name, _, _ in one.body[6]]
+        else:
+            sets += received.readings(received.message(message)[2], len(names))
+    return names, sets
+
+
+def test_safe_mode_names_the_channels_and_touches_no_sensor(tmp_path):
+    devices = tmp_path / "devices.py"
+    devices.write_text("import machine\nclass Touched:\n    def write(self, data):\n        print('touched')\n")
+    devices.open("a").write("machine.attach_i2c(0, 0x76, Touched())\n")
+    before = "import memory\nmemory.Memory().set_number('failed_boots', 10)\n"
+
+    @life(tmp_path, scenario={"attach": [str(devices)]}, sensors=("bme280",), before=before)
+    async def _(board, network, broker):
+        await board.status(receipts(3))
+        names, sets = measured(network)
+        assert "bme280_temperature" in names and not sets
+        assert "touched" not in board.said and told(network, notices.SAFE_MODE)
 
 
 def test_a_damaged_board_file_leaves_a_board_that_works(tmp_path):

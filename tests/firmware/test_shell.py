@@ -6,11 +6,13 @@ import struct
 import nacl.signing
 import pytest
 
+from coordinator.ingest.receipts import sheets
 from device_client.core import cose, verdicts
+from device_client.core.client import enroll_topic
 from device_client.core.outbox import Outbox
-from device_client.core.secret import broker_password
-from tests.firmware.link_parts import FIRMWARE, Server
-from tests.firmware.shell_network import SOURCES_HEAP, Device, Network, served, shell
+from device_client.core.secret import broker_password, token_login
+from tests.firmware.link_parts import FIRMWARE, Server, mqtt_packets
+from tests.firmware.shell_network import NAME, SOURCES_HEAP, Device, Network, served, shell
 
 RECEIPTS = 20
 
@@ -236,3 +238,45 @@ def test_the_outbox_is_held_where_it_is_when_the_heap_runs_low():
     outbox.add(4, bytes(32), 2, b"message")
     assert [pending.seq for pending in outbox.pending] == [2, 3, 4]
     assert outbox.settled == {verdicts.DROPPED: 1}
+
+
+def test_first_contact_says_nothing_but_the_enrolment(tmp_path):
+    """A broker with a password file refuses the device; with the token's own credential it says one thing."""
+
+    async def life():
+        async with Server() as server:
+            network = Network(tmp_path, server.port)
+            async with Device(network.given(tmp_path / "state")) as device:
+                name = (await device.status())["device"]
+                connection = await server.connection()
+                assert name.encode() in await connection.packet()
+                connection.send(b"\x20\x02\x00\x05")  # not authorized (3.2.2.3)
+                connection = await server.connection()
+                token = network.token
+                username, password = token_login(token.seed, token.public_key, bytes.fromhex(name))
+                hello = await connection.packet()
+                fields = (username, username, password)
+                assert hello.endswith(b"".join(struct.pack(">H", len(f)) + f.encode() for f in fields))
+                connection.send(b"\x20\x02\x00\x00")
+                subscribe = await connection.packet()
+                topic = enroll_topic(NAME, username)
+                assert f"{topic}/down\x01".encode() in subscribe and f"{name}/down".encode() not in subscribe
+                connection.send(b"\x90\x05" + subscribe[2:4] + b"\x01\x01\x01")
+                for about, data in (("keys", network._keys), ("beacon", network.beat())):
+                    connection.send(bytes(mqtt_packets.publish(f"edgetally/{NAME}/{about}", data)))
+                said = await connection.packet()
+                assert topic.encode() + b"/up" in said
+                message = said[said.index(b"/up") + 3 :]
+                intake = network.node.intake
+                candidates = [intake.screen(message, bytes.fromhex(name))]
+                outcomes = intake.commit(candidates, intake.verify(candidates))
+                assert [outcome.code for outcome in outcomes] == [verdicts.OK]
+                for sheet in sheets(
+                    [o.row for o in outcomes], network.node.incarnation, intake.slot, network.node.signer
+                ):
+                    connection.send(bytes(mqtt_packets.publish(topic + "/down", sheet.data)))
+                assert await connection.last() == b""  # nothing else, and the link is the device's own again
+                connection = await server.connection()
+                assert name.encode() in await connection.packet()
+
+    asyncio.run(life())
