@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import sys
+import time
 import tomllib
 from collections.abc import Coroutine
 from pathlib import Path
@@ -24,6 +25,7 @@ from coordinator.engine.wire import Refused, is_valid_key
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
+from coordinator.logins import pinned_ca
 from coordinator.logs import LOG_PROCESSORS
 from coordinator.loops import collect_rarely, loop_factory
 from coordinator.recovery import Fault, restart
@@ -135,7 +137,12 @@ def token_new(
         text = f"{config}: broker.host is {broker_host}, so devices elsewhere cannot reach {host}"
         typer.echo(f"edgetally: warning: {text}; set it to 0.0.0.0", err=True)
     pinned = genesis.name, genesis.hash, genesis.root_key
-    given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4])
+    try:
+        ca = pinned_ca(settings.broker, config.parent)
+    except (OSError, ValueError) as error:
+        raise fail(f"{config}: broker.certfile: {error}") from None
+    tls = (settings.broker.is_tls, ca, int(time.time()))
+    given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4], *tls)
     if out is None:
         typer.echo(given.to_json(), nl=False)
         return

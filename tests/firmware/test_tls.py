@@ -64,10 +64,10 @@ def test_right_wrong_and_right_again(tmp_path):
                 assert await refused(device, tls_port, paths) == code
             async with broker(tmp_path, network.port, tls_port, good):
                 again = await device.status(lambda status: status["receipts"] >= first["receipts"] + 3)
+                serve.cancel()
+                await asyncio.gather(serve, return_exceptions=True)
             assert again["boot"] == 1
             assert [notices.CERTIFICATE_REFUSED, notices.NOT_YET_VALID] in told_in(network.messages)
-        serve.cancel()
-        await asyncio.gather(serve, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(life(), 4 * PATIENCE_S))
 
