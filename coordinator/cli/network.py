@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import sys
+import time
 import tomllib
 from collections.abc import Coroutine
 from pathlib import Path
@@ -24,6 +25,7 @@ from coordinator.engine.wire import Refused, is_valid_key
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
+from coordinator.logins import pinned_ca
 from coordinator.logs import LOG_PROCESSORS
 from coordinator.loops import collect_rarely, loop_factory
 from coordinator.recovery import Fault, restart
@@ -137,16 +139,23 @@ def token_new(
         text = f"{config}: broker.host is {broker_host}, so devices elsewhere cannot reach {host}"
         typer.echo(f"edgetally: warning: {text}; set it to 0.0.0.0", err=True)
     pinned = genesis.name, genesis.hash, genesis.root_key
-    given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4])
-    code = token_code.made(given)
     try:
+        ca = pinned_ca(settings.broker, config.parent)
+    except (OSError, ValueError) as error:
+        raise fail(f"{config}: broker.certfile: {error}") from None
+    tls = (settings.broker.is_tls, ca, int(time.time()))
+    given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4], *tls)
+    try:
+        code = token_code.made(given) if qr or qr_svg is not None else None
         if out is not None:
             write_secret(out, given.to_json().encode())
-        if qr_svg is not None:
+        if qr_svg is not None and code is not None:
             write_secret(qr_svg, token_code.svg(code))
     except FileExistsError as error:
         raise fail(f"{error.filename} exists already; choose another name") from None
-    if qr:
+    except ValueError as error:
+        raise fail(str(error)) from None
+    if qr and code is not None:
         token_code.show(code)
     if out is None:
         typer.echo(given.to_json(), nl=False)

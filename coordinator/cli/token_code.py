@@ -8,12 +8,13 @@ import segno
 from device_client.provisioning import Provisioning
 from device_client.token_uri import to_uri
 
-ERROR_LEVEL = "m"  # a label that is a little dirty can still be read
+LONG_CHARS = 1_000  # up to here a label that is a little dirty can still be read
 
 
 def made(given: Provisioning) -> segno.QRCode:
-    """The code of the line that `load_provisioning` reads."""
-    return segno.make(to_uri(given.to_json()), error=ERROR_LEVEL, micro=False)
+    """The code of the line that `load_provisioning` reads. Raises ValueError if it is too long for one."""
+    line = to_uri(given.to_json())
+    return segno.make(line, error="m" if len(line) <= LONG_CHARS else "l", micro=False)
 
 
 def svg(code: segno.QRCode) -> bytes:

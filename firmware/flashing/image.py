@@ -60,14 +60,27 @@ def check_wifi(wifi: Wifi) -> None:
 def provisioning(given: Provisioning, settings: Settings) -> bytes:
     """/provisioning.json. Raises FlashError."""
     check_wifi(settings.wifi)
-    if settings.ca is not None and not (settings.ca[:1] == b"\x30" and len(settings.ca) <= CA_BYTES_MAX):
-        raise FlashError("bad_input", f"the CA certificate must be DER, at most {CA_BYTES_MAX} bytes")
+    ca = pinned(given, settings)
     fields: dict[str, Any] = json.loads(given.to_json())
+    fields.pop("ca", None)  # a board reads /ca.der, in smaller pieces
     fields["wifi"] = [list(one) for one in settings.wifi]
     fields["interval_s"] = settings.interval_s
     fields["readings_public"] = settings.readings_public
-    fields["tls"] = settings.ca is not None
+    fields["tls"] = ca is not None
     return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def pinned(given: Provisioning, settings: Settings) -> bytes | None:
+    """/ca.der: the authority of the options, else that of the token; None without TLS. Raises FlashError."""
+    ca = settings.ca if settings.ca is not None else given.ca
+    if not ca:
+        if given.tls:
+            text = "the token says TLS under a public authority, and a board knows none: give it with --ca"
+            raise FlashError("bad_input", text)
+        return None
+    if ca[:1] != b"\x30" or len(ca) > CA_BYTES_MAX:
+        raise FlashError("bad_input", f"the CA certificate must be DER, at most {CA_BYTES_MAX} bytes")
+    return ca
 
 
 def application(arch: str) -> Files:

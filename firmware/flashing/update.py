@@ -115,15 +115,21 @@ def check_network(about: Mapping[str, Any], secret: bytes) -> None:
         raise FlashError("other_network", text)
 
 
-def put_provisioning(repl: Repl, secret: bytes) -> None:
-    """Replace /provisioning.json: the old one or the new one is there, whatever happens."""
+def put_provisioning(repl: Repl, secret: bytes, ca: bytes | None = None) -> None:
+    """Replace /provisioning.json and, if there is one, /ca.der: a file is the old or the new one, whatever happens."""
+    if ca is not None:
+        _replace(repl, "/ca.der", ca)
+    _replace(repl, "/provisioning.json", secret)
+
+
+def _replace(repl: Repl, path: str, data: bytes) -> None:
     from binascii import b2a_base64
 
-    _exec(repl, "from binascii import a2b_base64\n_f = open('/provisioning.new', 'wb')")
-    for at in range(0, len(secret), CHUNK_BYTES):
-        text = b2a_base64(secret[at : at + CHUNK_BYTES], newline=False).decode()
+    _exec(repl, "from binascii import a2b_base64\n_f = open('/replacement.new', 'wb')")
+    for at in range(0, len(data), CHUNK_BYTES):
+        text = b2a_base64(data[at : at + CHUNK_BYTES], newline=False).decode()
         _exec(repl, f"_f.write(a2b_base64({text!r})) and None")
-    _exec(repl, "_f.close()\nos.rename('/provisioning.new', '/provisioning.json')")
+    _exec(repl, f"_f.close()\nos.rename('/replacement.new', {path!r})")
 
 
 def _exec(repl: Repl, command: str) -> str:

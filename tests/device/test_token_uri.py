@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from coordinator.cli import token_code
 from device_client.provisioning import Provisioning, ProvisioningError, load_provisioning
 from device_client.token_uri import CHARS_MAX, SCHEME, from_uri, to_uri
+from tests.certificates import authority
 
 TOKEN = Provisioning("mynet", b"\x01" * 32, b"\xfe\xff" * 16, b"\x03" * 32, "server.example", 1883, 60, 1, 1440, 2)
 LINE = to_uri(TOKEN.to_json())
@@ -81,6 +82,17 @@ def test_the_code_holds_the_line() -> None:
     shown = StringIO()
     code.terminal(out=shown, compact=True)
     assert len(shown.getvalue().splitlines()) > 20
+
+
+def test_tls_its_authority_and_the_day_go_along(tmp_path: Path) -> None:
+    token = TOKEN._replace(tls=True, ca=authority().der, made_s=1_790_000_000)
+    line = to_uri(token.to_json())
+    assert line.startswith(LINE + "&m=1790000000&s=1&a=MI") and loaded(tmp_path / "token", line) == token
+    assert token_code.made(token).version and len(line) < 1000
+    public = TOKEN._replace(tls=True)
+    assert loaded(tmp_path / "token", to_uri(public.to_json())) == public
+    with pytest.raises(ValueError, match="at most"):
+        to_uri(TOKEN._replace(tls=True, ca=bytes(3000)).to_json())
 
 
 def test_from_uri_keeps_the_types_of_json() -> None:

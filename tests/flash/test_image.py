@@ -94,6 +94,17 @@ def test_a_certificate_must_be_der(given: Provisioning) -> None:
     assert json.loads(image.provisioning(given, image.Settings(WIFI, ca=b"\x30\x03abc")))["tls"] is True
 
 
+def test_the_token_s_authority_is_pinned_unless_another_is_given(given: Provisioning) -> None:
+    with_ca = given._replace(tls=True, ca=b"\x30\x03abc")
+    assert image.pinned(with_ca, image.Settings(WIFI)) == b"\x30\x03abc"
+    assert image.pinned(with_ca, image.Settings(WIFI, ca=b"\x30\x01x")) == b"\x30\x01x"
+    told = json.loads(image.provisioning(with_ca, image.Settings(WIFI)))
+    assert told["tls"] is True and "ca" not in told
+    assert image.pinned(given, image.Settings(WIFI)) is None
+    with pytest.raises(FlashError, match="--ca"):
+        image.pinned(given._replace(tls=True), image.Settings(WIFI))
+
+
 def test_a_client_that_leaves_no_room_for_its_successor_is_refused() -> None:
     with pytest.raises(FlashError, match="would not fit beside it"):
         image.file_system({"a/big.mpy": bytes(400_000)})

@@ -88,7 +88,7 @@ def updated(flash: Path, client: image.Files, secret: bytes | None = None) -> up
                 update.check_network(about, json.dumps({"genesis": "11" * 32}).encode())
         done = update.update(board, about, client, silent)
         if secret is not None:
-            update.put_provisioning(board, secret)
+            update.put_provisioning(board, secret, b"\x30\x01\x00")
         update.restart(board)
         process.wait(timeout=20)
     return done
@@ -109,7 +109,7 @@ def test_the_client_is_replaced_and_the_board_stays_itself(tmp_path: Path) -> No
             assert (done.board, done.slot, done.files) == (BOARD, "b", len(newer))
             held = files_of(flash)
             assert {name[2:]: data for name, data in held.items() if name.startswith("b/")} == newer
-            assert held["provisioning.json"] == other and "slots" in held
+            assert held["provisioning.json"] == other and held["ca.der"] == b"\x30\x01\x00"
             second = await receipt(flash)
             assert second.device == first.device and second.status["boot"] > first.status["boot"]
             # Behind the magic: active, trial, starts of the trial. Slot b ran: on trial once, or is good already.
