@@ -33,3 +33,13 @@ def external_login(settings: BrokerSettings, base: Path) -> Login:
     password = (base / settings.password_file).read_text().strip() if settings.password_file else ""
     context = ssl.create_default_context() if settings.is_tls else None
     return Login(host, port, settings.username, password, context)
+
+
+def pinned_ca(settings: BrokerSettings, base: Path) -> bytes:
+    """What devices are to believe, DER: the last certificate of the listener's file, which vouches for those before it.
+    Empty for somebody else's broker. Raises OSError, ValueError."""
+    if not settings.certfile:
+        return b""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    last = (base / settings.certfile).read_text().rpartition(begin)[2].partition(end)[0]
+    return ssl.PEM_cert_to_DER_cert(f"{begin}{last}{end}")

@@ -35,14 +35,14 @@ def fetched(page: str, token_seed: bytes, genesis: bytes | None) -> Provisioning
         genesis_fields: Any = cbor.decode(founded)
         name, root_key, listed, _ = genesis_fields
         parameters = dict(listed)
-        calendar = [int(parameters[each]) for each in _CALENDAR]
+        beacon_s, batch, epoch, deadline = [int(parameters[each]) for each in _CALENDAR]
         broker = json.loads(_read(page, "/api/v1/network"))["broker"]
         host, port = str(broker["host"]), int(broker["port"])
     except (Malformed, ValueError, TypeError, KeyError):
         raise FoundingError(f"{page}: this is no coordinator of this version") from None
     # A broker that listens everywhere, or here, is where the page is.
     host = host if host not in ("", "0.0.0.0", "::", "127.0.0.1", "localhost", "::1") else _host(page)  # noqa: S104
-    return Provisioning(name, found, root_key, token_seed, host, port, *calendar)
+    return Provisioning(name, found, root_key, token_seed, host, port, beacon_s, batch, epoch, deadline)
 
 
 def _host(page: str) -> str:

@@ -2,8 +2,12 @@
 
 import json
 import re
+import ssl
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from . import token_uri
 
 _FIELDS = {
     "network": "a network name",
@@ -17,6 +21,12 @@ _FIELDS = {
     "epoch_beacons": "an integer from 0 to 1000000",
     "deadline_beacons": "an integer from 0 to 1000000",
 }
+_OPTIONAL = {
+    "tls": "true or false",
+    "ca": "a certificate, DER in base64",
+    "made_s": "an integer from 0 to 2147483647",
+}
+_CA_BYTES_MAX = 4096
 _CALENDAR = ("batch_beacons", "epoch_beacons", "deadline_beacons")
 _MAXIMA = {"port": 65535, "beacon_interval_s": 3600}
 _HEX_FIELDS = ("genesis", "root_key", "token_seed")
@@ -27,8 +37,9 @@ class ProvisioningError(ValueError):
 
 
 class Provisioning(NamedTuple):
-    """`token_seed` is a secret: whoever has it can enrol devices for its owner. Without the last three (0), which older
-    files do not have, a device asks for no proofs."""
+    """`token_seed` is a secret: whoever has it can enrol devices for its owner. Without the calendar (0), which older
+    files do not have, a device asks for no proofs. With `tls` it believes the broker only under `ca` (DER), or, where
+    that is empty, as the operating system does. `made_s` is when this was made: no device's clock may be earlier."""
 
     network: str
     genesis: bytes
@@ -40,6 +51,9 @@ class Provisioning(NamedTuple):
     batch_beacons: int = 0
     epoch_beacons: int = 0
     deadline_beacons: int = 0
+    tls: bool = False
+    ca: bytes = b""
+    made_s: int = 0
 
     @property
     def calendar(self) -> tuple[int, int, int]:
@@ -47,13 +61,18 @@ class Provisioning(NamedTuple):
 
     def to_json(self) -> str:
         fields = {name: value.hex() if isinstance(value, bytes) else value for name, value in self._asdict().items()}
+        if self.tls:
+            fields["ca"] = b64encode(self.ca).decode()
+        else:
+            del fields["tls"], fields["ca"]
         return json.dumps(fields, indent=2) + "\n"
 
 
 def load_provisioning(path: Path) -> Provisioning:
-    """Raises ProvisioningError."""
+    """The file holds JSON, or the line that a token's QR code has. Raises ProvisioningError."""
     try:
-        fields = json.loads(path.read_text())
+        text = path.read_text()
+        fields: Any = token_uri.from_uri(text) if text.startswith("edgetally:") else json.loads(text)
     except FileNotFoundError:
         raise ProvisioningError(f"{path}: no such file; the operator makes one with: edgetally token new") from None
     except (OSError, ValueError) as error:
@@ -68,17 +87,42 @@ def load_provisioning(path: Path) -> Provisioning:
             raise ProvisioningError(f"{path}: {name} is missing; it must be {accepted}")
         if not _accepts(name, fields[name]):
             raise ProvisioningError(f"{path}: {name} is not accepted; it must be {accepted}")
-    names = [name for name in _FIELDS if name not in without]
-    values: list[Any] = [bytes.fromhex(fields[name]) if name in _HEX_FIELDS else fields[name] for name in names]
-    return Provisioning(*values)
+    for name, accepted in _OPTIONAL.items():
+        if name in fields and not _accepts(name, fields[name]):
+            raise ProvisioningError(f"{path}: {name} is not accepted; it must be {accepted}")
+    names = [name for name in (*_FIELDS, *_OPTIONAL) if name in fields and name not in without]
+    return Provisioning(**{name: _value(name, fields[name]) for name in names})
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "ca":
+        return b64decode(value)
+    return bytes.fromhex(value) if name in _HEX_FIELDS else value
 
 
 def _accepts(name: str, value: object) -> bool:
     if name in _HEX_FIELDS:
         return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+    if name == "tls":
+        return isinstance(value, bool)
+    if name == "ca":
+        return _is_certificate(value)
+    if name == "made_s":
+        return type(value) is int and 0 <= value < 1 << 31
     if name == "network":
         return isinstance(value, str) and re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", value) is not None
     if name == "host":
         return isinstance(value, str) and 0 < len(value) < 256
     low = 0 if name in _CALENDAR else 1
     return type(value) is int and low <= value <= _MAXIMA.get(name, 1_000_000)
+
+
+def _is_certificate(value: object) -> bool:
+    """Empty, or DER that a TLS context takes."""
+    try:
+        der = b64decode(value, validate=True) if isinstance(value, str) else None
+        if der:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+    except (ValueError, ssl.SSLError):
+        return False
+    return der is not None and len(der) <= _CA_BYTES_MAX

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import ssl
 import time
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from aiomqtt.exceptions import MqttConnectError
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from .core import asking, cose, statement
+from .core import asking, cose, notices, statement
 from .core.client import Client, Config, enroll_topic
 from .core.outbox import Outbox
 from .core.secret import broker_password, token_login
@@ -25,6 +26,13 @@ TICK_S = 0.5
 DOWN_QUEUE_MAX = 1000
 NOT_AUTHORIZED = (4, 5, 134, 135)  # CONNACK: bad user name or password, not authorized; MQTT 3.1.1 and 5
 FIRST_CONTACT_S = 10.0
+# X509_V_ERR_... of OpenSSL's x509_vfy.h; all others mean that nobody vouches for it whom we believe.
+CERTIFICATE_TROUBLE = {
+    9: notices.NOT_YET_VALID,
+    10: notices.EXPIRED,
+    62: notices.WRONG_HOST,
+    64: notices.WRONG_HOST,
+}
 SETTLE_S = 1.5  # a broker with a password file takes up new credentials once a second
 
 
@@ -76,6 +84,28 @@ def make_client(
     return Client(config, outbox, lambda message: key.sign(message).signature, verify, os.urandom, now_ms())
 
 
+def tls_context(given: Provisioning) -> ssl.SSLContext | None:
+    """The broker must have its name and a certificate under the pinned CA, without one under any that the system has."""
+    if not given.tls:
+        return None
+    context = ssl.create_default_context(cadata=given.ca or None)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what is pinned need not be the root
+    return context
+
+
+def refused_certificate(error: BaseException) -> int:
+    """One of `notices.CERTIFICATE_REFUSED` if the broker's certificate was not believed, else 0."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__ or next(iter(_nested(cause)), None)
+    return CERTIFICATE_TROUBLE.get(cause.verify_code, notices.WRONG_CA) if cause is not None else 0
+
+
+def _nested(error: BaseException) -> list[BaseException]:
+    """What aiomqtt raises holds its cause as an argument, too."""
+    return [argument for argument in error.args if isinstance(argument, BaseException)]
+
+
 def pause_s(attempt: int) -> float:
     """Before the connection after `attempt` failures: full jitter, so that a fleet does not come back as a herd."""
     return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt, 10)))  # noqa: S311
@@ -106,6 +136,7 @@ class Runner:
         self._changed = changed
         self._wake = asyncio.Event()
         self._attempt = 0
+        self._tls = tls_context(given)
         self.online = False
         self.last_sent = b""
 
@@ -119,6 +150,7 @@ class Runner:
                 except* aiomqtt.MqttError as errors:
                     self._attempt += 1
                     is_refused = errors.subgroup(_is_refusal) is not None
+                    self._tell_certificate(errors)
                 self._offline()
                 _end_if_cancelled()
                 if is_refused and self.client.may_enroll(now_ms()):
@@ -128,6 +160,12 @@ class Runner:
         finally:
             self._offline()
             pump.cancel()
+
+    def _tell_certificate(self, errors: BaseExceptionGroup[aiomqtt.MqttError]) -> None:
+        for error in errors.exceptions:
+            if code := refused_certificate(error):
+                self.client.count("refused_certificate")
+                self.client.notice(notices.CERTIFICATE_REFUSED, code)
 
     def _offline(self) -> None:
         self.online = False
@@ -148,6 +186,7 @@ class Runner:
             password=password,
             identifier=username,
             max_queued_incoming_messages=DOWN_QUEUE_MAX,
+            tls_context=self._tls,
         )
 
     async def _session(self) -> None:

@@ -4,6 +4,7 @@ An ESP32 has `esp.py` instead.
 """
 
 import os
+import sys
 from gc import mem_free as heap_free
 from time import ticks_ms as ticks_ms
 
@@ -41,6 +42,16 @@ def readings(now_ms):
 
 def feed(now_ms):
     """The shell's loop has turned once more."""
+
+
+def ask_time():
+    """The clock is the operating system's."""
+
+
+def restart(reason):
+    """Who started this process starts it again."""
+    sys.stderr.write("%s\n" % reason)
+    sys.exit(3)
 
 
 def make_folder(path):

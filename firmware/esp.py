@@ -6,6 +6,7 @@ here: that this boot was good, when to start anew, when to sleep, what the LED s
 
 import os
 import sys
+import time
 from gc import mem_free
 from time import ticks_ms
 
@@ -21,9 +22,9 @@ DAY_S = 86_400
 
 
 class Board:
-    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest: `now_ms`,
-    client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its `under_way`
-    tells that an update is being fetched). `fault` is what another task has failed with."""
+    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest:
+    `now_ms`, client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its
+    `under_way` tells that an update is being fetched). `fault` is what another task has failed with."""
 
     TICKS_PERIOD = 1 << 30
 
@@ -91,6 +92,22 @@ class Board:
         if self.attached is None:
             del sys.modules["device_client.core"].notices
             del sys.modules["device_client.core.notices"]
+
+    def ask_time(self):
+        """A certificate from the future: the clock may be late. Nobody signs the answer, so only a later time is
+        believed; a wrong one can make us refuse certificates, never take one that has expired before the floor."""
+        import ntptime
+
+        try:
+            told_s = ntptime.time()
+        except (OSError, IndexError):
+            return
+        if told_s > time.time():
+            year, month, day, hour, minute, second, weekday = time.gmtime(told_s)[:7]
+            machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+
+    def restart(self, reason):
+        restart(reason)
 
     def _fetching(self):
         return self.updating is not None and self.updating.under_way

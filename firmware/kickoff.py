@@ -55,7 +55,7 @@ def ready(safe):
     resume = machine.RTC().memory() if machine.reset_cause() == machine.DEEPSLEEP_RESET else b""
     machine.RTC().memory(b"")
     seed, ring = identified(kept, light)
-    set_clock(kept.number("clock_floor"))
+    set_clock(max(kept.number("clock_floor"), given[14]))
     board = esp.Board(kept, light, button(about), safe, about["deep_sleep"])
 
     import shell
@@ -192,7 +192,8 @@ def identified(kept, light):
 
 
 def set_clock(floor_s):
-    """TLS wants to know the day before anybody has told it. Beacons raise the floor."""
+    """TLS wants to know the day before anybody has told it: no earlier than that of the newest beacon we have kept, nor
+    than that of our provisioning."""
     if floor_s <= 0:
         return
     epoch_s = UNIX_OF_2000 if time.gmtime(0)[0] == 2000 else 0

@@ -56,18 +56,22 @@ class Link:
     ):
         """Topics are str. `received(topic: str, payload: bytes)` is called for each message before it is acknowledged,
         and may see one twice. `random(n)` gives 0 <= value < n. `on_connect()` may be set; it is called whenever the
-        subscriptions have been acknowledged; `on_refused()` when the server does not let us in. `ssl` is a context; set
-        its `verify_mode` to CERT_REQUIRED: a context of MicroPython verifies nothing by default. `counters` counts
-        events by name, each absent until it happens:
+        subscriptions have been acknowledged; `on_refused()` when the server does not let us in, or we refuse it. `ssl`
+        is a context; set its `verify_mode` to CERT_REQUIRED: a context of MicroPython verifies nothing by default.
+        `counters` counts events by name, each absent until it happens:
 
         connects: links that came up. failed: attempts that did not. lost: links that went, other than by `stop`.
         timeouts: sessions ended for silence. malformed: sessions ended for forbidden bytes. refused_<code>: by the
         server (3.2.2.3), refused_certificate: by us. subscription_refused, subscription_downgraded: topics granted not
         at all, at QoS 0; the link stays up. oversized: dropped packets. received. published: publishes that were True.
-        puback_timeouts: attempts at QoS 1 that stayed unanswered.
+        puback_timeouts: attempts at QoS 1 that stayed unanswered. no_memory: connections without room for TLS.
+
+        `certificate` is what was wrong with the newest that we refused; `no_memory`: attempts in a row without room.
         """
         self.connected = self.running = False
         self.counters = {}
+        self.certificate = ""
+        self.no_memory = 0
         self.on_connect = self.on_refused = self._fault = None
         self._address = host, port, ssl
         self._hello = mqtt_packets.connect(client_id, username, password, keepalive_s)
@@ -84,7 +88,7 @@ class Link:
         self._stopping = self._in_flight = False
 
     async def run(self):
-        """Keep a link until `stop`. Raises only what a callback raised, and MemoryError."""
+        """Keep a link until `stop`. Raises only what a callback raised, and MemoryError of a link that is up."""
         self.running = True
         attempt = 0
         try:
@@ -276,6 +280,7 @@ class Link:
                             if code != 1:
                                 self._count("subscription_" + ("refused" if code else "downgraded"))
                     self.connected = True
+                    self.no_memory = 0
                     self._count("connects")
                     self._wake.set()
                     if self.on_connect:
@@ -296,10 +301,18 @@ class Link:
                         await self._send(stream, mqtt_packets.puback(packet_id))
         except Malformed:
             self._count("malformed")
-        except (OSError, CancelledError, ValueError) as trouble:
+        except (OSError, CancelledError, ValueError, MemoryError) as trouble:
+            if isinstance(trouble, MemoryError) and self.connected:
+                self._fault = trouble  # of a callback
+            elif isinstance(trouble, MemoryError) or getattr(trouble, "errno", 0) == 12:  # ENOMEM, from mbedtls
+                self.no_memory += 1
+                self._count("no_memory")
             # Both interpreters make a certificate that does not fit a ValueError; MicroPython only when it first reads.
-            if isinstance(trouble, ValueError):
+            elif isinstance(trouble, ValueError):
+                self.certificate = str(trouble)
                 self._count("refused_certificate")
+                if self.on_refused:
+                    self.on_refused()
         except Exception as fault:
             self._fault = fault
         finally:

@@ -34,9 +34,11 @@ def ready(arguments):
     gc.collect()
     try:
         return start.ready(given)
-    except (OSError, ValueError) as trouble:
+    except OSError as trouble:
         sys.stderr.write("state_dir %s: %s\n" % (given[8], trouble))
-        return 1
+    except ValueError as trouble:
+        sys.stderr.write("%s\n" % trouble)
+    return 1
 
 
 def forget(*names):

@@ -4,9 +4,9 @@ Needed at the start only: `main.py` drops it then. Its table is a text, because 
 """
 
 import json
-from binascii import unhexlify
+from binascii import a2b_base64, unhexlify
 
-# key, kind (hex bytes, text, integer, flag), low, high, and what stands for a missing key.
+# key, kind (hex or base64 bytes, text, integer, flag), low, high, and what stands for a missing key.
 _KEYS = """network text 1 32
 genesis hex 32 32
 root_key hex 32 32
@@ -19,6 +19,9 @@ state_dir text 1 255
 readings_public flag 0 0 true
 retry_ms integer 100 300000 5000
 records_max integer 1 4096 64
+tls flag 0 0 false
+ca base64 0 4096 ""
+made_s integer 0 2147483647 0
 batch_beacons integer 0 1000000 0
 epoch_beacons integer 0 1000000 0
 deadline_beacons integer 0 1000000 0"""
@@ -62,6 +65,8 @@ def _accepted(value, kind, low, high):
     elif isinstance(value, str):
         if kind == "hex":
             value = unhexlify(value)
+        elif kind == "base64":
+            value = a2b_base64(value)
         if low <= len(value) <= high:
             return value
     raise ValueError
@@ -72,4 +77,6 @@ def _range(kind, low, high):
         return "true or false"
     if kind == "integer":
         return "an integer from %d to %d" % (low, high)
+    if kind == "base64":
+        return "up to %d bytes in base64" % high
     return "%d hex digits" % (2 * high) if kind == "hex" else "a text of %d to %d characters" % (low, high)

@@ -14,6 +14,7 @@ import ed25519
 import mqtt_wire
 from counter import Counter as Counter
 
+NO_MEMORY_MAX = 5  # attempts at TLS in a row without room: the heap is in pieces, and only a new start mends it
 IN_FLIGHT_MAX = 4  # a tick hands out so many messages of 1 KiB at once
 
 
@@ -84,12 +85,29 @@ class Shell:
                 for message in self.updating.step(now_ms):
                     await link.publish(device.up_topic, message)
             topic = message = None
+            self._look_at_link()
             self._tell()
             board.feed(now_ms)
             busy = self.updating is not None and self.updating.busy
             await mqtt_wire.wait(self._wake, 10 if busy else 500)
             self._wake.clear()
         await linking
+
+    def _look_at_link(self):
+        link = self._link
+        if link.no_memory >= NO_MEMORY_MAX:
+            self._board.restart("no room for TLS")
+        if link.certificate:
+            import certificate
+            from device_client.core import notices
+
+            code = certificate.code(link.certificate)
+            link.certificate = ""
+            self._client.notice(notices.CERTIFICATE_REFUSED, code)
+            print("edgetally: certificate_refused", code)
+            if code == certificate.NOT_YET_VALID:
+                self._board.ask_time()
+            forget("certificate", "device_client.core.notices")
 
     def _is_unknown(self, now_ms):
         """Whether the broker has refused this device since the last look, and another way in may be tried."""

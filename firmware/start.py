@@ -61,5 +61,22 @@ def device(given, seed, log, board, channels, now_ms, resume=b""):
         secret.broker_password(token_seed, made.device_id),
         (made.keys_topic, made.down_topic, made.beacon_topic),
         None,
+        ssl=trusting(given[13]) if given[12] else None,
     )
     return shell.Shell(made, connection, board, now_ms, token_seed)
+
+
+def trusting(ca):
+    """A TLS context that believes one CA and the server's name. `ca` is DER; empty: that of `edgetally flash`."""
+    import tls  # what `ssl` is made of
+
+    if not ca:
+        with open("/ca.der", "rb") as file:
+            ca = file.read()
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
+    try:
+        context.load_verify_locations(ca)
+    except ValueError:
+        raise ValueError("ca: not a certificate in DER")
+    return context

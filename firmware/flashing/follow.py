@@ -5,6 +5,7 @@ firmware say when something is wrong; the last trouble that was seen is the diag
 that a board says is kept but these: the log of a board that is not ours could hold anything.
 """
 
+import contextlib
 import json
 import re
 import time
@@ -21,68 +22,38 @@ PROMPT = "prompt"
 
 
 class Trouble(NamedTuple):
-    """`until`: the trouble is over when this has happened: "online", "enrolled", or "" for never."""
+    """What a board says, and what to do about it. It is over when the board is online."""
 
     code: str
     pattern: "re.Pattern[str]"
-    until: str
     text: str
 
 
-def _trouble(code: str, pattern: str, until: str, text: str) -> Trouble:
-    return Trouble(code, re.compile(pattern), until, text)
+_SAID = r"""
+download_mode | waiting for download | the board waits in its boot loader: press EN (or RST), and let go of BOOT
+brownout | [Bb]rownout detector | the supply breaks down when the radio starts: another cable, another USB port, no hub
+no_program | invalid header: 0x;No bootable app;flash read err | no program: is the image for this chip? flash again
+bad_table | partition table | the partition table is refused: flash again
+corrupt | filesystem appears to be corrupted | the file system is damaged: flash again, which keeps key and outbox
+no_application | no application can run | neither slot holds a client that starts: flash --update
+prompt | ^>>> ?$ | MicroPython shows its prompt: the client has ended
+no_memory | MemoryError | the client does not get the memory that it needs: take the plain image, without extra drivers
+too_old | incompatible \.mpy | this MicroPython cannot read the client: take 1.23 or newer
+provisioning_refused | provisioning_refused | the board has no provisioning that it accepts: flash again, with the token
+outbox_refused | outbox_refused | there is no outbox partition: flash again
+wifi_absent | wifi_absent | none of the Wi-Fi networks is in reach: check the names; an ESP32 knows 2.4 GHz only
+wifi_refused | wifi_refused | the Wi-Fi refuses the board: check the password
+broker_refused | broker_refused | the broker refuses the board: is the token of this network, is the coordinator up?
+certificate_refused | certificate_refused | another authority, another host, or not valid now: see --ca
+"""
 
 
-TROUBLES = (
-    _trouble(
-        "download_mode", r"waiting for download", "online", "the board waits in its boot loader: press EN (or RST), and let go of BOOT"
-    ),
-    _trouble(
-        "brownout",
-        r"[Bb]rownout detector",
-        "online",
-        "the supply breaks down when the radio starts: use a better cable, another USB port, or no hub",
-    ),
-    _trouble(
-        "no_program",
-        r"invalid header: 0x|No bootable app|flash read err|invalid segment length",
-        "online",
-        "the boot loader finds no program: is the image for this chip? flash again",
-    ),
-    _trouble("bad_table", r"partition table|Failed to verify partition table", "online", "the partition table is refused: flash again"),
-    _trouble(
-        "corrupt",
-        r"filesystem appears to be corrupted",
-        "online",
-        "the file system is damaged: flash again, which keeps the key and the outbox",
-    ),
-    _trouble("no_application", r"no application can run", "online", "neither slot holds a client that starts: flash --update"),
-    _trouble(PROMPT, r"^>>> ?$", "online", "MicroPython shows its prompt: the client has ended, what it said stands above"),
-    _trouble(
-        "no_memory", r"MemoryError", "online", "the client does not get the memory it needs: is it an image without PSRAM or camera drivers?"
-    ),
-    _trouble("too_old", r"incompatible \.mpy", "online", "this MicroPython cannot read the client: take 1.23 or newer"),
-    _trouble("provisioning_refused", r"provisioning_refused", "online", "the provisioning on the board is not accepted: flash again"),
-    _trouble("outbox_refused", r"outbox_refused", "online", "there is no outbox partition: flash again"),
-    _trouble(
-        "wifi_refused",
-        r"wifi_refused|STAT_WRONG_PASSWORD|no_wifi",
-        "online",
-        "no Wi-Fi takes the board: check name and password; an ESP32 knows 2.4 GHz only",
-    ),
-    _trouble(
-        "broker_refused",
-        r"broker_refused",
-        "online",
-        "the broker refuses the credentials: is the token of this network, and the coordinator running?",
-    ),
-    _trouble(
-        "certificate_refused",
-        r"certificate_refused",
-        "online",
-        "the broker's certificate is not from the pinned authority, not for this host, or not valid now",
-    ),
-)  # fmt: skip
+def _troubles() -> tuple[Trouble, ...]:
+    rows = [line.split(" | ") for line in _SAID.strip().splitlines()]
+    return tuple(Trouble(code, re.compile(pattern.replace(";", "|")), text) for code, pattern, text in rows)
+
+
+TROUBLES = _troubles()
 
 
 class Follower:
@@ -131,17 +102,13 @@ class Follower:
             if isinstance(told, dict) and isinstance(told.get("device"), str):
                 self.status = told
                 self.device = told["device"][:32]
-                self._over("online", told.get("online") is True)
-                self._over("enrolled", self.enrolled)
+                if told.get("online") is True:
+                    self.troubles.clear()
             return
         for one in TROUBLES:
             if one.pattern.search(line) and not (one.code == PROMPT and self.troubles):  # that has a reason
                 self.troubles.pop(one.code, None)
                 self.troubles[one.code] = one
-
-    def _over(self, event: str, happened: bool) -> None:
-        if happened:
-            self.troubles = {code: one for code, one in self.troubles.items() if one.until != event}
 
     def diagnosis(self) -> FlashError:
         """Why the first receipt did not come."""
@@ -166,9 +133,39 @@ class Follower:
             text = "the board is on Wi-Fi but does not reach the broker: check --host of the token, port and firewall"
             return FlashError("not_running", text)
         if not self.enrolled:
-            text = "the board is online and hears no coordinator: is `edgetally up` running, and is the token of this network?"
+            text = (
+                "the board is online and hears no coordinator: is `edgetally up` running, is the token of this network?"
+            )
             return FlashError("not_running", text)
         return FlashError("not_running", "the board is enrolled, but no receipt came")
+
+
+class Line:
+    """A serial port that may go away and come back: a board with USB of its own does that when it starts."""
+
+    AGAIN_S: float = 0.5
+
+    def __init__(self, port: str) -> None:
+        self._port = port
+        self._open: Any = None
+
+    def readline(self) -> bytes:
+        import serial
+
+        try:
+            if self._open is None:
+                self._open = serial.serial_for_url(self._port, baudrate=SERIAL_BAUD, timeout=1)
+            return bytes(self._open.readline(LINE_CHARS_MAX))
+        except (OSError, serial.SerialException):
+            self.close()
+            time.sleep(self.AGAIN_S)
+            return b""
+
+    def close(self) -> None:
+        if self._open is not None:
+            with contextlib.suppress(Exception):
+                self._open.close()
+            self._open = None
 
 
 class Serial(Protocol):

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from device_client.provisioning import Provisioning
 
-from .. import build
+from firmware import build
+
 from .partitions import SECTOR_BYTES, named
 from .trouble import FlashError
 
@@ -59,14 +60,27 @@ def check_wifi(wifi: Wifi) -> None:
 def provisioning(given: Provisioning, settings: Settings) -> bytes:
     """/provisioning.json. Raises FlashError."""
     check_wifi(settings.wifi)
-    if settings.ca is not None and not (settings.ca[:1] == b"\x30" and len(settings.ca) <= CA_BYTES_MAX):
-        raise FlashError("bad_input", f"the CA certificate must be DER, at most {CA_BYTES_MAX} bytes")
+    ca = pinned(given, settings)
     fields: dict[str, Any] = json.loads(given.to_json())
+    fields.pop("ca", None)  # a board reads /ca.der, in smaller pieces
     fields["wifi"] = [list(one) for one in settings.wifi]
     fields["interval_s"] = settings.interval_s
     fields["readings_public"] = settings.readings_public
-    fields["tls"] = settings.ca is not None
+    fields["tls"] = ca is not None
     return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def pinned(given: Provisioning, settings: Settings) -> bytes | None:
+    """/ca.der: the authority of the options, else that of the token; None without TLS. Raises FlashError."""
+    ca = settings.ca if settings.ca is not None else given.ca
+    if not ca:
+        if given.tls:
+            text = "the token says TLS under a public authority, and a board knows none: give it with --ca"
+            raise FlashError("bad_input", text)
+        return None
+    if ca[:1] != b"\x30" or len(ca) > CA_BYTES_MAX:
+        raise FlashError("bad_input", f"the CA certificate must be DER, at most {CA_BYTES_MAX} bytes")
+    return ca
 
 
 def application(arch: str) -> Files:
@@ -80,7 +94,7 @@ def application(arch: str) -> Files:
 
 
 def board_files(client: Files, about: Mapping[str, Any], secret: bytes | None, ca: bytes | None) -> Files:
-    """Everything below `/`; without `secret` the image may be shown to anybody, and the board says it has no network."""
+    """Everything below `/`; without `secret` anybody may see the image, and the board says it has no network."""
     files = {f"{SLOT}/{name}": data for name, data in client.items()}
     files["main.py"] = (ROOT / "main.py").read_bytes()
     files["board.json"] = json.dumps(dict(about), separators=(",", ":")).encode()
@@ -91,8 +105,14 @@ def board_files(client: Files, about: Mapping[str, Any], secret: bytes | None, c
     return files
 
 
+def network_of(files: Mapping[str, bytes]) -> bytes:
+    """The genesis in /provisioning.json, b"" without one."""
+    given = files.get("provisioning.json")
+    return b"" if given is None else bytes.fromhex(json.loads(given)["genesis"])
+
+
 def file_system(files: Mapping[str, bytes], size: int | None = None) -> bytes:
-    """The bytes of the partition `vfs`. Raises FlashError if the files do not fit twice, for the update that will come."""
+    """The bytes of the partition `vfs`. Raises FlashError if the files do not fit twice, as an update needs."""
     from littlefs import LittleFS
     from littlefs.errors import LittleFSError
 

@@ -1,5 +1,6 @@
 """One board from port to first receipt, as a value that can go to another process, and what came of it."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 from device_client.profiles import Profile, ProfileError, compiled
 
 from . import image
-from .follow import SERIAL_BAUD, TIMEOUT_S, follow
+from .follow import TIMEOUT_S, Line, follow
 from .loader import Progress, session
 from .micropython import Firmware, read_firmware, stand_in
 from .ports import check_access
@@ -30,6 +31,7 @@ class Job(NamedTuple):
     accepted: str | None = None
     ca: bytes | None = None
     sensors: tuple[str, ...] = ()
+    deep_sleep: bool | None = None
     erase: bool = False
     follow_s: float = TIMEOUT_S
 
@@ -40,7 +42,7 @@ class Job(NamedTuple):
 
     def files_for(self, profile: Profile) -> image.Files:
         try:
-            about = compiled(profile, self.sensors)
+            about = compiled(profile, self.sensors, self.deep_sleep)
         except ProfileError as error:
             raise FlashError("bad_input", str(error)) from None
         return image.board_files(image.application(profile.arch), about, self.secret, self.ca)
@@ -88,12 +90,7 @@ def _told(written: Written) -> dict[str, Any]:
 
 
 def _followed(job: Job, progress: Progress) -> dict[str, Any]:
-    import serial
-
     stages = ("starting", "no link", "enrolling", "enrolled", "first receipt")
-    try:
-        with serial.serial_for_url(job.port, baudrate=SERIAL_BAUD, timeout=1) as port:
-            done = follow(port, job.follow_s, lambda stage, _line: progress(stage, stages.index(stage) / 4))
-    except (OSError, serial.SerialException) as error:
-        raise FlashError("not_running", f"{job.port}: the serial port was lost: {error}") from None
+    with contextlib.closing(Line(job.port)) as line:
+        done = follow(line, job.follow_s, lambda stage, _line: progress(stage, stages.index(stage) / 4))
     return {"device": done.device, "receipts": done.receipts}

@@ -13,6 +13,7 @@ from .trouble import FlashError
 
 AT_ONCE_MAX = 32
 COLUMNS = ("port", "chip", "mac", "board", "firmware", "device", "receipts", "result", "seconds", "why")
+PART_TOLD = 0.02
 _POLL_S = 0.2
 
 
@@ -61,11 +62,11 @@ def _take(events: Any, states: dict[str, State], jobs: Sequence[Job], children: 
 
 
 def _child(job: Job, events: Any) -> None:
-    last = ["", -1.0]
+    last = {"": 0.0}
 
     def progress(what: str, part: float) -> None:
-        if what != last[0] or part - float(last[1]) >= 0.02:
-            last[:] = [what, part]
+        if part - last.get(what, -1.0) >= PART_TOLD:
+            last[what] = part
             events.put((job.port, what, part, None))
 
     made = run(job, progress)

@@ -1,6 +1,6 @@
 """A mock boot loader in a process of its own: esp32-mock-bootloader's, with a flash chip that ends up in a file.
 
-    python -m firmware.flashing.mock_loader CHIP FLASH.bin
+    python -m firmware.flashing.mock_loader CHIP MEGABYTES FLASH.bin
 
 It says its TCP port on stdout, serves one session after the other, and writes the flash to the file when its standard
 input ends. An existing file is what the flash holds at the start. Reading 2 MB back through the protocol would take a
@@ -16,13 +16,14 @@ from pathlib import Path
 
 from .trouble import FlashError
 
-START_S, END_S = 20, 20
+END_S = 20
+MAKER = 0x4020  # of the flash chip that esp32-mock-bootloader imitates
 
 
 @contextlib.contextmanager
-def mock_board(chip: str, flash: Path) -> Iterator[str]:
+def mock_board(chip: str, flash: Path, flash_mb: int = 4) -> Iterator[str]:
     """The pyserial URL of a board without hardware; `flash` is what its flash holds when the context has ended."""
-    command = [sys.executable, "-m", __name__, chip, str(flash)]
+    command = [sys.executable, "-m", __name__, chip, str(flash_mb), str(flash)]
     root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root)
     try:
@@ -38,11 +39,15 @@ def mock_board(chip: str, flash: Path) -> Iterator[str]:
         child.wait()
 
 
-def main(chip: str, flash: Path) -> None:
+def main(chip: str, flash_mb: int, flash: Path) -> None:
     import socket
 
+    from esp32_mock_bootloader import protocol
     from esp32_mock_bootloader.server import BootloaderConnection, FlashImage, handle_client
 
+    size = flash_mb << 20
+    protocol.FLASH_MOCK_SIZE = size
+    protocol.MOCK_FLASH_ID = (size.bit_length() - 1) << 16 | MAKER  # JEDEC: the capacity as a power of two
     image = FlashImage()
     if flash.exists():
         held = flash.read_bytes()
@@ -60,4 +65,4 @@ def main(chip: str, flash: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

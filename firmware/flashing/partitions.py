@@ -2,7 +2,8 @@
 
 Source: ESP-IDF, "Partition Tables": 32-byte entries at 0x8000, the MD5 of those before it in an entry of its own, the
 rest 0xFF; partitions lie on sectors of 4 KiB, those with a program on 64 KiB. The layout is that of MicroPython's own
-4 MB boards, but for `outbox`, which is cut off the end of `vfs`. Boards with more flash leave the rest unused.
+4 MB boards, but for `outbox`, which is cut off the end of `vfs`. Boards with more flash leave the rest unused. Behind
+the table, in the same sector, stands the network that the board was made for: its key and outbox belong to it.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ APP_ALIGNMENT = 0x10000
 ENTRIES_MAX = TABLE_BYTES // 32 - 1  # one is the MD5
 APP, DATA = 0, 1
 _ENTRY, _ENTRY_MAGIC, _MD5_MAGIC = "<2sBBII16sI", b"\xaa\x50", b"\xeb\xeb"
+_NETWORK = b"edgetally network "
 BOOTLOADER_AT = {"esp32": 0x1000, "esp32s3": 0x0, "esp32c3": 0x0}
 """Where the boot ROM of a chip looks for the boot loader, and so where a MicroPython image begins."""
 
@@ -76,20 +78,21 @@ def check(layout: tuple[Partition, ...], flash_bytes: int) -> None:
         free_from = one.end
 
 
-def table(layout: tuple[Partition, ...] = LAYOUT, flash_bytes: int = FLASH_BYTES_MIN) -> bytes:
-    """The sector at 0x8000. Raises TableError."""
+def table(genesis: bytes = b"", layout: tuple[Partition, ...] = LAYOUT, flash_bytes: int = FLASH_BYTES_MIN) -> bytes:
+    """The sector at 0x8000 of a board for the network `genesis`, b"" for none yet. Raises TableError."""
     check(layout, flash_bytes)
     entries = b"".join(
         struct.pack(_ENTRY, _ENTRY_MAGIC, one.kind, one.subtype, one.address, one.size, one.label.encode(), 0)
         for one in layout
     )
     made = entries + _MD5_MAGIC + b"\xff" * 14 + hashlib.md5(entries, usedforsecurity=False).digest()
-    return made.ljust(SECTOR_BYTES, b"\xff")
+    made = made.ljust(TABLE_BYTES, b"\xff")  # the boot loader reads no further
+    return (made + (_NETWORK + genesis if genesis else b"")).ljust(SECTOR_BYTES, b"\xff")
 
 
 def parsed(data: bytes) -> tuple[Partition, ...]:
     """What a table's bytes say, in order. Raises TableError."""
-    found = []
+    found: list[Partition] = []
     for at in range(0, min(len(data), TABLE_BYTES), 32):
         entry = data[at : at + 32]
         if entry[:2] == _MD5_MAGIC:

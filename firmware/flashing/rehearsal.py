@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from device_client.profiles import Profile, compiled
 from device_client.provisioning import Provisioning
 
-from ..simulated.keeper import Board
+from firmware.simulated.keeper import Board
+
 from . import image
 from .follow import Follower
 from .loader import Progress, session
@@ -72,12 +73,13 @@ def write_mock(
     files = image.board_files(
         image.application(profile.arch), compiled(profile, sensors), image.provisioning(given, settings), None
     )
-    with mock_board(profile.chip.name, flash) as url, session(url, progress) as loader:
+    with mock_board(profile.chip.name, flash, profile.flash_mb) as url, session(url, progress) as loader:
         made = write_board(loader, profile.board, lambda _: firmware or stand_in(profile.chip.name), lambda _: files)
     data = flash.read_bytes()
     flash.unlink()
     vfs = named("vfs")
-    same = data[TABLE_AT : TABLE_AT + len(table())] == table()
+    entries = table(given.genesis)
+    same = data[TABLE_AT : TABLE_AT + len(entries)] == entries
     if not same or image.read_file_system(data[vfs.address : vfs.end]) != files:
         raise FlashError("write_failed", "the mock's flash does not hold what was built")
     return made, data

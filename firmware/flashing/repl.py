@@ -9,6 +9,7 @@ from .trouble import FlashError
 
 BAUD = 115_200
 INTERRUPTS_MAX = 3
+SETTLE_S = 0.7
 
 
 def _interrupt(transport: Any) -> None:
@@ -16,6 +17,7 @@ def _interrupt(transport: Any) -> None:
     for _ in range(INTERRUPTS_MAX):
         transport.serial.write(b"\r\x03")
         if transport.read_until(1, b">>> ", timeout=2, timeout_overall=4).endswith(b">>> "):
+            transport.read_until(1, b"\0", timeout=SETTLE_S, timeout_overall=4)  # whatever else it had to say
             return
 
 

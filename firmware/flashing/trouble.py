@@ -11,6 +11,7 @@ unknown_firmware  nobody has vouched for this image, and it was not accepted by 
 write_failed    the flash does not hold what was written
 bad_input       a file or an option is not accepted
 not_ours        the board holds no Edgetally, so there is nothing to update
+other_network   the board belongs to another network than the provisioning is for
 update_failed   the board did not take a file
 not_running     the board was written and does not run, enrol or get a receipt; the text says what its log shows
 """

@@ -28,6 +28,9 @@ except Exception as e: pass
 try:
     with open('/board.json') as f: _about = json.load(f)
 except OSError: _about = {{}}
+try:
+    with open('/provisioning.json') as f: _about['genesis'] = json.load(f)['genesis']
+except (OSError, ValueError, KeyError): pass
 """
 _SLOT = """
 _state = load('/slots')
@@ -105,15 +108,28 @@ def put_file(repl: Repl, name: str, data: bytes) -> None:
         _exec(repl, f"_put({name!r}, {text!r}, {at == 0})")
 
 
-def put_provisioning(repl: Repl, secret: bytes) -> None:
-    """Replace /provisioning.json: the old one or the new one is there, whatever happens."""
+def check_network(about: Mapping[str, Any], secret: bytes) -> None:
+    """Raises FlashError if the board is of another network: its key is enrolled there, its outbox speaks to it."""
+    if about.get("genesis", "") not in ("", json.loads(secret)["genesis"]):
+        text = "the board belongs to another network; to begin anew there, flash it without --update"
+        raise FlashError("other_network", text)
+
+
+def put_provisioning(repl: Repl, secret: bytes, ca: bytes | None = None) -> None:
+    """Replace /provisioning.json and, if there is one, /ca.der: a file is the old or the new one, whatever happens."""
+    if ca is not None:
+        _replace(repl, "/ca.der", ca)
+    _replace(repl, "/provisioning.json", secret)
+
+
+def _replace(repl: Repl, path: str, data: bytes) -> None:
     from binascii import b2a_base64
 
-    _exec(repl, "from binascii import a2b_base64\n_f = open('/provisioning.new', 'wb')")
-    for at in range(0, len(secret), CHUNK_BYTES):
-        text = b2a_base64(secret[at : at + CHUNK_BYTES], newline=False).decode()
+    _exec(repl, "from binascii import a2b_base64\n_f = open('/replacement.new', 'wb')")
+    for at in range(0, len(data), CHUNK_BYTES):
+        text = b2a_base64(data[at : at + CHUNK_BYTES], newline=False).decode()
         _exec(repl, f"_f.write(a2b_base64({text!r})) and None")
-    _exec(repl, "_f.close()\nos.rename('/provisioning.new', '/provisioning.json')")
+    _exec(repl, f"_f.close()\nos.rename('/replacement.new', {path!r})")
 
 
 def _exec(repl: Repl, command: str) -> str:

@@ -1,7 +1,7 @@
 """One board, from the boot loader on: who it is, what has to be written, and that it was.
 
-A board that already has our partition table keeps NVS and outbox: that is its key and what has no receipt yet. On any
-other board both are erased, because what lies there is somebody else's.
+A board that already has our partition table, for the same network or for none yet, keeps NVS and outbox: that is its
+key and what has no receipt yet. On any other board both are erased, because what lies there is somebody else's.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from device_client.profiles import Profile, ProfileError, load_profile, profiles
 
-from .image import Files, file_system
+from .image import Files, file_system, network_of
 from .loader import Chip, Loader
 from .micropython import Firmware
 from .partitions import TABLE_AT, named, table
@@ -78,9 +78,9 @@ def write_board(
     """Everything, checked by the chip's own MD5; then the board starts. Raises FlashError."""
     profile = profile_for(loader.chip, board)
     firmware, files = firmware_for(profile), files_for(profile)
-    entries = table()
+    entries = table(network_of(files))
     image = file_system(files)
-    kept = not erase and loader.holds(TABLE_AT, entries)
+    kept = not erase and (loader.holds(TABLE_AT, entries) or loader.holds(TABLE_AT, table()))
     if erase:
         loader.erase_all()
     elif not kept:

@@ -37,7 +37,7 @@ shell, identity, storage = map(importlib.import_module, ("shell", "identity", "s
 NAME = "shell"
 BEACON_S = 1
 HEAP = "96K"
-SOURCES_HEAP = "192K"
+SOURCES_HEAP = "256K"
 
 
 @cache
@@ -65,6 +65,7 @@ class Network:
         self.token = issue_token(home, self.genesis, bytes(owner.verify_key), 10, 100, randbytes)
         self.node = Node(home, MemoryState(), Limits(1000, 1000))
         self.outcomes: list = []
+        self.messages: list[bytes] = []  # what was signed by a device, as it came
         self.messages: list[bytes] = []  # that belong to them
         self.refused: list[int] = []
         self.heard: Callable[[int], None] = lambda count: None
@@ -127,6 +128,7 @@ class Network:
         except Refused as refused:
             self.refused.append(refused.code)
             return
+        self.messages.append(message)
         outcomes = intake.commit(candidates, intake.verify(candidates))
         self.outcomes += outcomes
         self.messages += [message] * len(outcomes)

@@ -1,0 +1,92 @@
+"""The board's TLS as it runs: a real MicroPython against brokers whose certificates are right, or wrong in one way."""
+
+import asyncio
+from base64 import b64encode
+from contextlib import asynccontextmanager
+
+import pytest
+
+from device_client.core import cose, notices, received
+from tests.certificates import ELSEWHERE, authority, serving
+from tests.firmware.link_parts import PATIENCE_S, Program
+from tests.firmware.shell_network import Device, Network
+from tests.parts import free_port, require_mosquitto
+
+HEAP = "192K"  # of which the context takes 3 KiB; its buffers lie elsewhere
+
+
+@asynccontextmanager
+async def broker(folder, plain_port, tls_port, paths):
+    """mosquitto: TLS for devices, and beside it the coordinator's own way in."""
+    settings = folder / "mosquitto.conf"
+    settings.write_text(
+        f"user root\nlog_dest stderr\nper_listener_settings false\nallow_anonymous true\n"
+        f"listener {plain_port} 127.0.0.1\n"
+        f"listener {tls_port} 127.0.0.1\ncertfile {paths[0]}\nkeyfile {paths[1]}\n"
+    )
+    async with Program([require_mosquitto(), "-c", str(settings)]) as program:
+        await program.until("running")
+        yield
+
+
+async def refused(device, port, paths):
+    """Let a device meet a wrong certificate; what it says is the matter. Nothing may be said to such a server."""
+    heard = []
+    server = await asyncio.start_server(
+        lambda reader, writer: heard.append("the handshake is over"), "127.0.0.1", port, ssl=serving(paths)
+    )
+    async with server:
+        code = int(await device.until("certificate_refused"))
+    assert heard == []
+    return code
+
+
+def test_right_wrong_and_right_again(tmp_path):
+    """With the wrong ones it goes on trying, says nothing, not even its password, and comes back by itself."""
+    right = authority()
+    good = right.broker(tmp_path, "good")
+    wrong = {
+        notices.WRONG_HOST: right.broker(tmp_path, "host", ELSEWHERE),
+        notices.WRONG_CA: authority("another").broker(tmp_path, "ca"),
+        notices.EXPIRED: right.broker(tmp_path, "expired", first=-3, last=-1),
+        notices.NOT_YET_VALID: right.broker(tmp_path, "future", first=1, last=3),
+    }
+
+    async def life():
+        tls_port = free_port()
+        network = Network(tmp_path, free_port())
+        given = network.given(tmp_path / "state", port=tls_port, tls=True, ca=b64encode(right.der).decode())
+        serve = asyncio.create_task(network.serve())
+        async with Device(given, HEAP) as device:
+            async with broker(tmp_path, network.port, tls_port, good):
+                first = await device.status(lambda status: status["receipts"] >= 2)
+            for code, paths in wrong.items():
+                assert await refused(device, tls_port, paths) == code
+            async with broker(tmp_path, network.port, tls_port, good):
+                again = await device.status(lambda status: status["receipts"] >= first["receipts"] + 3)
+                serve.cancel()
+                await asyncio.gather(serve, return_exceptions=True)
+            assert again["boot"] == 1
+            assert [notices.CERTIFICATE_REFUSED, notices.NOT_YET_VALID] in told_in(network.messages)
+
+    asyncio.run(asyncio.wait_for(life(), 4 * PATIENCE_S))
+
+
+def told_in(messages):
+    """[[code, value], ...] of the notices of all reports."""
+    found = []
+    for message in messages:
+        said = received.statement(cose.unwrap(received.message(message)[0]).payload)
+        found += said.body[2] if len(said.body) == 3 else []
+    return found
+
+
+@pytest.mark.parametrize("ca", ["", b64encode(b"no certificate").decode()])
+def test_a_ca_that_is_none_is_told(tmp_path, ca):
+    async def life():
+        network = Network(tmp_path, 1)
+        async with Device(network.given(tmp_path / "state", tls=True, ca=ca), HEAP) as device:
+            assert await device.ended() == 1
+            assert "Traceback" not in device.said and "ca" in device.said
+
+    asyncio.run(life())
