@@ -19,9 +19,9 @@ if TYPE_CHECKING:
         @property
         def channels(self) -> list[Channel]: ...
 
-        def read(self) -> list[int | None]:
-            """One value a channel, scaled by 10^-exponent; None where there is none. Raises OSError when the sensor
-            does not answer."""
+        def read(self) -> list[int]:
+            """One value a channel, scaled by 10^-exponent; MISSING of `core.statement` where there is none. Raises
+            OSError when the sensor does not answer."""
             ...
 
 else:  # MicroPython has no typing
