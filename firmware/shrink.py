@@ -1,7 +1,7 @@
 """Source of a module as a board needs it: the same work in less memory. `build.py` compiles what this returns.
 
-Dropped are blocks for type checkers, which MicroPython would compile and load; integer constants, written where they are
-used, unless another file names them; and in the core, which only counts refusals, the words of those.
+Dropped are blocks for type checkers, which MicroPython would compile and load; integer constants, written where they
+are used, unless another file names them; and in the core, which only counts refusals, the words of those.
 """
 
 import ast
