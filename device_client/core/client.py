@@ -141,7 +141,9 @@ class Client:
         self._shown_ms = now_ms - SHOW_AGAIN_MS
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
         self.boot = outbox.boot
-        if not resume or not self._resumed(resume, now_ms):
+        if resume:
+            from . import resting
+        if not resume or not resting.resume(self, resume, now_ms):
             self.boot = outbox.begin_boot()
         self.accepted = 0  # statements of this boot with a receipt that says ok
         self.updating: "Callable[[bytes, int], None] | None" = None  # takes answers about releases
@@ -161,11 +163,6 @@ class Client:
             )
         for pending in outbox.pending:
             pending.due_ms = now_ms
-
-    def _resumed(self, data: bytes, now_ms: int) -> bool:
-        from . import resting
-
-        return resting.resume(self, data, now_ms)
 
     def resting(self, wake_ms: int) -> bytes:
         """What must outlive a deep sleep that ends at `wake_ms`, RESTING_BYTES_MAX at most: it is for `resume`."""
@@ -480,7 +477,7 @@ class Client:
                 due.append(pending)
             elif pending.attempts:
                 in_flight += 1
-        if due and due[-1] is waiting[-1]:
+        if due and due[-1] is self.outbox.newest:
             due.insert(0, due.pop())
         messages = []
         for pending in due:

@@ -147,6 +147,11 @@ class Outbox:
         """How many statements have no receipt."""
         return len(self.pending)
 
+    @property
+    def newest(self) -> "Pending | None":
+        """The newest statement that waits."""
+        return self.pending[-1] if self.pending else None
+
     def limit(self, records_max: int) -> None:
         """Hold no more statements than these from now on: for a device whose memory runs low."""
         self._records_max = min(self._records_max, records_max)

@@ -1,7 +1,7 @@
 """What outlives a deep sleep: a board keeps these bytes in memory that has power, and hands them to the next client.
 
     [device id, boot, seq, prev, uptime ms, beacon, its age ms, beacon of the newest report, age of that report ms,
-     age of the newest sample ms, [[age ms, value, ...], ...]] crc32 (4)
+     age of the newest sample ms, dropped told, [[code, value, seq], ...], [[age ms, value, ...], ...]] crc32 (4)
 
 The boot goes on only if the outbox knows no other newest statement than these bytes do: after a power cut, with bytes
 of an older sleep, of another key or of chance, a new boot begins, so that no number is ever signed twice.
@@ -38,6 +38,8 @@ def state(client: "Client", wake_ms: int) -> bytes:
             client._reported_beacon,
             wake_ms - client._reported_ms,
             wake_ms - client._sampled_ms,
+            client._dropped_told,
+            [list(one) for one in client._notices],
             sets,
         ]
         data = cbor.encode(fields)
@@ -53,12 +55,13 @@ def resume(client: "Client", data: bytes, now_ms: int) -> bool:
         if struct.pack(">I", binascii.crc32(data[:-4]) & 0xFFFFFFFF) != data[-4:]:
             raise Malformed("checksum")
         fields: "Any" = cbor.decode(data[:-4])
-        device_id, boot, seq, prev, uptime_ms, beacon, beacon_ms, reported, reported_ms, sampled_ms, sets = fields
+        device_id, boot, seq, prev, uptime_ms, beacon, beacon_ms = fields[:7]
+        reported, reported_ms, sampled_ms, told, notices, sets = fields[7:]
         outbox = client.outbox
         if (device_id, boot, seq) != (client.device_id, outbox.boot, outbox.seq) or not boot:
             raise Malformed("another statement")
-        numbers = [uptime_ms, beacon_ms, reported, reported_ms, sampled_ms]
-        for one in sets:
+        numbers = [uptime_ms, beacon_ms, reported, reported_ms, sampled_ms, told]
+        for one in sets + notices:
             numbers += one
         if not all(type(one) is int for one in numbers) or len(prev) != (PREV_BYTES if seq else 0):
             raise Malformed("fields")
@@ -77,6 +80,8 @@ def resume(client: "Client", data: bytes, now_ms: int) -> bool:
     client._reported_beacon = reported
     client._reported_ms = now_ms - reported_ms
     client._sampled_ms = now_ms - sampled_ms
+    client._dropped_told = told
+    client._notices = [(code, value, seq) for code, value, seq in notices]
     client._sets = [(now_ms - one[0], one[1:]) for one in sets]
     client._count("resumed")
     return True

@@ -6,7 +6,8 @@ header, copy into it what is still needed of the oldest, then clear its `open` b
 that byte is cleared the sector does not count and the oldest does, and from then on the other way round. So a power
 cut at any moment leaves the state before or after, and a free sector is erased again whatever a cut left in it.
 
-    sector   magic (4) number (4) boot (4) seq (4) dropped (4) enrolled (1) crc32 of these (4) open (1), then records
+    sector   magic (4) number (4) boot (4) seq (4) dropped (4) the newest of these: boot (4) seq (4)
+             enrolled (1) crc32 of all these (4) open (1), then records
     record   crc32 (4) length (2) kind (1) waiting (1) body         the checksum over length, kind and body
       B boot (4)                                                    a boot began
       S boot (4) seq (4) id8 (8) statement kind (1) message         a statement; `waiting` is cleared when it is settled
@@ -49,9 +50,9 @@ SECTORS_MIN = 4
 WINDOW = 24  # a sector holds 20 of the smallest reports at most
 NEWEST = 4
 _MAGIC = b"ETO1"
-_HEADER = ">4sIIIIB"
-_HEADER_BYTES = 26
-_OPEN_AT = 25
+_HEADER = ">4sIIIIIIB"
+_HEADER_BYTES = 34
+_OPEN_AT = 33
 _HEAD_BYTES = 8
 _WAITING_AT = 7
 _STATEMENT_HEAD = 17
@@ -89,6 +90,8 @@ class Ring:
         self._number = 0  # of the sector that takes records
         self._at = SECTOR_BYTES  # where the next one goes
         self._behind = 0  # number of the first sector with statements that are not at hand, 0 for none
+        self._tail = 0  # how many of `pending` are newer than those
+        self._gone = (0, 0)  # the newest statement that was dropped
         self._broken = False
 
     # FLASH
@@ -105,14 +108,14 @@ class Ring:
             raise OSError(5)
 
     def _header(self, sector: int) -> "tuple[int, ...] | None":
-        """(number, boot, seq, dropped, enrolled, open byte), None for no header; number 0 for an erased one."""
+        """(number, boot, seq, dropped, newest dropped boot, seq, enrolled, open), None for none; number 0 if erased."""
         data = self._read(sector, 0, _HEADER_BYTES)
         if data == b"\xff" * _HEADER_BYTES:
-            return (0, 0, 0, 0, 0, 0xFF)
+            return (0, 0, 0, 0, 0, 0, 0, 0xFF)
         fields = struct.unpack(_HEADER + "IB", data)
         number = fields[1]
-        whole = fields[6] == binascii.crc32(data[: _OPEN_AT - 4]) & 0xFFFFFFFF
-        return fields[1:6] + fields[7:] if whole and fields[0] == _MAGIC and number % self._sectors == sector else None
+        whole = fields[8] == binascii.crc32(data[: _OPEN_AT - 4]) & 0xFFFFFFFF
+        return fields[1:8] + fields[9:] if whole and fields[0] == _MAGIC and number % self._sectors == sector else None
 
     def _records(self, sector: int) -> "Iterator[tuple[int, int, int, bytearray]]":
         """(kind, waiting, at, body) of each record up to what can be none; `at` is the body's, a torn one is kind 0."""
@@ -145,20 +148,19 @@ class Ring:
             header = self._header(sector)
             if header is None:
                 unreadable += 1
-            elif header[5] != 0xFF and header[0] > newest:
-                newest = header[0]
+            elif header[7] != 0xFF and header[0] > newest:
+                newest, self.dropped, self._gone = header[0], header[3], (header[4], header[5])
         self._number = newest
         self.lost = unreadable > 0 and newest == 0
         if newest == 0:
             return
         for number in range(max(1, newest - sectors + 2), newest + 1):
             header = self._header(number % sectors)
-            if header is None or header[0] != number or header[5] == 0xFF:
+            if header is None or header[0] != number or header[7] == 0xFF:
                 self.damaged += 1
             else:
                 self._count_to(header[1], header[2])
-                self.dropped = max(self.dropped, header[3])
-                self.enrolled = self.enrolled or header[4] == 1
+                self.enrolled = self.enrolled or header[6] == 1
                 self._walk(number % sectors)
         # A free sector is erased before it is used, whatever is in it; but perhaps it was the newest.
         if self._header((newest + 1) % sectors) is None:
@@ -180,7 +182,7 @@ class Ring:
             end = at + len(body)
             if kind == 83:
                 self._count_to(*struct.unpack(">II", body[:8]))
-                if waiting == 0xFF:
+                if self._waits(waiting, body):
                     self._hold(_statement(sector, at, body))
             elif kind == 66:
                 self._count_to(struct.unpack(">I", body)[0], 0)
@@ -211,10 +213,20 @@ class Ring:
         self._bytes += held.length
         self.waiting += 1
         self._insert(held)
-        if len(self.pending) > self._window:
-            back = self.pending.pop(self._window - NEWEST).at // SECTOR_BYTES
-            number = self._number - (self._number - back) % self._sectors
-            self._behind = min(self._behind or number, number)
+        pending = self.pending
+        if self._behind and pending[-1] is held:
+            self._tail += 1
+        if self._tail > NEWEST:
+            back = pending.pop(len(pending) - self._tail)
+            self._tail -= 1
+        elif len(pending) > self._window:
+            if not self._behind:
+                self._tail = NEWEST
+            back = pending.pop(len(pending) - self._tail - 1)
+        else:
+            return
+        number = self._number - (self._number - back.at // SECTOR_BYTES) % self._sectors
+        self._behind = min(self._behind or number, number)
 
     def _insert(self, held: Pending) -> None:
         at = len(self.pending)
@@ -224,18 +236,16 @@ class Ring:
 
     def _refill(self) -> None:
         """Take the oldest that are not at hand."""
-        enough = self._window - NEWEST // 2
-        if self.waiting <= len(self.pending):
-            self._behind = 0
-        while self._behind and len(self.pending) < enough:
+        enough = self._window - NEWEST
+        while self._behind and len(self.pending) - self._tail < enough:
             for held in self._live(self._behind % self._sectors):
-                if len(self.pending) >= enough:
+                if len(self.pending) - self._tail >= enough:
                     return
                 if held.at not in [one.at for one in self.pending]:
                     self._insert(held)
             self._behind += 1
-            if self._behind > self._number:
-                self._behind = 0
+            if self._behind > self._number or self.waiting <= len(self.pending):
+                self._behind = self._tail = 0
                 self.waiting = len(self.pending)
                 self._bytes = sum([held.length for held in self.pending])
 
@@ -243,10 +253,15 @@ class Ring:
         return [
             _statement(sector, at, body)
             for kind, waiting, at, body in self._records(sector)
-            if kind == 83 and waiting == 0xFF
+            if kind == 83 and self._waits(waiting, body)
         ]
 
+    def _waits(self, waiting: int, body: bytearray) -> bool:
+        return waiting == 0xFF and struct.unpack(">II", body[:8]) > self._gone
+
     def _forget(self, held: Pending, code: int) -> None:
+        if held in self.pending[len(self.pending) - self._tail :]:
+            self._tail -= 1
         self.pending.remove(held)
         self.waiting -= 1
         self._bytes -= held.length
@@ -280,6 +295,8 @@ class Ring:
 
     def _open(self) -> None:
         """Begin the next sector, and be done with the oldest."""
+        if self.lost:
+            self.clear()  # what is there by chance could pass for a sector that was damaged
         self._at = SECTOR_BYTES
         number = self._number + 1
         oldest = number + 1 - self._sectors
@@ -290,14 +307,16 @@ class Ring:
         places = [held.at for held in carried]
         away = [held for held in waits if held.at not in places]
         going: "list[Pending]" = []
+        gone = self._gone
         if away or (waits and 2 * self._bytes > (self._sectors - 1) * SECTOR_BYTES):
-            last = max([(held.boot, held.seq) for held in waits])
-            going = [held for held in self.pending if (held.boot, held.seq) <= last]
+            gone = max([(held.boot, held.seq) for held in waits])
+            going = [held for held in self.pending if (held.boot, held.seq) <= gone]
             carried = []
         dropped = self.dropped + len(going) + len(away)
         if self._flash.ioctl(6, sector):
             raise OSError(5)
-        header = struct.pack(_HEADER, _MAGIC, number, self.boot, self.seq, dropped, 1 if self.enrolled else 0)
+        enrolled = 1 if self.enrolled else 0
+        header = struct.pack(_HEADER, _MAGIC, number, self.boot, self.seq, dropped, gone[0], gone[1], enrolled)
         self._program(sector, 0, header + struct.pack(">I", binascii.crc32(header) & 0xFFFFFFFF))
         at = _HEADER_BYTES
         notes = [kind for kind in self._places if oldest > 0 and self._places[kind] == leaving]
@@ -312,7 +331,11 @@ class Ring:
             self._program(sector, at, copy)
             places.append(sector * SECTOR_BYTES + at + before)
             at += len(copy)
-        self._program(sector, _OPEN_AT, b"\0")
+        try:
+            self._program(sector, _OPEN_AT, b"\0")
+        except OSError:
+            if self._read(sector, _OPEN_AT, 1) == b"\xff":
+                raise  # else it was done, or half done, which is the same
         self._number = number
         self._at = at
         for kind in notes:
@@ -326,8 +349,10 @@ class Ring:
             self._bytes -= sum([held.length for held in away])
             self.settled[codes.DROPPED] = self.settled.get(codes.DROPPED, 0) + len(away)
         self.dropped = dropped
+        self._gone = gone
         if self._behind and self._behind <= oldest:
             self._behind = oldest + 1
+        self._refill()
 
     def _note(self, kind: bytes) -> bytes:
         if kind != b"X":
@@ -351,6 +376,11 @@ class Ring:
         self.seq = seq
         self._hold(pending)
         return pending
+
+    @property
+    def newest(self) -> "Pending | None":
+        """The newest statement that waits, if it is at hand."""
+        return self.pending[-1] if self.pending and (self._tail or not self._behind) else None
 
     def limit(self, records_max: int) -> None:
         """Hold no more statements in memory than these from now on."""
@@ -376,7 +406,7 @@ class Ring:
         except OSError:
             pass  # after the next start it is sent once more and receipted once more
         self._forget(pending, code)
-        if 2 * len(self.pending) <= self._window:
+        if 2 * (len(self.pending) - self._tail) <= self._window - NEWEST:
             self._refill()
 
     def set_enrolled(self) -> None:
