@@ -50,7 +50,7 @@ def device(given, seed, log, board, channels, now_ms, resume=b""):
     client.IN_FLIGHT_MAX = shell.IN_FLIGHT_MAX
     made = client.Client(config, log, shell.signer(seed), ed25519.verify, board.random, now_ms(), resume)
     if made.asker is not None:
-        made.asker.judged = shell.forget_proofs
+        made.asker.judged = shell.forget_proofs  # type: ignore[method-assign]
     link.Link.packet_bytes_max = 2_048  # a sheet or a beacon has 1 KiB at most, fifteen certificates fit
     name = cose.signer_id(public_key).hex()
     connection = link.Link(
@@ -74,7 +74,7 @@ def trusting(ca):
         with open("/ca.der", "rb") as file:
             ca = file.read()
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED
+    context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
     try:
         context.load_verify_locations(ca)
     except ValueError:
