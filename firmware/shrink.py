@@ -35,9 +35,11 @@ class _Shrinker(ast.NodeTransformer):
         self._constants = constants
         self._wordless = wordless
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return None
+            rest = ast.Module(node.orelse, [])
+            self.generic_visit(rest)
+            return rest.body
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
