@@ -287,7 +287,7 @@ async def _started(
         service.on_beacon.append(lambda number: proving.open_slot())
         service.on_beacon.append(lambda number: updating.open_slot())
         updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
-        async with broker.listening(), _web(settings, service):
+        async with broker.listening(), _web(settings, base, service):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
@@ -395,9 +395,11 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _web(settings: Settings, service: Service) -> AsyncIterator[None]:
+async def _web(settings: Settings, base: Path, service: Service) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
-    runner = Runner(make_app(service.queries, _submit(service), _Owners(service), broker=broker))
+    images = base / settings.http.flash_images if settings.http.flash_images else None
+    app = make_app(service.queries, _submit(service), _Owners(service), broker=broker, flash_images=images)
+    runner = Runner(app)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.http.host, settings.http.port).start()

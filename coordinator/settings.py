@@ -64,6 +64,7 @@ class HttpSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    flash_images: str = ""
 
 
 class LimitSettings(_Section):

@@ -19,7 +19,7 @@ def main(safe):
     core = sys.modules["device_client.core"]
     if hasattr(core, "secret"):
         del core.secret
-    for name in ("kickoff", "start", "identity", "provisioning", "device_client.core.secret"):
+    for name in ("kickoff", "keys", "start", "provisioning", "device_client.core.secret"):
         sys.modules.pop(name, None)
     gc.collect()
     import asyncio

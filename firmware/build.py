@@ -22,7 +22,8 @@ from shrink import Names, shrunk  # noqa: E402
 FIRMWARE = Path(__file__).resolve().parent
 CLIENT = FIRMWARE.parent / "device_client"
 NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py", "shrink.py"}
-NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py"}  # no device imports them
+# No device imports them.
+NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py", "releases.py", "notice_names.py"}
 NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py"}  # of CPython
 OF_THE_PROCESS = {"board.mpy", "identity.mpy", "storage.mpy"}  # what a board does in another way
 

@@ -5,14 +5,13 @@ here: that this boot was good, when to start anew, when to sleep, what the LED s
 """
 
 import os
+import sys
 import time
 from gc import mem_free
 from time import ticks_ms
 
 import machine
-from device_client.core import notices
 
-CHANNELS = [["heap_free", "B", 0], ["uptime", "s", 0]]  # internal readings, of a board without sensors
 BUTTON_MS = 10_000
 GOOD_MS = 3_600_000  # a boot that has run so long did not fail, whatever the network does
 LINKLESS_MS = 3_600_000  # then a new start may help: a heap in pieces, a radio that hangs
@@ -23,23 +22,22 @@ DAY_S = 86_400
 
 
 class Board:
-    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `sensors` brings `channels` and
-    `read(now_ms, notice)`, None for internal readings. `safe`: safe mode. `kickoff` sets the rest: client, link, wifi,
-    perhaps a watchdog; `fault` is what another task has failed with."""
+    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest: `now_ms`,
+    client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its `under_way`
+    tells that an update is being fetched). `fault` is what another task has failed with."""
 
     TICKS_PERIOD = 1 << 30
 
-    def __init__(self, kept, lamp, button, sensors, safe, deep_sleep):
+    def __init__(self, kept, lamp, button, safe, deep_sleep):
         self.random = os.urandom
         self.heap_free = mem_free
         self.ticks_ms = ticks_ms
         self.kept = kept
         self.lamp = lamp
         self.client = self.link = self.wifi = None
-        self.updating = None  # what tells with `under_way` that an update is being fetched
+        self.now_ms = self.internal = self.attached = self.updating = None
         self.watchdog = self.fault = None
         self._button = button
-        self._sensors = sensors
         self._safe = safe
         self._deep_sleep = deep_sleep and not safe
         self._pressed_ms = -1
@@ -50,15 +48,15 @@ class Board:
         self._trouble = False
         self._link_refused = {}
 
-    @property
-    def channels(self):
-        return self._sensors.channels if self._sensors else CHANNELS
+    def uptime_ms(self):
+        """Of this boot, with its sleeps."""
+        return self.now_ms() - self.client._started_ms
 
     def readings(self, now_ms):
-        """One value for each channel; none in safe mode, where no sensor is touched."""
-        if self._sensors is None:
-            return [mem_free(), (now_ms - self.client._started_ms) // 1000]
-        return [] if self._safe else self._sensors.read(now_ms, self.client.notice)
+        """One value for each channel; none in safe mode where sensors are attached: they are not touched."""
+        if self.attached is None:
+            return self.internal.read()
+        return [] if self._safe else self.attached.read(now_ms, self.client.notice)
 
     def feed(self, now_ms):
         """The loop has turned once more. May not return."""
@@ -87,8 +85,13 @@ class Board:
             self._sleep(now_ms)
 
     def tell(self, name, value):
-        """A notice by its name, for what does not know the numbers."""
+        """A notice by its name. It is rare, and the numbers would be in memory for ever."""
+        from device_client.core import notices
+
         self.client.notice(getattr(notices, name.upper()), value)
+        if self.attached is None:
+            del sys.modules["device_client.core"].notices
+            del sys.modules["device_client.core.notices"]
 
     def ask_time(self):
         """A certificate from the future: the clock may be late. Nobody signs the answer, so only a later time is
@@ -128,17 +131,17 @@ class Board:
         client, link = self.client, self.link
         if self.wifi.refused != self._wifi_refused:
             self._wifi_refused = self.wifi.refused
-            client.notice(notices.WIFI_REFUSED, self._wifi_refused)
+            self.tell("wifi_refused", self._wifi_refused)
         errors = client.counters.get("storage_errors", 0)
         if errors != self._storage_errors:
             self._storage_errors = errors
-            client.notice(notices.STORAGE_ERRORS, errors)
+            self.tell("storage_errors", errors)
         for code in range(1, 6):  # MQTT 3.1.1, 3.2.2.3
             count = link.counters.get("refused_%d" % code, 0)
             if count != self._link_refused.get(code, 0):
                 self._link_refused[code] = count
                 print("edgetally: broker_refused", code)
-                client.notice(notices.BROKER_REFUSED, code)
+                self.tell("broker_refused", code)
                 self._trouble = True
         if link.connected:
             self._trouble = False
@@ -166,7 +169,7 @@ class Board:
         woken = machine.reset_cause() == machine.DEEPSLEEP_RESET
         if now_ms - self._started_ms >= (AWAKE_MS if woken else AWAKE_FIRST_MS):
             return True
-        return client.outbox.enrolled and client.counters.get("reports", 0) > 0 and not client.outbox.pending
+        return client.outbox.enrolled and client.counters.get("reports", 0) > 0 and client.outbox.waiting == 0
 
     def _sleep(self, now_ms):
         """Until the next report is due. The boot goes on behind it."""
@@ -185,8 +188,9 @@ def restart(reason):
 def factory_reset(kept, outbox):
     """The identity goes, the provisioning stays: the board enrols anew, as another device. Does not return."""
     print("edgetally: factory_reset")
-    kept.forget_key()  # first: an outbox without its boot counter must never meet its key again
-    outbox.clear()
+    import keys
+
+    keys.forget(kept, outbox)
     for name in ("failed_boots", "wifi_good", "failed_with"):
         kept.set_number(name, 0)
     machine.reset()

@@ -20,7 +20,18 @@ from wifi import Wifi
 STAND_S = 300  # until a board that cannot run starts anew
 WATCHDOG_S = 60
 NETWORKS_MAX = 8
-NO_BOARD = {"board": "", "pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
+EXCEPTION = 6  # `notices.EXCEPTION`
+PUBLIC = 9  # its place in what `provisioning.load` gives
+NO_BOARD = {
+    "board": "",
+    "buses": [],
+    "sensors": [],
+    "pins": {},
+    "led_kind": "",
+    "led_active": 1,
+    "watchdog_s": WATCHDOG_S,
+    "deep_sleep": False,
+}
 UNIX_OF_2000 = 946_684_800
 
 
@@ -45,35 +56,37 @@ def ready(safe):
     machine.RTC().memory(b"")
     seed, ring = identified(kept, light)
     set_clock(max(kept.number("clock_floor"), given[14]))
-    board = esp.Board(kept, light, button(about), None, safe, about["deep_sleep"])
+    board = esp.Board(kept, light, button(about), safe, about["deep_sleep"])
 
     import shell
     import start
 
-    device = start.device(given, seed, ring, board, board.channels, shell.Counter(board).now_ms, resume)
+    board.now_ms = shell.Counter(board).now_ms
+    channels, private = measure(board, about, safe)
+    if private:
+        given[PUBLIC] = False
+    device = start.device(given, seed, ring, board, channels, board.now_ms, resume)
     board.client, board.link = device._client, device._link
     # Nothing that stays may be a function of this file: it would hold it all.
     board.wifi = Wifi(station, stations, kept, board.link)
-    tell_the_start(board.client, kept, safe)
+    tell_the_start(board, kept, safe)
     device.updating = board.updating = updates(board, about)
     if about["watchdog_s"]:
         board.watchdog = machine.WDT(timeout=about["watchdog_s"] * 1000)
     return device, board
 
 
-def tell_the_start(client, kept, safe):
+def tell_the_start(board, kept, safe):
     """Why this boot began, in its first report. A wake is no news: its boot goes on."""
-    from device_client.core import notices
-
     cause = machine.reset_cause()
     if kept.number("failed_with"):
         kept.set_number("failed_with", 0)
-        cause = notices.EXCEPTION
+        cause = EXCEPTION
     if cause != machine.DEEPSLEEP_RESET:
-        client.notice(notices.RESET_CAUSE, cause)
+        board.tell("reset_cause", cause)
     if safe:
         print("edgetally: safe_mode")
-        client.notice(notices.SAFE_MODE, kept.number("failed_boots"))
+        board.tell("safe_mode", kept.number("failed_boots"))
 
 
 def updates(board, about):
@@ -82,7 +95,26 @@ def updates(board, about):
 
     running = 1 if sys.path[0] == "/b" else 0
     floor_s = board.kept.number("clock_floor")
-    return updating.Updating(board.client, about["board"], "", running, machine.reset, board.tell, floor_s)
+    return updating.Updating(board.client, about["board"], "", running, machine.reset, floor_s)
+
+
+def measure(board, about, safe):
+    """(channels, whether their readings are private) of what is wired to the board, and of the board itself. Drivers
+    touch nothing before they read, so that safe mode can name its channels as well."""
+    import internal
+
+    board.internal = internal.Internal(board.uptime_ms)
+    if about["sensors"]:
+        try:
+            import buses
+            from device_client.sensors import attached
+
+            opened = (lambda bus: None) if safe else buses.opened
+            board.attached = attached.Attached(about, opened, board.internal)
+            return board.attached.channels, board.attached.private
+        except (ValueError, KeyError, TypeError, IndexError, ImportError, OSError) as trouble:
+            print("edgetally: board_refused sensors: %s %s" % (type(trouble).__name__, trouble))
+    return board.internal.channels, False
 
 
 # WHAT WAS WRITTEN

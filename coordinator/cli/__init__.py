@@ -15,6 +15,7 @@ def fail(text: str, code: int = EXIT_USAGE) -> typer.Exit:
 
 def main() -> None:
     """Entry point. The coordinator's commands need the extra `coordinator`; a device does without."""
+    from . import flash
     from .device import app as device_app
 
     app = typer.Typer(
@@ -24,6 +25,7 @@ def main() -> None:
         help="Devices prove their work, Edgetally tallies it and pays for it, and anyone can check the sum.",
     )
     app.add_typer(device_app, name="device")
+    flash.register(app)
     try:
         from . import audit, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
     except ModuleNotFoundError as error:

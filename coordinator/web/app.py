@@ -6,11 +6,12 @@ request -> guard (bounds, one error shape) -> api | submit | pages | header_log 
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from aiohttp import web
 
-from coordinator.web import api, archive, assets, guard, header_log, headers, owner, pages, submit
-from coordinator.web.keys import BROKER, LIMITS, NOW, OWNERS, READER, SUBMIT
+from coordinator.web import api, archive, assets, flash, guard, header_log, headers, owner, pages, submit
+from coordinator.web.keys import BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
 from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
 from coordinator.web.problems import REFUSED
@@ -22,12 +23,13 @@ def make_app(
     owners: Owners | None = None,
     *,
     broker: BrokerAddress = BrokerAddress("", 1883, False),  # noqa: B008 - a plain value
+    flash_images: Path | None = None,
     limits: Limits = DEFAULT,
     now: Callable[[], float] = time.time,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
-    `broker` is where devices find the coordinator; `now` only dates the newest beacon on the pages.
+    `broker` is where devices find the coordinator; `flash_images` is a folder of images for boards; `now` only dates the newest beacon on the pages.
     """
     app = web.Application(
         middlewares=[guard.make_guard()],
@@ -37,6 +39,7 @@ def make_app(
     app[BROKER] = broker
     app[READER] = reader
     app[SUBMIT] = submit_statement
+    app[FLASH_IMAGES] = flash_images
     app[LIMITS] = limits
     app[NOW] = now
     app[REFUSED] = Counter()
@@ -44,6 +47,7 @@ def make_app(
     app.add_routes(header_log.routes)
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
+    app.add_routes(flash.routes)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners

@@ -22,6 +22,7 @@ class Flash:
 
     def __init__(self, file, size):
         self._file = file
+        self._erased = b"\xff" * SECTOR_BYTES
         self.size = size
         self.erases = self.programs = 0
 
@@ -42,7 +43,7 @@ class Flash:
     def erase(self, at):
         """One sector."""
         self._file.seek(at)
-        self._file.write(b"\xff" * SECTOR_BYTES)
+        self._file.write(self._erased)
         self.erases += 1
 
 

@@ -65,6 +65,7 @@ class Board:
         self.ends: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._off = asyncio.Event()
 
     async def __aenter__(self) -> "Board":
         await self.power_on()
@@ -78,13 +79,14 @@ class Board:
         assert self._task is None or self._task.done()
         self._state.unlink(missing_ok=True)
         self._lines = asyncio.Queue()
+        self._off = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="simulated board")
 
     async def cut_power(self) -> None:
+        """Return when nothing runs any more."""
+        self._off.set()
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
-        elif self._task is not None:
-            self._task.cancel()  # in deep sleep, or off
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         self._state.unlink(missing_ok=True)
@@ -101,24 +103,35 @@ class Board:
             for _ in range(STARTS_MAX):
                 end = await self._once()
                 self.ends.append(end)
-                if end not in AGAIN:
+                if end == "deep sleep" and not self._off.is_set():
+                    await self._sleep(int.from_bytes(self._state.read_bytes()[1:5], "big"))
+                if end not in AGAIN or self._off.is_set():
                     return
-                if end == "deep sleep":
-                    await self._asleep(int.from_bytes(self._state.read_bytes()[1:5], "big"))
         finally:
             self._lines.put_nowait(None)
 
+    async def _sleep(self, asleep_ms: int) -> None:
+        """Until it is over, or the power is cut."""
+        parts = asyncio.ensure_future(self._asleep(asleep_ms)), asyncio.create_task(self._off.wait())
+        done, rest = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in rest:
+            part.cancel()
+        for part in done:
+            part.result()
+
     async def _once(self) -> str:
-        self._process = await asyncio.create_subprocess_exec(
+        self._process = process = await asyncio.create_subprocess_exec(
             *self._arguments, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, env=os.environ | {"MICROPYPATH": ".frozen"},
         )  # fmt: skip
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        assert process.stdout is not None
+        if self._off.is_set():  # cut while it was being started
+            process.kill()
+        async for line in process.stdout:
             text = line.decode(errors="replace").rstrip()
             self.said.append(text)
             if self._lines.qsize() >= LINES_MAX:
                 self._lines.get_nowait()
             self._lines.put_nowait(text)
-        code = await self._process.wait()
+        code = await process.wait()
         return ENDS.get(code, f"exit code {code}")

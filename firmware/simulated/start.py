@@ -17,7 +17,9 @@ def power_on(flash_path, scenario_path):
     import esp32
     import flash
     import machine
+    import neopixel as neopixel  # frozen in a board's firmware, like the next one
     import network
+    import onewire as onewire
     import vfs
     import world
 

@@ -22,6 +22,7 @@ import nacl.signing
 from coordinator.engine.state import MemoryState
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
+from coordinator.ingest.pipeline import BEACON_TAG
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import sheets
 from coordinator.node import Node
@@ -69,6 +70,7 @@ class Network:
         self.refused: list[int] = []
         self.heard: Callable[[int], None] = lambda count: None
         self._keys = home.keys.read_bytes()
+        self.founded_s = int(time.time())
         self.beat()
 
     def given(self, folder: Path, **changes) -> Path:
@@ -118,6 +120,8 @@ class Network:
             await asyncio.sleep(0.25)  # the interval itself, four times as fast as the genesis says
 
     async def _answer(self, client: aiomqtt.Client, device: str, message: bytes) -> None:
+        if message[:1] == BEACON_TAG:
+            return  # shown to us, because a retained one is older: there is nothing to answer
         intake = self.node.intake
         try:
             candidates = [intake.screen(message, bytes.fromhex(device))]

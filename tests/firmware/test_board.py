@@ -4,14 +4,16 @@ What goes wrong around a board must end well: it keeps its key, says what happen
 """
 
 import asyncio
+import json
 import random
 
 import pytest
 
-from device_client.core import notices
+from device_client.core import notices, received, statement
 from tests.firmware.board_network import made, receipts, said, told
 from tests.firmware.board_parts import PARTITIONS
 from tests.firmware.shell_network import served
+from tests.parts import free_port
 
 HOME = {"ssid": "home", "password": "right"}
 CAFE = {"ssid": "cafe", "password": "sugar"}
@@ -91,22 +93,33 @@ def test_an_access_point_that_goes_for_a_while(tmp_path):
 
 
 def test_a_broker_that_refuses_is_told(tmp_path):
-    @life(tmp_path)
-    async def _(board, network, broker):
-        device = (await board.status(receipts(2)))["device"]
-        await broker.kill()
-        await board.status(lambda status: not status["online"])
+    port = free_port()
 
-        async def refuse(reader, writer):
-            if device.encode() in await reader.read(1000):
+    @life(tmp_path, port=port, before="import link\nlink.back_off_ms = lambda attempt, random=None: 50\n")
+    async def _(board, network, broker):
+        open_writers = []
+
+        async def refuse_thrice(reader, writer):
+            open_writers.append(writer)
+            if 1 < len(open_writers) <= 4:
+                await reader.read(1000)
                 writer.write(b"\x20\x02\x00\x05")
+                writer.close()
+                return
+            from_broker, to_broker = await asyncio.open_connection("127.0.0.1", broker.port)
+            await asyncio.gather(passed_on(reader, to_broker), passed_on(from_broker, writer))
+
+        async def passed_on(reader, writer):
+            while data := await reader.read(4096):
+                writer.write(data)
             writer.close()
 
-        refusing = await asyncio.start_server(refuse, "127.0.0.1", broker.port)
-        await board.until(lambda line: line == "edgetally: broker_refused 5")
-        refusing.close()
-        await broker.start()
-        await until_told(network, notices.BROKER_REFUSED, 5)
+        async with await asyncio.start_server(refuse_thrice, "127.0.0.1", port):
+            await board.status(receipts(2))
+            open_writers[0].close()
+            await board.until(lambda line: line == "edgetally: broker_refused 5")
+            await until_told(network, notices.BROKER_REFUSED, 5)
+            await board.cut_power()
 
 
 def test_power_cuts_at_any_moment(tmp_path):
@@ -154,7 +167,6 @@ import esp, kickoff
 esp.SAFE_MS = 0
 real = kickoff.ready
 def ready(safe):
-    from device_client.core import notices
     import memory
     if not safe and memory.Memory().number("test_crashes") < 10:
         memory.Memory().set_number("test_crashes", memory.Memory().number("test_crashes") + 1)
@@ -209,6 +221,54 @@ def test_a_board_that_sleeps_goes_on_with_its_boot(tmp_path):
         assert uptimes == sorted(uptimes) and uptimes[-1] >= 3  # the sleeps are counted
 
 
+def test_a_board_that_sleeps_measures_without_a_network_and_sends_later(tmp_path):
+    before = "import esp, link, wifi\nesp.AWAKE_MS = 700\nlink.back_off_ms = lambda attempt, random=None: 50\n"
+
+    @life(tmp_path, scenario={"wifi": [HOME]}, before=before, board={"deep_sleep": True})
+    async def _(board, network, broker):
+        asleep = lambda: board.until(lambda line: line.startswith("edgetally: sleep"))  # noqa: E731
+        await asleep()
+        heard_of = len(network.outcomes)
+        board.air(wifi=[])
+        waiting = 0
+        while waiting < 3:
+            waiting = (await board.status())["pending"]
+        assert len(network.outcomes) == heard_of
+        board.air(wifi=[HOME])
+        await board.status(lambda status: status["online"] and not status["pending"])
+        await board.cut_power()
+        found = chain(network)
+        assert found == [(1, seq) for seq in range(1, len(found) + 1)] and len(found) >= heard_of + 3
+
+
+def test_the_clock_never_begins_before_what_a_beacon_said(tmp_path):
+    before = """
+import machine, memory, esp
+kept = memory.Memory()
+if kept.number("clock_floor") == 0:
+    print("floor 0")
+elif kept.number("clock_floor") < 1 << 30:
+    print("floor low")
+else:
+    print("floor", kept.number("clock_floor"))
+    kept.set_number("clock_floor", 4000000000 // 2)  # newer than the clock of the host
+    set_clock = machine.RTC.datetime
+    def told(self, fields=None):
+        print("clock", fields[0])
+    machine.RTC.datetime = told
+"""
+
+    @life(tmp_path, before=before)
+    async def _(board, network, broker):
+        assert await board.until(lambda line: line.startswith("floor")) == "floor 0"
+        await board.status(receipts(2))
+        await board.cut_power()
+        await board.power_on()
+        floor = (await board.until(lambda line: line.startswith("floor"))).split()[1]
+        assert int(floor) in range(network.founded_s, network.founded_s + 600)
+        assert await board.until(lambda line: line.startswith("clock")) == "clock 2033"
+
+
 @pytest.mark.parametrize("garbage", [b"", b"\0" * 40, bytes(range(256)) * 8], ids=["nothing", "zeros", "bytes"])
 def test_garbage_in_the_memory_of_the_clock_begins_a_boot(tmp_path, garbage):
     @life(tmp_path, board={"deep_sleep": True})
@@ -239,6 +299,80 @@ def test_the_button_makes_it_another_device(tmp_path):
         second = await board.status(receipts(2))
         assert second["device"] != first["device"] and (second["boot"], second["enrolled"]) == (1, True)
         said(network)
+
+
+def test_without_a_network_safe_mode_ends_and_a_radio_that_may_hang_starts_anew(tmp_path):
+    before = """
+import esp, memory, machine
+esp.SAFE_MS, esp.GOOD_MS, esp.LINKLESS_MS = 0, 300, 1500
+if machine.reset_cause() == machine.PWRON_RESET:
+    memory.Memory().set_number("failed_boots", 10)
+"""
+
+    @life(tmp_path, scenario={"wifi": []}, before=before)
+    async def _(board, network, broker):
+        await board.until(lambda line: line == "edgetally: safe_mode")
+        await board.until(lambda line: line == "edgetally: restart, safe_mode is over")
+        first = json.loads(await board.until(lambda line: line.startswith("{")))
+        await board.until(lambda line: line == "edgetally: restart, no link for an hour")
+        again = json.loads(await board.until(lambda line: line.startswith("{")))
+        assert (again["device"], again["boot"]) == (first["device"], first["boot"] + 1)
+        assert list(board.said).count("edgetally: safe_mode") == 1
+
+
+PLUGGED = """
+import machine, world
+from devices.bme280 import BME280
+class Here(BME280):
+    def write(self, data):
+        self.present = not world.now("unplugged", False)
+        super().write(data)
+machine.attach_i2c(0, 0x76, Here())
+"""
+
+
+def test_a_sensor_is_read_and_its_absence_told_until_it_is_back(tmp_path):
+    devices = tmp_path / "devices.py"
+    devices.write_text(PLUGGED)
+    attached = {"attach": [str(devices)]}
+
+    @life(tmp_path, scenario=attached, sensors=("bme280",))
+    async def _(board, network, broker):
+        await board.status(receipts(4))
+        names, sets = measured(network)
+        assert sets and all(len(values) == len(names) for _, *values in sets)
+        at = names.index("bme280_temperature")
+        assert {values[at] for _, *values in sets} == {2508}  # the data sheet's own example
+        channels = sum(1 << index for index, name in enumerate(names) if name.startswith("bme280"))
+        board.air(**attached, unplugged=True)
+        await until_told(network, notices.SENSOR_ABSENT, channels)
+        board.air(**attached)
+        await until_told(network, notices.SENSOR_ABSENT, 0)
+
+
+def measured(network):
+    """The names of the declared channels, and every reading set that came."""
+    names, sets = [], []
+    for one, message in zip(said(network), network.messages, strict=True):
+        if one.kind == statement.KIND_ENROLL:
+            names = [name for name, _, _ in one.body[6]]
+        else:
+            sets += received.readings(received.message(message)[2], len(names))
+    return names, sets
+
+
+def test_safe_mode_names_the_channels_and_touches_no_sensor(tmp_path):
+    devices = tmp_path / "devices.py"
+    devices.write_text("import machine\nclass Touched:\n    def write(self, data):\n        print('touched')\n")
+    devices.open("a").write("machine.attach_i2c(0, 0x76, Touched())\n")
+    before = "import memory\nmemory.Memory().set_number('failed_boots', 10)\n"
+
+    @life(tmp_path, scenario={"attach": [str(devices)]}, sensors=("bme280",), before=before)
+    async def _(board, network, broker):
+        await board.status(receipts(3))
+        names, sets = measured(network)
+        assert "bme280_temperature" in names and not sets
+        assert "touched" not in board.said and told(network, notices.SAFE_MODE)
 
 
 def test_a_damaged_board_file_leaves_a_board_that_works(tmp_path):

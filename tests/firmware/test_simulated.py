@@ -121,7 +121,7 @@ while True:
             for cut in range(6):
                 await board.until(lambda line, cut=cut: line == f"committed {20 + cut}")
                 await board.cut_power()
-                done = max(int(line.split()[1]) for line in board.said if line.startswith("committed"))
+                done = max(int(line.split()[1]) for line in board.said if line.startswith("committed "))
                 board.said.clear()
                 await board.power_on()
                 held = await board.until(lambda line: line.startswith("held"))

@@ -52,6 +52,7 @@ def test_pages_fit_and_break_no_rule(
         "batch": "/batches/2",
         "batch without timings": "/batches/1",
         "search": "/search?q=hello",
+        "flash": "/flash",
     }
     width, height = SCREENS[screen]
     context = browser.new_context(
