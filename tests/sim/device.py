@@ -40,6 +40,8 @@ class SimDevice:
     """`name` seeds all that is random about it: key, salts, sensor, lines."""
 
     honest = True
+    records_max = 1000  # that its outbox holds
+    retry_ms = 1000
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class SimDevice:
             genesis.parameters.integer("beacon_interval_s"),
             CHANNELS,
             readings_public=readings_public,
-            retry_ms=1000,
+            retry_ms=self.retry_ms,
             attempts_max=1000,
         )
         self.boot()
@@ -87,7 +89,7 @@ class SimDevice:
 
     def boot(self) -> None:
         now_ms = self.network.now_ms
-        outbox = Outbox(self.storage, 1000)
+        outbox = Outbox(self.storage, self.records_max)
         self.client = Client(self.config, outbox, self.sign, signature_holds, self.random.randbytes, now_ms)
         self.client.received(self.client.keys_topic, self.network.home.keys.read_bytes(), now_ms)
         self.client.notice(notices.RESET_CAUSE, notices.POWER_ON)
