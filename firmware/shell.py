@@ -75,7 +75,7 @@ class Shell:
                 device.disconnected()
             gc.collect()
             if board.heap_free() < 10_000:  # then the outbox takes no more statements than it has
-                device.outbox.limit(max(IN_FLIGHT_MAX, len(device.outbox.pending)))
+                device.outbox.limit(max(IN_FLIGHT_MAX, device.outbox.waiting))
             if device.sample_due(now_ms):
                 device.sample(board.readings(now_ms), now_ms)
             for topic, message in device.tick(now_ms):
@@ -99,7 +99,7 @@ class Shell:
             "true" if outbox.enrolled else "false",
             device.counters.get("reports", 0),
             receipts,
-            len(outbox.pending),
+            outbox.waiting,
             device.beacon.number if device.beacon else -1,
             json.dumps(refused),
             self._proofs(),

@@ -23,7 +23,7 @@ from coordinator.store.home import Home
 from coordinator.store.schema import INTAKE, METADATA
 from device_client.core import asking, cose, light, verdicts
 from device_client.core.client import Client
-from device_client.core.outbox import Pending
+from device_client.core.pending import Pending
 
 Name = tuple[bytes, int, int, bytes]  # device, boot, seq, id8
 COUNTS = (verdicts.OK, verdicts.LATE)

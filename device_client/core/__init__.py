@@ -12,6 +12,7 @@ actions go out. Only `struct`, `hashlib` and `binascii` are imported. Keys are r
     verdicts   the closed enum of outcomes; `codes` are the few that a device acts on
     merkle     RFC 6962 tree hashes
     light      what a device checks: certificates, beacons, receipt sheets
-    outbox     statements that wait for a receipt, durable before they are sent
+    outbox     statements that wait for a receipt, durable before they are sent, in a file
+    ring       the same in a flash partition of its own; `pending` is what both share
     client     the light client itself: received / tick -> messages to publish
 """

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .light import Beacon, Trust
     from .outbox import Outbox
+    from .ring import Ring
 
 KIND_PAYOUT = 1
 KIND_STATEMENT = 2
@@ -182,7 +183,7 @@ class Asker:
         self,
         calendar: Calendar,
         device_id: bytes,
-        outbox: "Outbox",
+        outbox: "Outbox | Ring",
         trust: "Trust",
         random: "Callable[[int], bytes]",
         count: "Callable[[str], None]",

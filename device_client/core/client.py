@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .asking import Asker
-    from .outbox import Outbox, Pending
+    from .outbox import Outbox
+    from .pending import Pending
+    from .ring import Ring
 
 IN_FLIGHT_MAX = 63
 READINGS_BYTES_MAX = statement.MESSAGE_BYTES_MAX - 256  # a report's envelope, its salt and all heads take less
@@ -89,16 +91,18 @@ def enroll_topic(network: str, username: str) -> str:
 
 
 class Client:
-    """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell."""
+    """One device. `sign(message)`, `verify(public, message, signature)` and `random(n)` come from the shell. `resume`
+    is what `resting` gave before a deep sleep: then the boot goes on. Anything else begins a new one."""
 
     def __init__(
         self,
         config: Config,
-        outbox: "Outbox",
+        outbox: "Outbox | Ring",
         sign: "Callable[[bytes], bytes]",
         verify: "Callable[[bytes, bytes, bytes], bool]",
         random: "Callable[[int], bytes]",
         now_ms: int,
+        resume: bytes = b"",
     ) -> None:
         self.config = config
         self.outbox = outbox
@@ -136,7 +140,11 @@ class Client:
         self._older_heard = False
         self._shown_ms = now_ms - SHOW_AGAIN_MS
         self._spread_ms = int.from_bytes(self.device_id[-4:], "big") % config.spread_ms if config.spread_ms else 0
-        self.boot = outbox.begin_boot()
+        self.boot = outbox.boot
+        if resume:
+            from . import resting
+        if not resume or not resting.resume(self, resume, now_ms):
+            self.boot = outbox.begin_boot()
         self.asker: "Asker | None" = None
         if config.calendar[0] and config.calendar[1]:
             from . import asking  # a board that asks for nothing needs the memory
@@ -153,6 +161,12 @@ class Client:
             )
         for pending in outbox.pending:
             pending.due_ms = now_ms
+
+    def resting(self, wake_ms: int) -> bytes:
+        """What must outlive a deep sleep that ends at `wake_ms`, RESTING_BYTES_MAX at most: it is for `resume`."""
+        from . import resting
+
+        return resting.state(self, wake_ms)
 
     def _count(self, what: str) -> None:
         self.counters[what] = self.counters.get(what, 0) + 1
@@ -455,7 +469,7 @@ class Client:
                 due.append(pending)
             elif pending.attempts:
                 in_flight += 1
-        if due and due[-1] is waiting[-1]:
+        if due and due[-1] is self.outbox.newest:
             due.insert(0, due.pop())
         messages = []
         for pending in due:

@@ -22,6 +22,7 @@ import binascii
 import struct
 
 from . import codes
+from .pending import NOTES, Pending
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,24 +39,6 @@ _HEAD_BYTES = 7
 _STATEMENT_HEAD = 17
 _BOOT_RECORD_BYTES = _HEAD_BYTES + 4
 COMPACT_BYTES_MIN = 16384
-NOTES = b"PQVW"
-
-
-class Pending:
-    """One statement without a receipt. `at`, `length`: its message in the log; `due_ms`: when to send it (again);
-    `tries`: attempts under different beacons, the newest of them `tried_beacon`."""
-
-    def __init__(self, boot: int, seq: int, id8: bytes, kind: int, at: int, length: int) -> None:
-        self.boot = boot
-        self.seq = seq
-        self.id8 = id8
-        self.kind = kind
-        self.at = at
-        self.length = length
-        self.attempts = 0
-        self.tries = 0
-        self.tried_beacon = -1
-        self.due_ms = 0
 
 
 def record(kind: bytes, body: bytes) -> bytes:
@@ -64,15 +47,17 @@ def record(kind: bytes, body: bytes) -> bytes:
 
 
 class Outbox:
-    """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `dropped` counts what there was
-    no room for since the key was made, as far as it is durable; `lost` tells that a log was
-    there but did not begin with a whole record: then the key is spent, and the log is emptied for another key.
-    Shorter than the record of the first boot it is a torn first start, before which nothing can have been sent."""
+    """`pending` is ordered oldest first; `boot` is the newest boot, 0 before the first; `seq` is the newest statement
+    of this boot if it began here, else -1: a log forgets what is settled. `dropped` counts what there was no room for
+    since the key was made, as far as it is durable. `lost` tells that a log was there but did not begin with a whole
+    record: then the key is spent, and the log is emptied for another key. Shorter than the record of the first boot it
+    is a torn first start, before which nothing can have been sent."""
 
     def __init__(self, storage: "Storage", records_max: int) -> None:
         self._storage = storage
         self._records_max = records_max
         self.boot = 0
+        self.seq = -1
         self.enrolled = False
         self.evidence: "tuple[bytes, bytes] | None" = None
         self.notes: "dict[bytes, bytes]" = {}
@@ -142,6 +127,7 @@ class Outbox:
         assert not self.lost, "the boot counter is lost: this key must not speak again"
         self._append(b"B", struct.pack(">I", self.boot + 1), True)
         self.boot += 1
+        self.seq = 0
         return self.boot
 
     def add(self, seq: int, statement_id: bytes, kind: int, message: bytes) -> Pending:
@@ -153,7 +139,18 @@ class Outbox:
         at = self._append(b"S", head + message, True)
         pending = Pending(self.boot, seq, statement_id[:8], kind, at + _STATEMENT_HEAD, len(message))
         self._hold(pending)
+        self.seq = seq
         return pending
+
+    @property
+    def waiting(self) -> int:
+        """How many statements have no receipt."""
+        return len(self.pending)
+
+    @property
+    def newest(self) -> "Pending | None":
+        """The newest statement that waits."""
+        return self.pending[-1] if self.pending else None
 
     def limit(self, records_max: int) -> None:
         """Hold no more statements than these from now on: for a device whose memory runs low."""

@@ -35,6 +35,8 @@ from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from device_client.core import cose, light, statement
 from device_client.core.cbor import encode
+from tests.bench import wear
+from tests.core import parts as ring_parts
 from tests.firmware import curve_parts
 from tests.modules.build import enroll, frame, grant, row
 
@@ -71,6 +73,7 @@ def measured() -> dict[str, Any]:
         "wire": _wire(libsodium),
         "execution": _execution(libsodium),
         "sealing": _sealing(libsodium),
+        "outbox": {**wear.measured(), **_scan()},
     }
 
 
@@ -105,6 +108,14 @@ def _micropython(libsodium: dict[str, float]) -> dict[str, Any]:
         for name, one in variant.items():
             one["ratio"] = one["median_us"] / libsodium[name]
     return found
+
+
+def _scan() -> dict[str, float]:
+    """A full outbox of 1 MiB read at a start, on the real unix MicroPython."""
+    if micropython_path() is None:
+        return {}
+    found: dict[str, float] = json.loads(ring_parts.micropython("ring_memory.py", heap="6M"))
+    return {name: found[name] for name in ("scan_ms", "memory_bytes", "statements")}
 
 
 def _wire(libsodium: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -244,6 +255,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     sealing = found["sealing"]
     out.append(f"  sealed, durable, in stores{sealing['us']:>7.1f}{sealing['ratio']:>14.2f}  of one verification")
     out.append(f"  closing an epoch, a device{execution['closing_us_per_device']:>7.1f}")
+    out.append("")
+    out += wear.lines(found["outbox"])
     return out
 
 

@@ -112,27 +112,42 @@ def make_config(**changes):
     return client.Config(**given)
 
 
-def make_client(flash, config=None, records_max=200, now_ms=0, chance=None):
+def make_client(flash, config=None, records_max=200, now_ms=0, chance=None, resume=b""):
+    """On a log, or on a ring if it is given a block device."""
     chance = chance or Chance(1)
-    box = Outbox(flash, records_max)
+    if hasattr(flash, "ioctl"):
+        from device_client.core.ring import Ring  # a small heap has no room for both
+
+        box = Ring(flash)
+    else:
+        box = Outbox(flash, records_max)
     return client.Client(
-        config or make_config(), box, lambda message: toy_sign(DEVICE, message), toy_verify, chance.bytes, now_ms
+        config or make_config(),
+        box,
+        lambda message: toy_sign(DEVICE, message),
+        toy_verify,
+        chance.bytes,
+        now_ms,
+        resume=resume,
     )
 
 
 class Sitting:
     """A client with its flash, online, that knows the coordinator, and is enrolled if that is asked for."""
 
-    def __init__(self, enrolled=True, config=None, records_max=200):
-        self.flash = Flash()
+    def __init__(self, enrolled=True, config=None, records_max=200, flash=None, number=0):
+        self.flash = flash or Flash()
         self.now_ms = 0
-        self.number = 0
+        self.number = number
         self.shown = []
-        self.client = make_client(self.flash, config, records_max)
-        self.client.connected(0)
-        self.hear("keys", certificates(0))
+        self.start(config, records_max)
         if enrolled:
             self.client.outbox.set_enrolled()
+
+    def start(self, config=None, records_max=200, resume=b""):
+        self.client = make_client(self.flash, config, records_max, self.now_ms, resume=resume)
+        self.client.connected(self.now_ms)
+        self.hear("keys", certificates(0))
 
     def hear(self, what, payload):
         topics = {

@@ -23,7 +23,7 @@ from coordinator.settings import BrokerSettings
 from device_client import runner
 from device_client.core import verdicts
 from device_client.core.client import base_topic, enroll_topic
-from device_client.core.outbox import Pending
+from device_client.core.pending import Pending
 from device_client.core.secret import token_login
 from device_client.fleet import fleet
 from device_client.runner import Runner
