@@ -11,6 +11,7 @@ from coordinator.found import Token
 from device_client.core import cose, light, notices, statement, verdicts
 from device_client.core.client import Client, Config
 from device_client.core.outbox import Outbox
+from device_client.core.ring import Ring
 
 from .storage import PowerStorage
 from .wire import Line
@@ -89,13 +90,16 @@ class SimDevice:
 
     def boot(self) -> None:
         now_ms = self.network.now_ms
-        outbox = Outbox(self.storage, self.records_max)
-        self.client = Client(self.config, outbox, self.sign, signature_holds, self.random.randbytes, now_ms)
+        self.client = Client(self.config, self.outbox(), self.sign, signature_holds, self.random.randbytes, now_ms)
         self.client.received(self.client.keys_topic, self.network.home.keys.read_bytes(), now_ms)
         self.client.notice(notices.RESET_CAUSE, notices.POWER_ON)
         self.client.connected(now_ms)
         if self.network.retained:
             self.hear(self.network.retained)
+
+    def outbox(self) -> Outbox | Ring:
+        """Made from what the storage holds."""
+        return Outbox(self.storage, self.records_max)
 
     def power_cut(self) -> None:
         self.storage.power_cut(self.random)
