@@ -1,4 +1,4 @@
-"""Eight days offline on 32-bit words: what a client signs about its time is what it signs with a counter without end."""
+"""Eight days offline on 32-bit words: a client signs the same about its time as with a counter without end."""
 
 import pytest
 
