@@ -7,6 +7,8 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import token_uri
+
 _FIELDS = {
     "network": "a network name",
     "genesis": "64 hex digits",
@@ -67,9 +69,10 @@ class Provisioning(NamedTuple):
 
 
 def load_provisioning(path: Path) -> Provisioning:
-    """Raises ProvisioningError."""
+    """The file holds JSON, or the line that a token's QR code has. Raises ProvisioningError."""
     try:
-        fields = json.loads(path.read_text())
+        text = path.read_text()
+        fields: Any = token_uri.from_uri(text) if text.startswith("edgetally:") else json.loads(text)
     except FileNotFoundError:
         raise ProvisioningError(f"{path}: no such file; the operator makes one with: edgetally token new") from None
     except (OSError, ValueError) as error:

@@ -16,15 +16,16 @@ BUTTON_MS = 10_000
 GOOD_MS = 3_600_000  # a boot that has run so long did not fail, whatever the network does
 LINKLESS_MS = 3_600_000  # then a new start may help: a heap in pieces, a radio that hangs
 SAFE_MS = 600_000  # safe mode lasts so long after a receipt: an update may come
-AWAKE_MS, AWAKE_FIRST_MS = 30_000, 120_000  # of a board that sleeps: after a wake, after any other start
+AWAKE_MS = 30_000  # of a board that sleeps: after a wake
+AWAKE_FIRST_MS = 120_000  # after any other start
 SLEEP_MS_MIN = 1_000
 DAY_S = 86_400
 
 
 class Board:
-    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest: `now_ms`,
-    client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its `under_way`
-    tells that an update is being fetched). `fault` is what another task has failed with."""
+    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest:
+    `now_ms`, client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its
+    `under_way` tells that an update is being fetched). `fault` is what another task has failed with."""
 
     TICKS_PERIOD = 1 << 30
 

@@ -37,6 +37,10 @@ def flash(
         Path | None, typer.Option(help="Its passwords, a line each; else EDGETALLY_WIFI_PASSWORD, else a prompt.")
     ] = None,
     sensor: Annotated[list[str] | None, typer.Option(help="A sensor of the profile that is attached.")] = None,
+    deep_sleep: Annotated[
+        bool | None,
+        typer.Option("--deep-sleep/--no-deep-sleep", help="Sleep between reports; else as the profile says."),
+    ] = None,
     interval: Annotated[int, typer.Option(min=1, max=86400, help="Seconds between two reports.")] = 60,
     private: Annotated[bool, typer.Option("--private", help="Do not let the network publish the readings.")] = False,
     ca: Annotated[Path | None, typer.Option(help="The broker's certificate authority, DER or PEM: TLS.")] = None,
@@ -65,7 +69,7 @@ def flash(
 
     options = Options(
         provisioning, firmware, accept_firmware, board, port, tuple(wifi_ssid or ()), wifi_password_file,
-        tuple(sensor or ()), interval, private, ca, erase, csv, images_only, timeout, as_json,
+        tuple(sensor or ()), deep_sleep, interval, private, ca, erase, csv, images_only, timeout, as_json,
     )  # fmt: skip
     with _told(as_json) as result:
         if simulate:

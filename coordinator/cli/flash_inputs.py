@@ -1,4 +1,4 @@
-"""What `edgetally flash` asks for: Wi-Fi passwords, which are never shown, logged or put into a command line, and a CA."""
+"""What `edgetally flash` asks for: a CA, and Wi-Fi passwords, never shown, logged or put on a command line."""
 
 import os
 import ssl

@@ -34,6 +34,7 @@ class Options(NamedTuple):
     wifi_ssid: tuple[str, ...]
     wifi_password_file: Path | None
     sensors: tuple[str, ...]
+    deep_sleep: bool | None
     interval_s: int
     private: bool
     ca: Path | None
@@ -86,13 +87,15 @@ def run_update(options: Options) -> dict[str, Any]:
 
     port = options.port or ports.choose_port(ports.find_ports())
     ports.check_access(port)
-    secret = _secret(options) if options.provisioning is not None else None
+    secret, authority = _secret(options) if options.provisioning is not None else (None, None)
     with shown(options.as_json) as progress, repl.opened(port) as board:
         about = update.about_board(board)
+        if secret is not None:
+            update.check_network(about, secret)
         profile = esp32_profile(options.board or str(about["board"]))
         done = update.update(board, about, image.application(profile.arch), progress)
         if secret is not None:
-            update.put_provisioning(board, secret)
+            update.put_provisioning(board, secret, authority)
         update.restart(board)
     if not options.as_json:
         typer.echo(f"{done.board}: {done.files} files, {done.size_bytes} bytes in slot {done.slot}, on trial")
@@ -163,20 +166,22 @@ def _job(options: Options, port: str) -> Job:
         raise FlashError("bad_input", f"{options.firmware}: no such file")
     if options.board is not None:
         _about(esp32_profile(options.board), options)
+    secret, authority = _secret(options)
     return Job(
-        port, _secret(options), options.firmware, options.board, options.accept_firmware, ca_of(options.ca),
-        options.sensors, options.erase, float(options.timeout_s),
+        port, secret, options.firmware, options.board, options.accept_firmware, authority,
+        options.sensors, options.deep_sleep, options.erase, float(options.timeout_s),
     )  # fmt: skip
 
 
 def _about(profile: Any, options: Options) -> dict[str, Any]:
     try:
-        return compiled(profile, options.sensors)
+        return compiled(profile, options.sensors, options.deep_sleep)
     except ProfileError as error:
         raise FlashError("bad_input", str(error)) from None
 
 
-def _secret(options: Options) -> bytes:
+def _secret(options: Options) -> tuple[bytes, bytes | None]:
+    """/provisioning.json and /ca.der."""
     if options.provisioning is None:
         raise FlashError(
             "bad_input", "the provisioning file is missing; the operator makes it with: edgetally token new"
@@ -187,7 +192,7 @@ def _secret(options: Options) -> bytes:
         raise FlashError("bad_input", str(error)) from None
     wifi = wifi_of(options.wifi_ssid, options.wifi_password_file)
     settings = image.Settings(wifi, options.interval_s, not options.private, ca_of(options.ca))
-    return image.provisioning(given, settings)
+    return image.provisioning(given, settings), image.pinned(given, settings)
 
 
 def _say(made: Made) -> None:

@@ -37,7 +37,7 @@ from device_client.core import cose
 from device_client.durable import write_secret
 from device_client.provisioning import Provisioning
 
-from . import EXIT_FAULT, fail
+from . import EXIT_FAULT, fail, token_code
 
 CONFIG = Annotated[Path, typer.Option("--config", help="The network's network.toml.")]
 DEFAULT_CONFIG = Path("network.toml")
@@ -124,6 +124,8 @@ def token_new(
     last_epoch: Annotated[int, typer.Option(min=0, help="The last epoch in which it may be used.")] = 1_000_000,
     host: Annotated[str, typer.Option(help="Where devices reach the broker.")] = "127.0.0.1",
     out: Annotated[Path | None, typer.Option(help="Write the provisioning file here instead of stdout.")] = None,
+    qr: Annotated[bool, typer.Option("--qr", help="Show it as a QR code in the terminal, on stderr.")] = False,
+    qr_svg: Annotated[Path | None, typer.Option(help="Write the QR code here, for a label. It is as secret.")] = None,
     config: CONFIG = DEFAULT_CONFIG,
 ) -> None:
     """Issue an enrolment token and write the provisioning file that a device needs. It holds a secret."""
@@ -143,13 +145,21 @@ def token_new(
         raise fail(f"{config}: broker.certfile: {error}") from None
     tls = (settings.broker.is_tls, ca, int(time.time()))
     given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4], *tls)
+    try:
+        code = token_code.made(given) if qr or qr_svg is not None else None
+        if out is not None:
+            write_secret(out, given.to_json().encode())
+        if qr_svg is not None and code is not None:
+            write_secret(qr_svg, token_code.svg(code))
+    except FileExistsError as error:
+        raise fail(f"{error.filename} exists already; choose another name") from None
+    except ValueError as error:
+        raise fail(str(error)) from None
+    if qr and code is not None:
+        token_code.show(code)
     if out is None:
         typer.echo(given.to_json(), nl=False)
         return
-    try:
-        write_secret(out, given.to_json().encode())
-    except FileExistsError:
-        raise fail(f"{out} exists already; choose another name") from None
     typer.echo(f"{out}: enrols {devices} for account {token.owner.hex()} up to epoch {last_epoch}")
 
 

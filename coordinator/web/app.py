@@ -29,7 +29,8 @@ def make_app(
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
-    `broker` is where devices find the coordinator; `flash_images` is a folder of images for boards; `now` only dates the newest beacon on the pages.
+    `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
+    pages; `flash_images` is a folder with images for boards.
     """
     app = web.Application(
         middlewares=[guard.make_guard()],

@@ -13,5 +13,5 @@ READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
 SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
 OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
-FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)  # type: ignore[arg-type]
+FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from firmware.flashing.follow import LINES_MAX, TROUBLES, Follower, follow
+from firmware.flashing.follow import LINES_MAX, TROUBLES, Follower, Line, follow
 from firmware.flashing.trouble import FlashError
 
 
@@ -45,7 +45,8 @@ SAID = {
     "too_old": "ValueError: incompatible .mpy file",
     "provisioning_refused": "edgetally: provisioning_refused /provisioning.json: wifi is not accepted",
     "outbox_refused": "edgetally: outbox_refused the partition table has no outbox; flash this board again",
-    "wifi_refused": "edgetally: wifi_refused 202",
+    "wifi_absent": "edgetally: wifi_absent home 201",
+    "wifi_refused": "edgetally: wifi_refused home",
     "broker_refused": "edgetally: broker_refused 5",
     "certificate_refused": "edgetally: certificate_refused",
 }
@@ -103,3 +104,27 @@ def test_a_port_is_read_until_the_receipt_or_the_end_of_time() -> None:
     assert port.readline() == b"never read\r\n"
     with pytest.raises(FlashError, match="wifi_refused"):
         follow(Port(b"edgetally: wifi_refused 202\n"), 0.05)
+
+
+def test_a_port_that_goes_away_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import serial
+
+    class Gone(Port):
+        def readline(self, size: int = -1) -> bytes:
+            if not self._lines:
+                raise serial.SerialException("device disconnected")
+            return super().readline()
+
+        def close(self) -> None:
+            closed.append(self)
+
+    closed: list[Gone] = []
+    opened = [Gone(b"rst:0x1 (POWERON_RESET)\r\n"), Gone(), Gone(status().encode() + b"\r\n")]
+    monkeypatch.setattr(serial, "serial_for_url", lambda *_, **__: opened.pop(0))
+    monkeypatch.setattr(Line, "AGAIN_S", 0.0)
+    told: list[str] = []
+    line = Line("/dev/ttyACM0")
+    assert follow(line, 20, lambda stage, _: told.append(stage)).device == "ab" * 16
+    assert told == ["starting", "first receipt"] and (len(opened), len(closed)) == (0, 2)
+    line.close()
+    assert len(closed) == 3

@@ -21,10 +21,11 @@ class Disk:
     def ioctl(self, op, arg): return {COUNT} if op == 4 else 4096 if op == 5 else 0
 vfs.mount(vfs.VfsLfs2(Disk(open("vfs.bin", "rb"))), "/board")
 import hashlib, binascii
+def digest(path): return binascii.hexlify(hashlib.sha256(open(path, "rb").read()).digest()).decode()
 def walk(path):
     for name, kind, *_ in os.ilistdir(path):
         if kind == 0x4000: walk(path + "/" + name)
-        else: print(path[7:] + "/" + name, binascii.hexlify(hashlib.sha256(open(path + "/" + name, "rb").read()).digest()).decode())
+        else: print(path[7:] + "/" + name, digest(path + "/" + name))
 walk("/board")
 """
 
@@ -91,6 +92,17 @@ def test_a_certificate_must_be_der(given: Provisioning) -> None:
         with pytest.raises(FlashError, match="DER"):
             image.provisioning(given, image.Settings(WIFI, ca=ca))
     assert json.loads(image.provisioning(given, image.Settings(WIFI, ca=b"\x30\x03abc")))["tls"] is True
+
+
+def test_the_token_s_authority_is_pinned_unless_another_is_given(given: Provisioning) -> None:
+    with_ca = given._replace(tls=True, ca=b"\x30\x03abc")
+    assert image.pinned(with_ca, image.Settings(WIFI)) == b"\x30\x03abc"
+    assert image.pinned(with_ca, image.Settings(WIFI, ca=b"\x30\x01x")) == b"\x30\x01x"
+    told = json.loads(image.provisioning(with_ca, image.Settings(WIFI)))
+    assert told["tls"] is True and "ca" not in told
+    assert image.pinned(given, image.Settings(WIFI)) is None
+    with pytest.raises(FlashError, match="--ca"):
+        image.pinned(given._replace(tls=True), image.Settings(WIFI))
 
 
 def test_a_client_that_leaves_no_room_for_its_successor_is_refused() -> None:

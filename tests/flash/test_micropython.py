@@ -35,7 +35,7 @@ def test_a_table_with_a_wrong_line_is_refused(tmp_path: Path, line: str) -> None
     lines = [one for one in KNOWN.read_text().splitlines() if not one.startswith(f"{key} =")]
     path = tmp_path / "firmware.toml"
     path.write_text("\n".join(lines) + f"\n{line}\n")
-    with pytest.raises(FlashError, match="firmware.toml"):
+    with pytest.raises(FlashError, match=r"firmware\.toml"):
         known_images(path)
 
 

@@ -21,7 +21,8 @@ from firmware.flashing.partitions import (
 
 def test_the_layout_is_stock_micropython_s_with_an_outbox_at_the_end() -> None:
     made = table()
-    assert len(made) == SECTOR_BYTES and parsed(made) == LAYOUT
+    assert len(made) == SECTOR_BYTES and parsed(made) == LAYOUT == parsed(table(bytes(range(32))))
+    assert table(bytes(range(32)))[:0xC00] == made[:0xC00]  # all that the boot loader reads
     # ports/esp32/partitions-4MiB.csv of MicroPython: what its image was linked and tested with.
     stock = {"nvs": (0x9000, 0x6000), "phy_init": (0xF000, 0x1000), "factory": (0x10000, 0x1F0000)}
     assert {one.label: (one.address, one.size) for one in LAYOUT[:3]} == stock

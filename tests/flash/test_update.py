@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import subprocess
@@ -39,8 +40,8 @@ def on_usb(flash: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     tty.setraw(port)
     command = [require_micropython(), "-i", "-X", "heapsize=512K", str(HERE / "start.py"), str(flash)]
     process = subprocess.Popen(
-        command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, env={"MICROPYPATH": ".frozen"},
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        env={"MICROPYPATH": ".frozen"}, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(terminal)
 
@@ -81,9 +82,13 @@ async def receipt(flash: Path) -> Follower:
 def updated(flash: Path, client: image.Files, secret: bytes | None = None) -> update.Updated:
     with on_usb(flash) as (port, process), repl.opened(port, soft_reset=False) as board:
         about = update.about_board(board)
+        if secret is not None:
+            update.check_network(about, secret)
+            with pytest.raises(FlashError, match="another network"):
+                update.check_network(about, json.dumps({"genesis": "11" * 32}).encode())
         done = update.update(board, about, client, silent)
         if secret is not None:
-            update.put_provisioning(board, secret)
+            update.put_provisioning(board, secret, b"\x30\x01\x00")
         update.restart(board)
         process.wait(timeout=20)
     return done
@@ -104,7 +109,7 @@ def test_the_client_is_replaced_and_the_board_stays_itself(tmp_path: Path) -> No
             assert (done.board, done.slot, done.files) == (BOARD, "b", len(newer))
             held = files_of(flash)
             assert {name[2:]: data for name, data in held.items() if name.startswith("b/")} == newer
-            assert held["provisioning.json"] == other and "slots" in held
+            assert held["provisioning.json"] == other and held["ca.der"] == b"\x30\x01\x00"
             second = await receipt(flash)
             assert second.device == first.device and second.status["boot"] > first.status["boot"]
             # Behind the magic: active, trial, starts of the trial. Slot b ran: on trial once, or is good already.

@@ -1,6 +1,7 @@
 """Writing boards, with esptool against mock boot loaders: what is refused, what is kept, many at once."""
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,10 @@ def test_key_and_outbox_are_kept_on_a_board_of_ours_only(files: image.Files, tmp
     assert kept and found(data) == [True, True]
     vfs = named("vfs")
     assert image.read_file_system(data[vfs.address : vfs.end])["main.py"] == b"# a repair\n"
+    marked(data)
+    other = json.loads(files["provisioning.json"]) | {"genesis": "11" * 32}
+    kept, data = written(flash, {**files, "provisioning.json": json.dumps(other).encode()})
+    assert not kept and found(data) == [False, False]  # the key enrolled elsewhere, the outbox speaks to others
     kept, data = written(flash, files, erase=True)
     assert not kept and found(data) == [False, False]
 

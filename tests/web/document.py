@@ -58,4 +58,14 @@ def targets(shown: World) -> list[str]:
     explained = [f"{devices[0]}?epoch={number}" for number in range(shown.network.epoch + 1)]
     owners = [f"/owners/{each.account.hex()}" for each in shown.owners()]
     wrong = ["/nothing", f"/devices/{'0' * 32}", "/devices/x", f"/owners/{'0' * 32}", f"{devices[0]}?epoch=99", "/?q=x"]
-    return ["/", "/devices", "/flash", "/?live=1", f"/devices?after={devices[0][-32:]}", *devices, *explained, *owners, *wrong]
+    return [
+        "/",
+        "/devices",
+        "/flash",
+        "/?live=1",
+        f"/devices?after={devices[0][-32:]}",
+        *devices,
+        *explained,
+        *owners,
+        *wrong,
+    ]

@@ -41,7 +41,7 @@ def test_the_page_names_every_board_and_its_manifest(client: Client) -> None:
     answer = client.page("/flash")
     assert answer.status == 200 and "<script" not in answer.text
     for board in (BOARD, OTHER, "esp32-s3-devkitc"):
-        assert f"<code class=\"quiet\">{board}</code>" in answer.text
+        assert f'<code class="quiet">{board}</code>' in answer.text
     assert re.findall(r'href="(/flash/[^"]+)"', answer.text) == [f"/flash/{BOARD}/manifest.json"]
     assert "raspberry" not in answer.text and "--simulate" in answer.text
 
