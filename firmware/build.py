@@ -16,8 +16,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent))  # it runs as a script, too
-from shrink import Names, shrunk  # noqa: E402
+if __package__:
+    from .shrink import Names, shrunk
+else:  # as a script
+    from shrink import Names, shrunk  # type: ignore[import-not-found,no-redef]
 
 FIRMWARE = Path(__file__).resolve().parent
 CLIENT = FIRMWARE.parent / "device_client"

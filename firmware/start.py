@@ -4,6 +4,7 @@
 """
 
 import gc
+import sys
 
 import ed25519
 import link
@@ -24,7 +25,9 @@ def ready(given):
     folder, records = given[8], given[11]
     board.make_folder(folder)
     seed, log = identity.opened(folder, lambda storage: outbox.Outbox(storage, records), board)
-    del board.make_folder
+    del board.make_folder, identity
+    sys.modules.pop("identity")
+    gc.collect()
     return device(given, seed, log, board, board.CHANNELS, shell.Counter(board).now_ms)
 
 
