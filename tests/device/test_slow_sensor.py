@@ -16,15 +16,17 @@ class Slow:
     """Answers when it is told to."""
 
     is_slow = True
-    channels: list[Channel] = [("temperature", "Cel", -2)]
 
     def __init__(self) -> None:
-        self.asked, self.answer = threading.Event(), threading.Event()
+        self.channels: list[Channel] = [("temperature", "Cel", -2)]
+        self.asked, self.answer = asyncio.Event(), threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.times = 0
 
     def read(self) -> list[int]:
         self.times += 1
-        self.asked.set()
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.asked.set)
         assert self.answer.wait(30)
         if self.times == 2:
             raise OSError("gone")
@@ -39,15 +41,16 @@ def test_the_loop_goes_on_and_each_reading_is_taken_once(tmp_path: Path) -> None
     runner = Runner(GIVEN, client, sensor)
 
     async def run() -> None:
+        sensor.loop = asyncio.get_running_loop()
         steps = [asyncio.create_task(runner._step()) for _ in range(2)]
-        while not sensor.asked.is_set():
-            await asyncio.sleep(0)  # the loop turns although the sensor has not answered
+        await sensor.asked.wait()  # the loop turns although the sensor has not answered
         assert not any(step.done() for step in steps)
         sensor.answer.set()
         await asyncio.gather(*steps)
 
     asyncio.run(run())
     assert sensor.times == 1 and [values for _, values in client._sets] == [[2150]]
+    sensor.loop = None
     client.sample_due = lambda now_ms: True  # type: ignore[method-assign]
     asyncio.run(runner._step())
     assert client.counters["sensor_failed"] == 1 and len(client._sets) == 1
