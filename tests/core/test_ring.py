@@ -235,6 +235,43 @@ def test_one_flipped_bit_costs_one_statement() -> None:
     assert [held.seq for held in ring.pending] == [1, 2, 3, 4, 5, *range(7, 13)] and ring.damaged == 1
 
 
+def test_a_flipped_bit_in_a_header_is_a_damaged_sector() -> None:
+    life = filled(4, 30)
+    life.do("boot")
+    first, newest = SECTOR, life.ring._number % 4 * SECTOR
+    for at in range(33):
+        for sector in (first, newest):
+            nor = Nor(4, life.nor.data)
+            nor.data[sector + at] ^= 0x20
+            ring = Ring(nor)
+            assert ring.damaged == 1 and ring.begin_boot() > 2 and ring.boot < 2000
+            assert ring.dropped == 0 and not ring.enrolled and ring.waiting < 30
+
+
+def test_a_byte_that_a_cut_left_half_cleared_counts_as_cleared() -> None:
+    life = filled(4, 3)
+    opened_at = SECTOR + 33
+    life.nor.data[opened_at] = 0xF7
+    life.nor.data[life.ring.pending[1].at - 18] = 0xFB
+    ring = Ring(life.nor)
+    assert [held.seq for held in ring.pending] == [1, 3]
+    assert life.nor.data[opened_at] == 0, "whose bits might waver is cleared for good"
+
+
+def test_boots_and_enrolment_outlive_their_sectors_without_a_statement() -> None:
+    life = Life(4, 24)
+    for _ in range(5):
+        life.do("boot")
+    life.do("add", b"enrolment")
+    life.settle(0)
+    life.do("enrolled")
+    for index in range(300):
+        life.do("note", b"P", b"note %d" % index * 20)
+    assert min(life.nor.erases) > 2
+    ring = Ring(life.nor)
+    assert (ring.boot, ring.seq, ring.enrolled) == (5, 1, True)
+
+
 def test_another_key_begins_with_an_empty_ring_and_a_cut_meanwhile_keeps_the_boot_counter() -> None:
     life = filled(5, 70)
     life.do("boot")
