@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.kernel.chains import Chain, Place
-from device_client.core import client, codes, notices, received, resting, verdicts
+from device_client.core import client, codes, notices, received, resting, statement, verdicts
 from device_client.core.ring import SECTORS_MIN, Ring
 from tests.core import ring_bench, ring_life
-from tests.core.client_bench import Sitting, beacon, make_client, read
+from tests.core.client_bench import Sitting, beacon, make_client, make_config, read
 from tests.core.client_life import live
 from tests.core.nor import SECTOR, Nor
 from tests.core.parts import micropython
@@ -333,6 +333,26 @@ def test_a_report_during_a_long_backlog_is_receipted_at_once() -> None:
         assert sent[0][0].seq == number
         at.receipt(sent[:1])
     assert at.client.outbox.waiting == 60
+
+
+@pytest.mark.parametrize("flash", [Nor(32), None], ids=["ring", "log"])
+def test_a_device_that_was_forgotten_enrols_again_before_a_long_backlog(
+    flash: Nor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "IN_FLIGHT_MAX", 4)
+    at = Sitting(flash=flash, config=make_config(attempts_max=2, retry_ms=1000), records_max=300)
+    at.client.disconnected()
+    for _ in range(150):
+        at.report()
+    at.client.connected(at.now_ms)
+    heard = []
+    for _ in range(60):  # the first answers are lost, and newer reports come
+        heard += [one for one in at.report() if one[0].kind == statement.KIND_ENROLL]
+        if len(heard) == 3:
+            break
+    assert at.client.outbox.waiting > 140
+    at.receipt(heard[-1:])
+    assert at.client.outbox.settled[codes.OK] == 1
 
 
 def rested(at: Sitting) -> bytes:
