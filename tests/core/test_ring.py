@@ -235,6 +235,26 @@ def test_one_flipped_bit_costs_one_statement() -> None:
     assert [held.seq for held in ring.pending] == [1, 2, 3, 4, 5, *range(7, 13)] and ring.damaged == 1
 
 
+@settings(max_examples=150)
+@given(st.integers(0, 100), st.lists(st.tuples(st.integers(0, 4 * SECTOR - 1), st.binary(min_size=1, max_size=300))))
+def test_whatever_damages_it_the_ring_goes_on(reports: int, damages: list[tuple[int, bytes]]) -> None:
+    """No damage raises, makes a boot come twice, or keeps the ring from holding what comes next."""
+    life = filled(4, reports)
+    for at, data in damages:
+        life.nor.data[at : at + len(data)] = data[: 4 * SECTOR - at]
+    ring = Ring(life.nor)
+    lost = ring.boot == 0  # then another key is made
+    assert lost or ring.begin_boot() > 1
+    if lost:
+        ring.clear()
+        assert ring.begin_boot() == 1
+    for seq in range(1, 80):
+        ring.add(seq, bytes((seq,)) * 32, 2, b"%d" % seq + bytes(240))
+    again = Ring(life.nor, ALL)
+    assert [held.seq for held in again.pending][-20:] == list(range(60, 80))
+    assert (again.boot, again.seq, again.damaged) == (ring.boot, 79, 0)
+
+
 def test_a_flipped_bit_in_a_header_is_a_damaged_sector() -> None:
     life = filled(4, 30)
     life.do("boot")
