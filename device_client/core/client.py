@@ -464,7 +464,7 @@ class Client:
         due: "list[Pending]" = []
         for pending in waiting:
             if pending.due_ms <= now_ms:
-                due.insert(0, pending)
+                due.append(pending)
             elif pending.attempts:
                 in_flight += 1
         if due and due[-1] is self.outbox.newest:
