@@ -18,7 +18,7 @@ from device_client.live import LiveFile
 from device_client.notify import Notifier
 from device_client.provisioning import Provisioning, ProvisioningError, load_provisioning
 from device_client.runner import Runner, make_client
-from device_client.sensors.host import HostSensor
+from device_client.sensors.wired import Wired, sensor_of
 
 from . import device_key, device_service, device_setup, device_status, fail
 from .device_home import STATE, loaded, state_folder
@@ -61,12 +61,18 @@ def run(
 
 
 def _run(given: Provisioning, folder: Path, settings: DeviceSettings, as_json: bool) -> None:
+    try:
+        sensor = sensor_of(settings.board, settings.sensors)
+    except ValueError as error:
+        raise fail(str(error)) from None
     key, outbox, renewed = open_state(folder, RECORDS_MAX)
-    sensor = HostSensor()
-    readings_public = not settings.private
+    # Where a GPS is, somebody lives: what it says is never published.
+    readings_public = not settings.private and not (isinstance(sensor, Wired) and sensor.private)
     client = make_client(
         given, key, outbox, sensor, settings.interval_s, readings_public, device_id=read_device_id(folder)
     )
+    if isinstance(sensor, Wired):
+        sensor.notice = client.notice
     _warn(outbox, renewed)
     typer.echo(f"device {client.device_id.hex()} on {given.network} at {given.host}:{given.port}", err=True)
     shown = _Shown(client, as_json)

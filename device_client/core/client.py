@@ -77,7 +77,7 @@ class Config:
 
 
 def _is_reading(value: object) -> bool:
-    return type(value) is int and -statement.I64_MAX <= value <= statement.I64_MAX
+    return type(value) is int and statement.MISSING <= value <= statement.I64_MAX
 
 
 def base_topic(network: str, device_id: bytes) -> str:
@@ -299,8 +299,8 @@ class Client:
         return between or self._report_due(now_ms)
 
     def sample(self, values: "list[int]", now_ms: int) -> None:
-        """Keep one reading set for the next report: one scaled integer for each channel. What the wire cannot carry is
-        counted and left out: the report goes without it."""
+        """Keep one reading set for the next report: one scaled integer or MISSING for each channel. What the wire
+        cannot carry is counted and left out: the report goes without it."""
         self._sampled_ms = now_ms
         if len(values) != len(self.config.channels) or not all(_is_reading(value) for value in values):
             self._count("sets_refused")

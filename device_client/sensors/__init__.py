@@ -1,14 +1,32 @@
-"""What a device measures: each sensor names its channels once and then gives one scaled integer for each."""
+"""What a device measures: each sensor names its channels once and then gives one scaled integer for each.
 
-from typing import Protocol
+`Sensor` is what a runner asks. Behind it stand this machine (`host`), simulated rooms (`simulated`), or the sensors
+on wires (`attached`), whose drivers run unchanged on CPython and on MicroPython:
 
-Channel = tuple[str, str, int]  # name, unit (SenML), decimal exponent
+    bme280, sht31     I2C        each driver: Driver(bus, config, clock), `channels`, `read()`
+    ds18b20           1-Wire     what is wrong with a sensor is a Fault (`faults`) or an OSError: it does not answer
+    pms5003, gps      UART       a driver that raised begins anew with the next `read`
+    adc, pulse        a pin
+"""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class Sensor(Protocol):
-    @property
-    def channels(self) -> list[Channel]: ...
+    Channel = tuple[str, str, int]  # name, unit (SenML), decimal exponent
 
-    def read(self) -> list[int]:
-        """One value a channel, scaled by 10^-exponent. Raises OSError when the sensor does not answer."""
-        ...
+    class Sensor(Protocol):
+        @property
+        def channels(self) -> list[Channel]: ...
+
+        def read(self) -> list[int]:
+            """One value a channel, scaled by 10^-exponent; MISSING of `core.statement` where there is none. Raises
+            OSError when the sensor does not answer."""
+            ...
+
+else:  # MicroPython has no typing
+
+    class Sensor:
+        pass
+
+    Channel = tuple

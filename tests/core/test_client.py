@@ -346,7 +346,7 @@ def test_sets_are_dated_from_the_quoted_beacon() -> None:
     assert received.readings(readings, 1) == [[-2500, 1], [40, 2]]
 
 
-@pytest.mark.parametrize("bad", [[True], [None], [1.5], ["1"], [], [1, 2], [2**63], [-(2**63)], [2**64]])
+@pytest.mark.parametrize("bad", [[True], [None], [1.5], ["1"], [], [1, 2], [2**63], [-(2**63) - 1], [2**64]])
 def test_readings_that_the_wire_cannot_carry_are_left_out(bad: list[object]) -> None:
     at = Sitting()
     at.client.sample([7], 0)
@@ -380,3 +380,14 @@ def test_what_cannot_be_stored_is_not_sent_and_not_lost() -> None:
     assert at.count("storage_errors") == 2 and at.client.outbox.evidence is None, "not durable, so not kept"
     at.hear("beacon", other)
     assert at.client.outbox.evidence is not None
+
+
+def test_one_sensor_without_a_value_does_not_silence_the_others() -> None:
+    at = Sitting(config=make_config(channels=[["t", "Cel", -2], ["h", "%RH", -2]]))
+    at.client.sample([statement.MISSING, 5000], 0)
+    at.client.sample([2100, statement.MISSING], 0)
+    at.beacon()
+    _, _, readings = at.tick()[0]
+    sets = [one[1:] for one in received.readings(readings, 2)]
+    assert sets == [[statement.MISSING, 5000], [2100, statement.MISSING]]
+    assert at.count("sets_refused") == 0
