@@ -121,6 +121,7 @@ class Client:
         self.online = False
         self._linked = False
         self._heard = False
+        self._jitter = 0
         self.sign = sign
         self._random = random
         self._started_ms = now_ms
@@ -279,6 +280,8 @@ class Client:
     def connected(self, now_ms: int) -> None:
         """The coordinator can hear us: what was sent may be lost, so send it again without waiting for its time."""
         self.online = True
+        # One for all: what a full quota turned away comes again in its order, and a coordinator keeps few gaps open.
+        self._jitter = self._random(1)[0]
         for pending in self.outbox.pending:
             pending.due_ms = now_ms
         # The report that told them may have been dropped meanwhile.
@@ -485,7 +488,7 @@ class Client:
                 continue
             messages.append((self.up_topic, self.outbox.message(pending)))
             delay_ms = min(RETRY_CAP_MS, self.config.retry_ms << min(pending.attempts, 10))
-            pending.due_ms = now_ms + delay_ms + delay_ms * self._random(1)[0] // 512
+            pending.due_ms = now_ms + delay_ms + delay_ms * self._jitter // 512
             pending.attempts += 1
             # A coordinator that is down sends no beacons: only attempts that it could have answered count.
             if pending.tried_beacon != number:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Channel = tuple[str, str, int]  # name, unit (SenML), decimal exponent
 
     class Sensor(Protocol):
+        is_slow: bool  # `read` may take seconds: it is called in a thread
+
         @property
         def channels(self) -> list[Channel]: ...
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from device_client import buses
-from device_client.profiles import ProfileError, compiled, load_profile
+from device_client.profiles import ProfileError, check_system, compiled, load_profile
 
 from . import Channel, Sensor
 from .attached import Attached
@@ -12,7 +12,9 @@ from .host import HostSensor
 
 
 class Wired:
-    """Sensors on wires as one Sensor. `notice` is the client's, once there is one."""
+    """Sensors on wires as one Sensor. `notice` is the client's, once there is one; it is called where `read` is."""
+
+    is_slow = True
 
     def __init__(self, attached: Attached) -> None:
         self._attached = attached
@@ -46,4 +48,5 @@ def sensor_of(board: str, names: Sequence[str], host: Sensor | None = None) -> S
     profile = load_profile(Path(board) if board.endswith(".toml") else board)
     if profile.kind != "pi":
         raise ProfileError(f"{board}: flash it with edgetally flash; this machine is a Raspberry Pi or none")
+    check_system(profile)
     return Wired(Attached(compiled(profile, names), buses.opened, internal))
