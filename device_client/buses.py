@@ -102,7 +102,7 @@ class Uart:
         if self._port < 0:
             port = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             try:
-                tty.setraw(port)
+                tty.setraw(port, termios.TCSANOW)
                 settings = termios.tcgetattr(port)
                 settings[4] = settings[5] = self._baud
                 settings[2] |= termios.CLOCAL | termios.CREAD

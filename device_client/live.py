@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .core.client import Client
+from .sensors import Sensor
 
 FILE = "live.json"
 EVERY_S = 2.0
@@ -18,9 +19,10 @@ EVERY_S = 2.0
 class LiveFile:
     """Written by the one process that runs the device, at most every `every_s` seconds."""
 
-    def __init__(self, folder: Path, client: Client) -> None:
+    def __init__(self, folder: Path, client: Client, sensor: Sensor) -> None:
         self._path = folder / FILE
         self._client = client
+        self._sensor = sensor
         self._receipts = 0
         self._receipt_s: int | None = None
         self.every_s = EVERY_S
@@ -39,6 +41,7 @@ class LiveFile:
             "last_receipt": self._receipt_s,
             "beacon": client.beacon.number if client.beacon else None,
             "sensor_failed": client.counters.get("sensor_failed", 0),
+            "sensor_faults": dict(getattr(self._sensor, "faults", {})),
         }
         with contextlib.suppress(OSError):  # a full disk must not stop the measuring
             fresh = self._path.with_suffix(".tmp")

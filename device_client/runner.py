@@ -135,6 +135,7 @@ class Runner:
         self._sensor = sensor
         self._changed = changed
         self._wake = asyncio.Event()
+        self._measuring = asyncio.Lock()
         self._attempt = 0
         self._tls = tls_context(given)
         self.online = False
@@ -176,7 +177,7 @@ class Runner:
         while True:
             await asyncio.sleep(TICK_S)
             if not self.online:
-                self.advance(now_ms())
+                await self._step()
 
     def _connection(self, username: str, password: str) -> aiomqtt.Client:
         return aiomqtt.Client(
@@ -253,7 +254,7 @@ class Runner:
 
     async def _send(self, connection: aiomqtt.Client) -> None:
         while True:
-            for topic, payload in self.advance(now_ms()):
+            for topic, payload in await self._step():
                 await connection.publish(topic, payload, qos=0)
                 if payload[0] not in (cose.TAG_SIGN1[0], asking.QUESTION_TAG):
                     self.last_sent = payload  # a statement
@@ -263,11 +264,29 @@ class Runner:
             except TimeoutError:
                 continue
 
+    async def _step(self) -> list[tuple[str, bytes]]:
+        """As `advance`; a sensor that takes seconds to answer does not hold up the link meanwhile."""
+        if not self._sensor.is_slow:
+            return self.advance(now_ms())
+        async with self._measuring:
+            due = self.client.sample_due(now_ms())
+            values = await asyncio.to_thread(self._reading) if due else None
+            now = now_ms()
+            if values is not None:
+                self.client.sample(values, now)
+            return self.client.tick(now)
+
     def advance(self, now: int) -> list[tuple[str, bytes]]:
         """Sample and tick; the messages to send now."""
         if self.client.sample_due(now):
-            try:
-                self.client.sample(self._sensor.read(), now)
-            except OSError:
-                self.client.counters["sensor_failed"] = self.client.counters.get("sensor_failed", 0) + 1
+            values = self._reading()
+            if values is not None:
+                self.client.sample(values, now)
         return self.client.tick(now)
+
+    def _reading(self) -> list[int] | None:
+        try:
+            return self._sensor.read()
+        except OSError:
+            self.client.counters["sensor_failed"] = self.client.counters.get("sensor_failed", 0) + 1
+            return None

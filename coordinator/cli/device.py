@@ -18,7 +18,8 @@ from device_client.live import LiveFile
 from device_client.notify import Notifier
 from device_client.provisioning import Provisioning, ProvisioningError, load_provisioning
 from device_client.runner import Runner, make_client
-from device_client.sensors.host import HostSensor
+from device_client.sensors import Sensor
+from device_client.sensors.wired import Wired, sensor_of
 
 from . import device_key, device_service, device_setup, device_status, fail
 from .device_home import STATE, loaded, state_folder
@@ -61,18 +62,22 @@ def run(
 
 
 def _run(given: Provisioning, folder: Path, settings: DeviceSettings, as_json: bool) -> None:
+    try:
+        sensor = sensor_of(settings.board, settings.sensors)
+    except ValueError as error:
+        raise fail(str(error)) from None
     key, outbox, renewed = open_state(folder, RECORDS_MAX)
-    sensor = HostSensor()
-    readings_public = not settings.private
+    # Where a GPS is, somebody lives: what it says is never published.
+    readings_public = not settings.private and not (isinstance(sensor, Wired) and sensor.private)
     client = make_client(
         given, key, outbox, sensor, settings.interval_s, readings_public, device_id=read_device_id(folder)
     )
     _warn(outbox, renewed)
     typer.echo(f"device {client.device_id.hex()} on {given.network} at {given.host}:{given.port}", err=True)
     shown = _Shown(client, as_json)
-    live = LiveFile(folder, client)
+    live = LiveFile(folder, client, sensor)
     runner = Runner(given, client, sensor, shown.update)
-    asyncio.run(_until_stopped(runner, shown, live))
+    asyncio.run(_until_stopped(runner, sensor, shown, live))
     shown.update()
     live.write(online=False)
 
@@ -86,11 +91,17 @@ def _warn(outbox: Outbox, renewed: bool) -> None:
         typer.echo("The outbox holds a wrong proof, signed by the coordinator: see edgetally device status.", err=True)
 
 
-async def _until_stopped(runner: Runner, shown: "_Shown", live: LiveFile) -> None:
+async def _until_stopped(runner: Runner, sensor: Sensor, shown: "_Shown", live: LiveFile) -> None:
     notifier = Notifier()
     task = asyncio.create_task(runner.run(), name="device")
     attending = asyncio.create_task(_attend(runner, shown, live, notifier), name="attend")
     loop = asyncio.get_running_loop()
+    if isinstance(sensor, Wired):
+        # It reads in a thread; the client belongs to this one.
+        def noticed(code: int, value: int) -> None:
+            loop.call_soon_threadsafe(runner.client.notice, code, value)
+
+        sensor.notice = noticed
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     notifier.ready()

@@ -13,13 +13,14 @@ from device_client.durable import replace_durably
 from device_client.founding import FoundingError, fetched
 from device_client.keystore import KeystoreError, is_enrolled, locked
 from device_client.provisioning import Provisioning, ProvisioningError, load_provisioning
+from device_client.sensors.wired import sensor_of
 
 from . import fail
 from .device_home import SERVICE, STATE, loaded, state_folder
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: edgetally device setup alice.json --interval 60")(setup)
+    app.command(epilog="Example: edgetally device setup alice.json --board raspberry-pi-4 --sensor bme280")(setup)
 
 
 def setup(
@@ -37,12 +38,22 @@ def setup(
     ] = None,
     interval: Annotated[int, typer.Option(min=1, max=INTERVAL_S_MAX, help="Seconds between two reports.")] = 60,
     private: Annotated[bool, typer.Option("--private", help="Do not let the network publish the readings.")] = False,
+    board: Annotated[
+        str, typer.Option("--board", help="With --sensor: which Raspberry Pi this is, or a profile's .toml file.")
+    ] = "",
+    sensors: Annotated[
+        list[str] | None, typer.Option("--sensor", help="A sensor of the board's profile that is wired to it; again.")
+    ] = None,
     state: STATE = None,
 ) -> None:
     """Prepare this machine as a device: keep what it needs in its state folder. Nothing is sent yet."""
     folder = state_folder(state)
     given, page = _given(provisioning, network, token, genesis)
-    settings = DeviceSettings(interval, private, page)
+    settings = DeviceSettings(interval, private, page, board, tuple(sensors or ()))
+    try:
+        channels = sensor_of(board, settings.sensors).channels
+    except ValueError as error:
+        raise fail(str(error)) from None
     try:
         with locked(folder):
             _refuse_another(folder, given, settings)
@@ -56,6 +67,7 @@ def setup(
     typer.echo(f"network  {given.network}, genesis {given.genesis.hex()}")
     typer.echo(f"broker   {given.host}:{given.port}")
     typer.echo(f"folder   {folder}")
+    typer.echo(f"reports  {', '.join(name for name, _, _ in channels)}")
     typer.echo(f"Now run it:            edgetally device run{named}")
     typer.echo(f"or for ever, as root:  edgetally device install-service{named}   (service {SERVICE})")
 
@@ -91,14 +103,16 @@ def _given(
 
 
 def _refuse_another(folder: Path, given: Provisioning, settings: DeviceSettings) -> None:
-    """An identity belongs to one network, and the network holds it to the interval that it declared."""
+    """An identity belongs to one network, and the network holds it to what it declared."""
     if not (folder / PROVISIONING_FILE).exists():
         return
     old = loaded(folder)
     other = "name another folder with --state"
     if old.given.genesis != given.genesis:
         raise fail(f"{folder} holds a device of network {old.given.network} ({old.given.genesis.hex()}); {other}")
-    declared = old.settings.interval_s, old.settings.private
-    if is_enrolled(folder) and declared != (settings.interval_s, settings.private):
-        told = f"--interval {declared[0]}" + (" --private" if declared[1] else "")
+    # All but the page's address is declared at enrolment.
+    if is_enrolled(folder) and old.settings._replace(page="") != settings._replace(page=""):
+        told = f"--interval {old.settings.interval_s}" + (" --private" if old.settings.private else "")
+        told += f" --board {old.settings.board}" if old.settings.board else ""
+        told += "".join(f" --sensor {name}" for name in old.settings.sensors)
         raise fail(f"{folder}: this device is enrolled with {told}; keep that, or {other}")

@@ -160,6 +160,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"state       {'enrolled' if found['enrolled'] else 'not enrolled'}, {found['pending']} statements waiting",
         f"client      {_client(found['live'])}",
     ]
+    faults = (found["live"] or {}).get("sensor_faults", {})
+    lines += [f"sensor      {name}: {what}" for name, what in sorted(faults.items())]
     lines += _earned_lines(found["earned"]) if found["earned"] else []
     if proofs["newest"]:
         newest = f"epoch {proofs['newest']['epoch']}: {tokens(proofs['newest']['paid'])}"

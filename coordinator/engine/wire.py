@@ -197,7 +197,7 @@ def checked_body(found: Claims) -> list[Any]:
 
 
 def readings(data: bytes, channels: int) -> list[list[int]]:
-    """Reading sets [dt_ms, one value a channel]. Raises Refused MALFORMED."""
+    """Reading sets [dt_ms, one value or MISSING a channel]. Raises Refused MALFORMED."""
     sets = _loads(data, _DECODERS, _are_sets)
     if len(sets) > statement.SETS_MAX or any(len(row) != channels + 1 for row in sets):
         raise Refused(verdicts.MALFORMED, "reading set")
@@ -212,8 +212,10 @@ def _are_sets(value: Any) -> bool:
         if type(row) is not list:
             return False
         for item in row:
-            if type(item) is not int or not -statement.I64_MAX <= item <= statement.I64_MAX:
+            if type(item) is not int or not statement.MISSING <= item <= statement.I64_MAX:
                 return False
+        if row and row[0] == statement.MISSING:
+            return False
     return True
 
 

@@ -25,6 +25,7 @@ from device_client.core import verdicts
 from device_client.core.statement import KIND_ENROLL
 
 from .counts import Counts
+from .filled import Filled, Key
 from .held_chains import HeldChain, HeldChains
 from .log import ID_BYTES, REFUSAL, STATEMENT, IntakeLog, Record, SlotLogs, packed, packed_statement
 from .quotas import Limits, Quotas
@@ -67,6 +68,7 @@ class Intake:
         self._registry = Registry(identity, waiting_tokens)
         self._screen = Screen(genesis, self._registry)
         self._chains = HeldChains(identity)
+        self._filled = Filled()
         self._quotas = Quotas(limits)
         self._counts = counts
 
@@ -149,6 +151,8 @@ class Intake:
         """The log failed: nothing of the group has happened."""
         for held, mark in group.before.items():
             held.chain.rewind(mark)
+        for key in group.filled:
+            self._filled.forget(key)
         for device in group.enrolled:
             self._registry.forget(device)
         for device in group.suspects:
@@ -176,7 +180,8 @@ class Intake:
         held = self._chains.of(device, candidate.boot, group.slot)
         place = held.chain.place(candidate.seq, id8, prev8)
         # What was counted is answered as counted, however long ago it was signed.
-        if place is Place.SEEN:
+        key = (device, candidate.boot, candidate.seq)
+        if place is Place.SEEN or (place is Place.OUT_OF_WINDOW and self._filled.holds(key, id8)):
             return verdicts.DUPLICATE
         quoted = self._beacons.number_of(candidate.nonce)
         if quoted < 0:
@@ -190,6 +195,9 @@ class Intake:
         group.touch(held)
         held.chain.put(place, candidate.seq, id8, prev8)
         held.last_slot = group.slot
+        if place is Place.FILLS_GAP:
+            self._filled.add(key, id8)
+            group.filled.append(key)
         if place is Place.FORK:
             self._registry.suspect(device, group.slot)
             group.suspects.append(device)
@@ -257,8 +265,11 @@ class Intake:
             return False
         held = self._chains.of(device, said.boot, slot)
         held.last_slot = slot
-        if held.chain.add(said.seq, said.id[:ID8], said.prev[:ID8]) is Place.FORK:
+        place = held.chain.add(said.seq, said.id[:ID8], said.prev[:ID8])
+        if place is Place.FORK:
             self._registry.suspect(device, slot)
+        if place is Place.FILLS_GAP:
+            self._filled.add((device, said.boot, said.seq), said.id[:ID8])
         if said.kind == KIND_ENROLL and not self._registry.is_enrolled(device):
             self._registry.enrol(device, said.body[0], said.body[1], slot)  # type: ignore[arg-type]
         return True
@@ -277,6 +288,7 @@ class Group:
         self.before: dict[HeldChain, Mark] = {}
         self.enrolled: list[bytes] = []
         self.suspects: list[bytes] = []
+        self.filled: list[Key] = []
 
     def touch(self, held: HeldChain) -> None:
         """Remember a chain as it was before the group."""

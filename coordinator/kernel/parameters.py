@@ -42,7 +42,7 @@ TIME = (
     Parameter("batch_beacons", 1, 1, 1000, "slots in a batch"),
     Parameter("epoch_beacons", 1440, 2, 1_000_000, "slots in an epoch"),
     Parameter("deadline_beacons", 2, 1, 100, "a statement that quotes an older beacon is late"),
-    Parameter("late_beacons_max", 10_080, 1, 1_000_000, "a statement that quotes an older beacon is refused"),
+    Parameter("late_beacons_max", 11_520, 1, 1_000_000, "a statement that quotes an older beacon is refused"),
 )
 
 

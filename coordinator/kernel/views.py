@@ -172,13 +172,14 @@ class OwnerEpochView(NamedTuple):
 
 
 class ReadingView(NamedTuple):
-    """One reading set of a public device: values in the channels' order, scaled by their exponents."""
+    """One reading set of a public device: values in the channels' order, scaled by their exponents,
+    None where a sensor gave none."""
 
     slot: int
     boot: int
     seq: int
     dt_ms: int
-    values: list[int]
+    values: list[int | None]
 
 
 class PresenceView(NamedTuple):

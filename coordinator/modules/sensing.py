@@ -21,7 +21,7 @@ from coordinator.kernel.statements import StatementRow
 from coordinator.kernel.tables import BLOB, ID16, U32, U64, Column, Table
 from coordinator.kernel.windows import marked, marks_of
 from device_client.core import verdicts
-from device_client.core.statement import KIND_REPORT
+from device_client.core.statement import KIND_REPORT, MISSING
 
 # PARAMETERS
 
@@ -97,8 +97,8 @@ _FAULTS = (OUT_OF_BOUNDS, JUMP, CONSTANT, BAD_READINGS, NOTHING_MEASURED)
 
 
 class Memory(NamedTuple):
-    """What `measure` remembers of a device: where its last report stood in the chain, the last reading set of it, and
-    for each channel how many sets long it has not changed."""
+    """What `measure` remembers of a device: where its last report stood in the chain, the last value of each channel,
+    and for how many values it has not changed; as a negative number where the last set had none for that channel."""
 
     boot: int
     seq: int
@@ -119,30 +119,40 @@ def measure(
     """One code for the reading sets of one report, the worst found first in the order of the checks; and the memory.
 
     `channels` is [[name, unit, exponent], ...] as declared at enrolment, `sets` rows of [dt_ms, one value a channel].
-    A unit without a rule is bounded by nothing. A jump is a step between neighbours, so a report behind a gap has none.
+    A unit without a rule is bounded by nothing. A jump is a step between neighbours, so a report behind a gap has none,
+    and nor has a value behind a missing one. Missing values do not make a channel less constant. Sets in which every
+    value is missing are none.
     """
     if not sets:
         return NOTHING_MEASURED, memory
-    out_of_bounds = jump = constant = False
+    out_of_bounds = jump = constant = valued = False
     neighbour = memory is not None and (memory.boot, memory.seq) == (row.boot, row.seq - 1)
     for reading_set in sets:
-        values = tuple(reading_set[1:])
+        values = list(reading_set[1:])
         runs = []
         for index, (_, unit, exponent) in enumerate(channels):
             rule = units.get(unit)
             value = values[index]
             before = memory.values[index] if memory else None
-            run = memory.runs[index] + 1 if memory and value == before else 1
+            held = memory.runs[index] if memory else 0
+            if value == MISSING:
+                values[index] = MISSING if before is None else before
+                runs.append(-abs(held))
+                continue
+            valued = True
+            run = abs(held) + 1 if value == before else 1
             runs.append(run)
             if rule is None:
                 continue
             _, minimum, maximum, step, run_max = rule
             out_of_bounds |= not _within(value, exponent, minimum, maximum)
-            if neighbour and step and before is not None:
+            if neighbour and step and before is not None and held > 0:
                 jump |= not _within(value - before, exponent, -step, step)
             constant |= bool(run_max) and run > run_max
-        memory = Memory(row.boot, row.seq, values, tuple(runs))
+        memory = Memory(row.boot, row.seq, tuple(values), tuple(runs))
         neighbour = True
+    if channels and not valued:
+        return NOTHING_MEASURED, memory
     if out_of_bounds:
         return OUT_OF_BOUNDS, memory
     if jump:

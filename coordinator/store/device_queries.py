@@ -12,6 +12,7 @@ from coordinator.kernel.views import DeviceView, NoticeView, PayoutView, Presenc
 from coordinator.kernel.windows import marks
 from coordinator.modules.identity import QUARANTINED, REVOKED
 from device_client.core import notice_names, verdicts
+from device_client.core.statement import MISSING
 
 from .reads import Reads
 from .schema import INTAKE, table_of
@@ -142,9 +143,13 @@ class DeviceQueries(Reads):
             .limit(limit)
         )
         return [
-            ReadingView(row.slot, row.boot, row.seq, row.dt_ms, wire.decoded(row.row))
+            ReadingView(row.slot, row.boot, row.seq, row.dt_ms, _values(row.row))
             for row in await self._rows(INTAKE, statement)
         ]
+
+
+def _values(data: bytes) -> list[int | None]:
+    return [None if value == MISSING else value for value in wire.decoded(data)]
 
 
 def _channels(row: Any) -> list[tuple[str, str, int]]:

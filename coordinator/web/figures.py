@@ -115,9 +115,10 @@ def channels(device: DeviceView, readings: Sequence[ReadingView], beacon_interva
     out = []
     for index, (name, unit, exponent) in enumerate(device.channels):
         points = [
-            (each.slot * beacon_interval_s * 1000 + each.dt_ms, each.values[index])
+            (each.slot * beacon_interval_s * 1000 + each.dt_ms, value)
             for each in readings
-            if index < len(each.values)
+            for value in each.values[index : index + 1]
+            if value is not None
         ]
         if not points:
             continue

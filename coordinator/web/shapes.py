@@ -64,8 +64,10 @@ def proof(view: ProofView) -> Json:
 
 
 def reading(view: ReadingView, exponents: Iterable[int]) -> Json:
-    """A reading set: raw integers in `values`, the same scaled to their unit as text in `scaled`."""
-    texts = [scaled(value, exponent) for value, exponent in zip(view.values, exponents, strict=False)]
+    """A reading set: raw integers in `values`, the same scaled to their unit as text in `scaled`; null
+    where a sensor gave none."""
+    pairs = zip(view.values, exponents, strict=False)
+    texts = [None if value is None else scaled(value, exponent) for value, exponent in pairs]
     return plain(view) | {"scaled": texts}
 
 

@@ -78,7 +78,7 @@ class Config:
 
 
 def _is_reading(value: object) -> bool:
-    return type(value) is int and -statement.I64_MAX <= value <= statement.I64_MAX
+    return type(value) is int and statement.MISSING <= value <= statement.I64_MAX
 
 
 def base_topic(network: str, device_id: bytes) -> str:
@@ -122,6 +122,7 @@ class Client:
         self.online = False
         self._linked = False
         self._heard = False
+        self._jitter = 0
         self.sign = sign
         self._random = random
         self._started_ms = now_ms
@@ -290,6 +291,8 @@ class Client:
     def connected(self, now_ms: int) -> None:
         """The coordinator can hear us: what was sent may be lost, so send it again without waiting for its time."""
         self.online = True
+        # One for all: what a full quota turned away comes again in its order, and a coordinator keeps few gaps open.
+        self._jitter = self._random(1)[0]
         for pending in self.outbox.pending:
             pending.due_ms = now_ms
         # The report that told them may have been dropped meanwhile.
@@ -310,8 +313,8 @@ class Client:
         return between or self._report_due(now_ms)
 
     def sample(self, values: "list[int]", now_ms: int) -> None:
-        """Keep one reading set for the next report: one scaled integer for each channel. What the wire cannot carry is
-        counted and left out: the report goes without it."""
+        """Keep one reading set for the next report: one scaled integer or MISSING for each channel. What the wire
+        cannot carry is counted and left out: the report goes without it."""
         self._sampled_ms = now_ms
         if len(values) != len(self.config.channels) or not all(_is_reading(value) for value in values):
             self._count("sets_refused")
@@ -490,7 +493,7 @@ class Client:
                 continue
             messages.append((self.up_topic, self.outbox.message(pending)))
             delay_ms = min(RETRY_CAP_MS, self.config.retry_ms << min(pending.attempts, 10))
-            pending.due_ms = now_ms + delay_ms + delay_ms * self._random(1)[0] // 512
+            pending.due_ms = now_ms + delay_ms + delay_ms * self._jitter // 512
             pending.attempts += 1
             # A coordinator that is down sends no beacons: only attempts that it could have answered count.
             if pending.tried_beacon != number:

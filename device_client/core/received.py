@@ -11,6 +11,7 @@ from .statement import (
     CLAIM_STATEMENT,
     CLAIM_UPTIME,
     I64_MAX,
+    MISSING,
     NONCE_BYTES,
     PREV_BYTES,
     SALT_BYTES,
@@ -72,7 +73,7 @@ def message(data: bytes) -> "tuple[bytes, bytes, bytes]":
 
 
 def readings(data: bytes, channels: int) -> "list[list[int]]":
-    """Reading sets, each [dt_ms, one value a channel]. Raises Malformed."""
+    """Reading sets, each [dt_ms, one value or MISSING a channel]. Raises Malformed."""
     sets = cbor.decode(data)
     if not isinstance(sets, list) or len(sets) > SETS_MAX:
         raise Malformed("readings")
@@ -80,8 +81,10 @@ def readings(data: bytes, channels: int) -> "list[list[int]]":
         if not isinstance(row, list) or len(row) != channels + 1:
             raise Malformed("reading set")
         for value in row:
-            if type(value) is not int or not -I64_MAX <= value <= I64_MAX:
+            if type(value) is not int or not MISSING <= value <= I64_MAX:
                 raise Malformed("reading")
+        if row[0] == MISSING:
+            raise Malformed("reading without a time")
     return sets
 
 

@@ -13,7 +13,7 @@ of the id of the statement before it (empty for the first): gaps, replays and co
 Readings stay outside the signature and travel beside the envelope, so that they can be private and be deleted:
 
     message [envelope]  or  [envelope, salt, readings]
-    readings [[dt_ms, value, ...], ...]     one row a reading set, values scaled by 10^-exponent of their channel
+    readings [[dt_ms, value, ...], ...]     one row a reading set, values scaled by 10^-exponent or MISSING
 """
 
 import binascii
@@ -42,6 +42,7 @@ SETS_MAX = 64
 U32_MAX = 0xFFFFFFFF
 U64_MAX = 0xFFFFFFFFFFFFFFFF
 I64_MAX = 0x7FFFFFFFFFFFFFFF
+MISSING = -I64_MAX - 1  # in place of a value: its sensor gave none
 
 
 class Statement:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     Channel = tuple[str, str, int]  # name, unit (SenML), decimal exponent
 
     class Sensor(Protocol):
+        is_slow: bool  # `read` may take seconds: it is called in a thread
+
         @property
         def channels(self) -> list[Channel]: ...
 
-        def read(self) -> list[int | None]:
-            """One value a channel, scaled by 10^-exponent; None where there is none. Raises OSError when the sensor
-            does not answer."""
+        def read(self) -> list[int]:
+            """One value a channel, scaled by 10^-exponent; MISSING of `core.statement` where there is none. Raises
+            OSError when the sensor does not answer."""
             ...
 
 else:  # MicroPython has no typing

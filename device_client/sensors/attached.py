@@ -1,11 +1,12 @@
 """The sensors that are wired to a device, as its compiled profile names them, read as one.
 
-Each reads on its own: one that is absent or says nonsense leaves None in its channels, the others go on, and it is
+Each reads on its own: one that is absent or says nonsense leaves MISSING in its channels, the others go on, and it is
 tried again with the next reading. What is wrong is told with a notice for each code, a number whose bit i stands for
 channel i, whenever it has changed, and once at the start, because what was told before the start may be over.
 """
 
-from ..core import notices
+from device_client.core import notices, statement
+
 from . import waits
 from .faults import Absent, Fault
 
@@ -55,7 +56,7 @@ class Attached:
                 raise ValueError("%s: no driver for a %s" % (sensor["name"], sensor["kind"]))
             name = sensor["bus"]
             if name not in buses:
-                buses[name] = open_bus([bus for bus in about["buses"] if bus["name"] == name][0])
+                buses[name] = open_bus(next(bus for bus in about["buses"] if bus["name"] == name))
             wired.append((sensor["name"], _driver(sensor["kind"])(buses[name], sensor, clock)))
         count = sum([len(driver.channels) for _, driver in wired])
         if count > CHANNELS_MAX:
@@ -70,9 +71,9 @@ class Attached:
         self._before: "list[int | None]" = [None] * len(self.channels)
         self._runs = [0] * len(self.channels)
 
-    def read(self, now_ms: int = 0, notice: "Callable[[int, int], None] | None" = None) -> "list[int | None]":
-        """One value a channel, None where there is none. `notice(code, channels)`, the client's, is called for what has
-        changed. Takes at most the sum of what its drivers say they take."""
+    def read(self, now_ms: int = 0, notice: "Callable[[int, int], None] | None" = None) -> "list[int]":
+        """One value a channel, MISSING where there is none. `notice(code, channels)`, the client's, is called for what
+        has changed. Takes at most the sum of what its drivers say they take."""
         values: "list[int | None]" = []
         if self._internal is not None:
             values += self._internal.read()[: self._inside]
@@ -90,11 +91,11 @@ class Attached:
             if driver.moves:
                 wrong[STUCK] |= self._stuck(first, found)
         if self._sensors and notice is not None:
-            for at, code in enumerate(NOTICES):
+            for at, number in enumerate(NOTICES):
                 if self._told is None or self._told[at] != wrong[at]:
-                    notice(code, wrong[at])
+                    notice(number, wrong[at])
             self._told = wrong
-        return values
+        return [statement.MISSING if value is None else value for value in values]
 
     def _stuck(self, first: int, values: "list[int | None]") -> int:
         """The channels from `first` on that have had the same value for STUCK_READS readings."""

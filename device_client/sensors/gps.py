@@ -49,7 +49,7 @@ class Driver:
 
 
 def position(said: "list[bytes]") -> "list[int | None] | None":
-    """[latitude, longitude, altitude] of a GGA or RMC sentence that has a fix, the altitude None of an RMC; else None."""
+    """[latitude, longitude, altitude] of a GGA or RMC sentence with a fix, the altitude None of an RMC; else None."""
     altitude = None
     if said[:1] == [b"GGA"] and len(said) >= 11 and said[6] in nmea.MEASURED:
         at = 2

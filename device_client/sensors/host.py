@@ -10,6 +10,8 @@ from . import Channel
 class HostSensor:
     """`proc` and `sys` can be pointed elsewhere by a test; `disk` is the folder whose file system is measured."""
 
+    is_slow = False
+
     def __init__(self, proc: Path = Path("/proc"), sys: Path = Path("/sys"), disk: Path = Path("/")) -> None:
         self._meminfo = proc / "meminfo"
         self._disk = disk

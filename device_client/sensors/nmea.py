@@ -33,8 +33,8 @@ def scaled(text: bytes, decimals: int) -> "int | None":
     whole, _, part = text[text[:1] == b"-" :].partition(b".")
     if not whole or len(whole) > DIGITS_MAX or len(part) > DIGITS_MAX or not _digits(whole + part):
         return None
-    value = int(whole + part) * 10**decimals
-    unit = 10 ** len(part)
+    value = int(whole + part) * _ten(decimals)
+    unit = _ten(len(part))
     return sign * ((2 * value + unit) // (2 * unit))
 
 
@@ -45,7 +45,7 @@ def degrees(text: bytes, half: bytes, halves: bytes, limit: int) -> "int | None"
         return None
     if len(half) != 1 or half not in halves:
         return None
-    minutes, unit = int(whole[-2:] + part), 10 ** len(part)
+    minutes, unit = int(whole[-2:] + part), _ten(len(part))
     if minutes >= 60 * unit:
         return None
     value = int(whole[:-2]) * 1_000_000 + (2_000_000 * minutes + 60 * unit) // (120 * unit)
@@ -54,5 +54,9 @@ def degrees(text: bytes, half: bytes, halves: bytes, limit: int) -> "int | None"
     return -value if half == halves[1:] else value
 
 
+def _ten(power: int) -> int:
+    return int(10**power)
+
+
 def _digits(text: bytes) -> bool:
-    return all([0x30 <= byte <= 0x39 for byte in text])
+    return all(0x30 <= byte <= 0x39 for byte in text)

@@ -1,8 +1,8 @@
 """Plantower PMS5003: mass of particles in the air, over UART, 9600 baud, as it sends by itself (active mode).
 
 Source: PMS5003 series data manual V2.3 (2016-06-01), appendix I (frame of 32 bytes, data 4 to 6 "under atmospheric
-environment", check code) and "Output result" (an interval of 0.2 to 2.3 s). The manual gives no upper end of what it may
-say, so there is no out of range here. It asks for 30 s after power comes until its values are stable.
+environment", check code) and "Output result" (an interval of 0.2 to 2.3 s). The manual gives no upper end of what it
+may say, so there is no out of range here. It asks for 30 s after power comes until its values are stable.
 """
 
 from . import serial, waits

@@ -6,6 +6,8 @@ from . import Channel
 
 
 class SimulatedRoom:
+    is_slow = False
+
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - weather, not a secret
         self._temperature = self._random.randrange(1800, 2600)
@@ -27,6 +29,8 @@ class SimulatedRoom:
 
 class StuckSensor:
     """Answers always the same: what a broken sensor looks like."""
+
+    is_slow = False
 
     @property
     def channels(self) -> list[Channel]:

@@ -9,17 +9,21 @@ if TYPE_CHECKING:
         def ticks_ms(self) -> int: ...
         def ticks_diff(self, later: int, earlier: int) -> int: ...
 
+    def sleep_ms(ms: int) -> None: ...
+    def ticks_ms() -> int: ...
+    def ticks_diff(later: int, earlier: int) -> int: ...
 
-try:
-    from time import sleep_ms, ticks_diff, ticks_ms  # type: ignore[attr-defined,unused-ignore]
-except ImportError:
-    import time
+else:
+    try:
+        from time import sleep_ms, ticks_diff, ticks_ms
+    except ImportError:
+        import time
 
-    def sleep_ms(ms: int) -> None:
-        time.sleep(ms / 1000)
+        def sleep_ms(ms):
+            time.sleep(ms / 1000)
 
-    def ticks_ms() -> int:
-        return time.monotonic_ns() // 1_000_000
+        def ticks_ms():
+            return time.monotonic_ns() // 1_000_000
 
-    def ticks_diff(later: int, earlier: int) -> int:
-        return later - earlier
+        def ticks_diff(later, earlier):
+            return later - earlier

@@ -33,7 +33,7 @@ class OneWire:
         return [one for one in _devices.get(self._pin, ()) if one.present]
 
     def reset(self, required=False):
-        present = self._pin in _shorted or any([one.reset() for one in self._all()])
+        present = self._pin in _shorted or max([one.reset() for one in self._all()] or [False])
         if required and not present:
             raise OneWireError
         return present

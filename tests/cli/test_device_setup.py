@@ -121,6 +121,28 @@ def test_settings_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert load_settings(tmp_path) == settings
 
 
+def test_sensors_are_checked_at_once_and_declared_for_ever(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    arguments = ("device", "setup", prepared(tmp_path), "--state", folder)
+    wired = ("--board", "raspberry-pi-4", "--sensor", "bme280")
+    done = edgetally(*arguments, *wired)
+    assert done.returncode == 0 and "bme280_temperature, bme280_humidity, bme280_pressure" in done.stdout, done.stderr
+    for wrong, words in (
+        (("--sensor", "bme280"), "need a board"),
+        (("--board", "raspberry-pi-4", "--sensor", "nose"), "no sensor nose"),
+        (("--board", "esp32-devkitc", "--sensor", "bme280"), "edgetally flash"),
+        (("--board", "acorn", "--sensor", "bme280"), "no such board"),
+    ):
+        refused = edgetally(*arguments, *wrong)
+        assert refused.returncode == 2 and words in refused.stderr, (wrong, refused.stderr)
+    _, outbox, _ = open_state(folder, 10)
+    outbox.begin_boot()
+    outbox.set_enrolled()
+    refused = edgetally(*arguments)
+    assert refused.returncode == 2 and "--board raspberry-pi-4 --sensor bme280; keep that" in refused.stderr
+    assert edgetally(*arguments, *wired, "--network", "http://server:8080").returncode == 0, "a page is not declared"
+
+
 def test_two_processes_never_use_one_folder(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     assert edgetally("device", "setup", prepared(tmp_path), "--state", folder).returncode == 0

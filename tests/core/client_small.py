@@ -15,8 +15,9 @@ from tests.core.client_bench import Sitting
 outbox.COMPACT_BYTES_MIN = 1024  # the flash of these tests is in the same heap
 
 
-def session():
-    """The numbers of the statements that were sent and receipted, in the order of sending."""
+def session(between=None):
+    """The numbers of the statements that were sent and receipted, in the order of sending. `between` is called after
+    each step: a board collects its garbage there."""
     at = Sitting(enrolled=False, records_max=8)
     at.beacon()
     seen = []
@@ -28,10 +29,11 @@ def session():
         sent = at.report(3)
         at.receipt(sent[:5]) if sent else None
         seen += [said.seq for said, _, _ in sent]
-        gc.collect()
+        if between:
+            between()
     assert at.client.outbox.enrolled and len(at.client.outbox.pending) < 4
     return seen
 
 
 if __name__ == "__main__":
-    print(" ".join([str(seq) for seq in session()]))
+    print(" ".join([str(seq) for seq in session(gc.collect)]))

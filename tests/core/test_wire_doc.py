@@ -49,6 +49,7 @@ def test_cddl_says_the_constants_of_the_code() -> None:
         f"u32 = 0..{statement.U32_MAX}",
         f"u64 = 0..{statement.U64_MAX}",
         f"i64 = -{statement.I64_MAX}..{statement.I64_MAX}",
+        f"missing = {statement.MISSING} ",
         f"id16 = bytes .size {cose.KID_BYTES}",
         f"signature: bytes .size {cose.SIGNATURE_BYTES}",
         f"{statement.CLAIM_NONCE} => id16",

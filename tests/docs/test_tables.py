@@ -134,7 +134,7 @@ def test_every_path_of_the_data_directory_is_told(root: Path) -> None:
 def test_numbers_in_time() -> None:
     """What docs/concepts/time.md says of the defaults."""
     calendar = Parameters(DECLARED, {}).calendar
-    assert calendar == Calendar(60, 1, 1440, 2, 10_080)
+    assert calendar == Calendar(60, 1, 1440, 2, 11_520)
     assert (list(calendar.closing(1440, 1440)), list(calendar.closing(1441, 1441))) == ([], [0])
     assert (calendar.window_beacons(600), calendar.windows(600)) == (10, 144)
     assert (calendar.window_beacons(420), calendar.windows(420)) == (7, 205)

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from coordinator.engine import wire
 from device_client.core import cbor, received
-from device_client.core.statement import I64_MAX, SETS_MAX
+from device_client.core.statement import I64_MAX, MISSING, SETS_MAX
 from tests.core.strategies import anything, mutated, values
 
 numbers = st.integers(-3, 300) | st.integers(-I64_MAX - 2, I64_MAX + 2) | st.integers(-(2**64), 2**64 - 1)
-good = st.lists(st.lists(st.integers(-I64_MAX, I64_MAX) | st.integers(-30, 300), min_size=3, max_size=3), max_size=5)
+good = st.lists(st.lists(st.integers(MISSING, I64_MAX) | st.integers(-30, 300), min_size=3, max_size=3), max_size=5)
 nearly = st.lists(st.lists(numbers, max_size=4) | values, max_size=3) | values
 encoded = (good | nearly).map(cbor.encode)
 
@@ -19,7 +19,9 @@ encoded = (good | nearly).map(cbor.encode)
 @example(cbor.encode([[0, 1]] * SETS_MAX), 1)
 @example(cbor.encode([[0, 1]] * (SETS_MAX + 1)), 1)
 @example(cbor.encode([[I64_MAX, -I64_MAX]]), 1)
-@example(cbor.encode([[0, -I64_MAX - 1]]), 1)
+@example(cbor.encode([[0, MISSING]]), 1)
+@example(cbor.encode([[0, MISSING - 1]]), 1)
+@example(cbor.encode([[MISSING, 0]]), 1)
 @example(b"", 1)
 @example(bytes.fromhex("8180"), 0)
 @example(bytes.fromhex("818200f5"), 1)  # true is no integer

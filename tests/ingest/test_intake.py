@@ -7,6 +7,7 @@ import pytest
 from coordinator.engine.audit import Auditor
 from coordinator.engine.inputs import Held
 from coordinator.found import Token
+from coordinator.ingest import filled
 from coordinator.ingest.counts import Counts
 from coordinator.ingest.intake import Intake, Outcome
 from coordinator.ingest.log import IntakeLog, packed
@@ -225,6 +226,27 @@ def test_out_of_the_window(enrolled: Desk) -> None:
     assert enrolled.refused == ["out_of_window"]
 
 
+def test_a_backlog_that_is_repeated_gets_its_rows_again(enrolled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came into a gap far behind the newest, of which alone a chain holds the ids."""
+    monkeypatch.setattr(filled, "FILLED_MAX", 20)
+    backlog = [enrolled.device.report() for _ in range(100)]
+    assert enrolled.take(backlog[-1], *backlog[:30]) == ["ok"] * 31
+    assert enrolled.rows(*backlog[10:30]) == [verdicts.OK] * 20
+    assert enrolled.take(*backlog[:10]) == ["out_of_window"] * 10, "no more are remembered"
+    enrolled.beacon(2)
+    assert enrolled.take(*backlog[10:30], *backlog[30:]) == ["duplicate"] * 20 + ["ok"] * 69 + ["duplicate"]
+    other = enrolled.copy()
+    other.seq, other.prev = 31, b"x" * 16
+    assert enrolled.take(other.report(value=1)) == ["out_of_window"], "another of the same number is no repeat"
+
+
+def test_a_restart_remembers_what_came_late_and_is_not_sealed(enrolled: Desk) -> None:
+    backlog = [enrolled.device.report() for _ in range(100)]
+    assert enrolled.take(backlog[-1], *backlog[:30]) == ["ok"] * 31
+    enrolled.network._start_again()
+    assert enrolled.rows(*backlog[:30]) == [verdicts.OK] * 30
+
+
 def test_boots_that_execution_has_forgotten_are_out_of_window(enrolled: Desk) -> None:
     device = enrolled.device
     first = device.report()
@@ -268,6 +290,21 @@ def test_a_full_disk_takes_nothing_of_a_group(enrolled: Desk, monkeypatch: pytes
     assert not enrolled.node.intake._registry.is_enrolled(other.id)
     assert enrolled.take(*group) == ["ok", "ok", "fork"]
     assert enrolled.verified() == 5
+
+
+def test_a_full_disk_remembers_nothing_of_a_backlog(enrolled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    backlog = [enrolled.device.report() for _ in range(100)]
+    assert enrolled.take(backlog[-1]) == ["ok"]
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="no space left"):
+            hand_in(enrolled.node, backlog[:5])
+    assert not any(enrolled.node.intake._filled._held)
+    assert enrolled.take(*backlog[:5]) == ["ok"] * 5
 
 
 def test_a_restart_knows_all_that_was_receipted(enrolled: Desk) -> None:

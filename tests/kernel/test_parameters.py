@@ -101,4 +101,4 @@ def test_every_value_changes_the_digest() -> None:
 
 def test_calendar_reads_the_parameters_of_time() -> None:
     calendar = Parameters(DECLARED, {"beacon_interval_s": 3, "epoch_beacons": 7, "batch_beacons": 2}).calendar
-    assert tuple(calendar) == (3, 2, 7, 2, 10_080)
+    assert tuple(calendar) == (3, 2, 7, 2, 11_520)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from coordinator.modules import sensing
 from coordinator.modules.sensing import BAD_READINGS, CONSTANT, JUMP, MEASURED, NOTHING_MEASURED, OUT_OF_BOUNDS
+from device_client.core.statement import MISSING
 
 from .build import Alone, all_in_time, context, device_id, device_row, frame, identity_view, row
 
@@ -49,20 +50,26 @@ class Oracle:
             return NOTHING_MEASURED
         start = len(self.history)
         self.history += [(seq, one) for one in sets]
+        if all(value == MISSING for _, one in self.history[start:] for value in one):
+            return NOTHING_MEASURED
         bounds = jump = constant = False
         for at in range(start, len(self.history)):
             celsius, light, _ = self.history[at][1]
-            bounds |= not (-60 <= celsius <= 130 and 0 <= light <= 200_000)
-            if at and self.history[at][0] - self.history[at - 1][0] <= 1:
-                jump |= abs(celsius - self.history[at - 1][1][0]) > 20
-            last = [one[0] for _, one in self.history[: at + 1]][-4:]
+            bounds |= light != MISSING and not 0 <= light <= 200_000
+            if celsius == MISSING:
+                continue
+            bounds |= not -60 <= celsius <= 130
+            before = self.history[at - 1] if at else (seq, [MISSING])
+            if self.history[at][0] - before[0] <= 1 and before[1][0] != MISSING:
+                jump |= abs(celsius - before[1][0]) > 20
+            last = [one[0] for _, one in self.history[: at + 1] if one[0] != MISSING][-4:]
             constant |= len(last) == 4 and len(set(last)) == 1
         return OUT_OF_BOUNDS if bounds else JUMP if jump else CONSTANT if constant else MEASURED
 
 
-celsius = st.sampled_from([5, 5, 5, 5, 5, 5, 6, 25, 26, 131, -61])
-light = st.sampled_from([0, 1, 200_000, 200_001])
-sets = st.lists(st.tuples(celsius, light, numbers).map(list), max_size=4)
+celsius = st.sampled_from([5, 5, 5, 5, 5, 5, 6, 25, 26, 131, -61, MISSING, MISSING])
+light = st.sampled_from([0, 1, 200_000, 200_001, MISSING])
+sets = st.lists(st.tuples(celsius, light, numbers | st.just(MISSING)).map(list), max_size=4)
 
 
 @settings(max_examples=300, deadline=None)

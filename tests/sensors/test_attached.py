@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from device_client.core import notices
+from device_client.core.statement import MISSING
 from device_client.sensors import attached, waits
 from device_client.sensors.attached import Attached
 from firmware.simulated import onewire
@@ -30,8 +31,8 @@ def wired() -> cases.Wired:
     return found
 
 
-def lost(values: list[int | None]) -> int:
-    return sum(1 << channel for channel, value in enumerate(values) if value is None)
+def lost(values: list[int]) -> int:
+    return sum(1 << channel for channel, value in enumerate(values) if value == MISSING)
 
 
 def assert_one_fault(wired: cases.Wired, code: int, channels: int) -> None:

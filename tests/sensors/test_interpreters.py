@@ -1,4 +1,4 @@
-"""One source, three interpreters: CPython, MicroPython with 64 bits, MicroPython with 32 bits and small integers of 31."""
+"""One source, three interpreters: CPython, MicroPython of 64 bits, and of 32 bits with small integers of 31."""
 
 import subprocess
 

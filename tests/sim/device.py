@@ -11,6 +11,7 @@ from coordinator.found import Token
 from device_client.core import cose, light, notices, statement, verdicts
 from device_client.core.client import Client, Config
 from device_client.core.outbox import Outbox
+from device_client.core.ring import Ring
 
 from .storage import PowerStorage
 from .wire import Line
@@ -40,6 +41,8 @@ class SimDevice:
     """`name` seeds all that is random about it: key, salts, sensor, lines."""
 
     honest = True
+    records_max = 1000  # that its outbox holds
+    retry_ms = 1000
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class SimDevice:
             genesis.parameters.integer("beacon_interval_s"),
             CHANNELS,
             readings_public=readings_public,
-            retry_ms=1000,
+            retry_ms=self.retry_ms,
             attempts_max=1000,
         )
         self.boot()
@@ -87,13 +90,16 @@ class SimDevice:
 
     def boot(self) -> None:
         now_ms = self.network.now_ms
-        outbox = Outbox(self.storage, 1000)
-        self.client = Client(self.config, outbox, self.sign, signature_holds, self.random.randbytes, now_ms)
+        self.client = Client(self.config, self.outbox(), self.sign, signature_holds, self.random.randbytes, now_ms)
         self.client.received(self.client.keys_topic, self.network.home.keys.read_bytes(), now_ms)
         self.client.notice(notices.RESET_CAUSE, notices.POWER_ON)
         self.client.connected(now_ms)
         if self.network.retained:
             self.hear(self.network.retained)
+
+    def outbox(self) -> Outbox | Ring:
+        """Made from what the storage holds."""
+        return Outbox(self.storage, self.records_max)
 
     def power_cut(self) -> None:
         self.storage.power_cut(self.random)

@@ -63,6 +63,7 @@ class Network:
         arrival: int = 0,
         seal_lag_ms: int = 0,
         tick_ms: int = TICK_MS,
+        taken_max: int = 0,
     ) -> None:
         self.seed = seed
         self.faults = faults
@@ -77,7 +78,9 @@ class Network:
         values = {**PARAMETERS, **(parameters or {})}
         self.genesis = found_network(self.home, folder / "root.key", "sim", values, self.random("found").randbytes)
         self._luck = self.random("coordinator")
-        self._tick_ms = tick_ms
+        self.tick_ms = tick_ms
+        self._taken_max = taken_max  # messages that the coordinator gets through in a tick, 0 for all
+        self._queued: list[tuple[bytes, bytes]] = []
         self._arrival = self.random(f"arrival {arrival}")
         self._seal_lag_ms = seal_lag_ms  # how long after a beacon its batch is sealed; statements come in between
         self._beacon_ms = self.genesis.parameters.integer("beacon_interval_s") * 1000
@@ -99,7 +102,7 @@ class Network:
     # TIME
 
     def run(self, beacons: int) -> None:
-        for _ in range(beacons * self._beacon_ms // self._tick_ms):
+        for _ in range(beacons * self._beacon_ms // self.tick_ms):
             self._tick()
 
     def clock_s(self) -> int:
@@ -137,7 +140,7 @@ class Network:
             for bundle in device.down.arrived(self.now_ms):
                 for sheet in bundle:
                     device.take_sheet(sheet)
-        self.now_ms += self._tick_ms
+        self.now_ms += self.tick_ms
 
     # COORDINATOR
 
@@ -187,7 +190,9 @@ class Network:
         """Everything that arrived in this tick, as one group."""
         order = list(self.devices)
         self._arrival.shuffle(order)
-        arrived = [(device.id, message) for device in order for message in device.up.arrived(self.now_ms)]
+        self._queued += [(device.id, message) for device in order for message in device.up.arrived(self.now_ms)]
+        taken_max = self._taken_max or len(self._queued)
+        arrived, self._queued = self._queued[:taken_max], self._queued[taken_max:]
         self._may_die()
         candidates = []
         for device_id, message in arrived:

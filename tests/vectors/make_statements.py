@@ -59,6 +59,7 @@ def cases() -> list[tuple[str, Case]]:
         ("enroll, no channels, largest numbers", last),
         ("report, one set", report([[0, 123, -456]])),
         ("report, first of its boot", report([[0, 123, -456]], seq=1, boot=2)),
+        ("report, missing values", report([[0, statement.MISSING, -456], [5000, 123, statement.MISSING]])),
         ("report, several sets, some before the beacon", report([[-60000, 1, 2], [-1, 3, 4], [59999, 5, 6]])),
         ("report, no sets", report([])),
         ("report, 64 sets", report([[index * 1000, index, -index] for index in range(64)])),

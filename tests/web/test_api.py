@@ -57,6 +57,14 @@ def test_device_has_amounts_as_integers_and_text(client: Client, shown: World) -
         assert [tuple(channel.values()) for channel in answer["channels"]] == view.channels
 
 
+def test_what_a_device_says_about_itself_has_name_and_sentence(client: Client, shown: World) -> None:
+    told = [view for view in shown.devices.values() if view.notices]
+    assert told
+    for view in told:
+        (found,) = client.get(f"{API}/devices/{view.device.hex()}").json["notices"]
+        assert found == view.notices[0]._asdict() and found["name"] in found["text"]
+
+
 def test_readings_are_raw_and_scaled(client: Client, shown: World) -> None:
     device = next(each for each in shown.devices.values() if len(each.channels) == 3 and each.readings_public)
     found, target = [], f"{API}/devices/{device.device.hex()}/readings?limit=5"

@@ -89,6 +89,14 @@ def test_an_epoch_that_does_not_add_up_is_called_out() -> None:
         assert Document(client.page("/")).text.count("does not add up") == 1
 
 
+def test_device_page_shows_what_it_says_about_itself(client: Client, shown: World) -> None:
+    for device, view in shown.devices.items():
+        document = Document(client.page(f"/devices/{device.hex()}"))
+        assert ("What it says about itself" in document.text) == bool(view.notices)
+        assert all(one.text in document.text for one in view.notices)
+    assert sum(len(view.notices) for view in shown.devices.values()) == 1
+
+
 def test_device_page_shows_the_readers_numbers(client: Client, shown: World) -> None:
     for device, view in shown.devices.items():
         document = Document(client.page(f"/devices/{device.hex()}"))

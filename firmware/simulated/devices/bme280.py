@@ -2,8 +2,9 @@
 
 import struct
 
-# Pressure and temperature: the worked example of the BMP280 (BST-BMP280-DS001 section 3.12), whose formulas and trimming
-# are the same. No data sheet has an example of humidity: these trimming values and words are of a sensor in a room.
+# Pressure and temperature: the worked example of the BMP280 (BST-BMP280-DS001 section 3.12), whose formulas and
+# trimming are the same. No data sheet has an example of humidity: this trimming is that of a sensor in a room, as its
+# owner published it.
 T = (27504, 26435, -1000)
 P = (36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000)
 H = (75, 357, 0, 322, 0, 30)
