@@ -34,6 +34,7 @@ lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m tests.firmware.board_types
 	@$(BIN)/lint-imports
 
 bench: $(STAMP) ## every figure that the documentation quotes

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from coordinator.store.rollouts import (
-    FETCHED,
+    FETCHING,
     OFFERED,
     REFUSED,
     ROLLED_BACK,
@@ -181,15 +181,14 @@ class Updating:
         data = part[question.index * CHUNK_BYTES :][:CHUNK_BYTES]
         if not data:
             return b""
-        if question.file == len(release.parts) - 1 and (question.index + 1) * CHUNK_BYTES >= len(part):
-            self._note(rollout, device, FETCHED, 0)
+        self._note(rollout, device, FETCHING, 0)
         return releases.chunk_answer(question, data)
 
     def _note(self, rollout: Rollout, device: bytes, stage: int, reason: int) -> None:
         """Only what is news: a device may ask as often as it likes."""
         stages = self._stages[rollout.board, rollout.version]
         held = stages.get(device, (0, 0))
-        if held == (stage, reason) or (stage == OFFERED and held[0] in (FETCHED, RUNNING)):
+        if held == (stage, reason) or (stage == OFFERED and held[0] in (FETCHING, RUNNING)):
             return
         stages[device] = (stage, reason)
         self._unwritten.setdefault((rollout.board, rollout.version), []).append((device, stage, reason))

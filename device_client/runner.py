@@ -85,7 +85,7 @@ def make_client(
 
 
 def tls_context(given: Provisioning) -> ssl.SSLContext | None:
-    """The broker must have its name and a certificate under the pinned CA, without one under any that the system has."""
+    """The broker must have its name, and a certificate under the pinned CA; without one, under any of the system."""
     if not given.tls:
         return None
     context = ssl.create_default_context(cadata=given.ca or None)

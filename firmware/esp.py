@@ -16,15 +16,16 @@ BUTTON_MS = 10_000
 GOOD_MS = 3_600_000  # a boot that has run so long did not fail, whatever the network does
 LINKLESS_MS = 3_600_000  # then a new start may help: a heap in pieces, a radio that hangs
 SAFE_MS = 600_000  # safe mode lasts so long after a receipt: an update may come
-AWAKE_MS, AWAKE_FIRST_MS = 30_000, 120_000  # of a board that sleeps: after a wake, after any other start
+AWAKE_MS = 30_000  # of a board that sleeps: after a wake
+AWAKE_FIRST_MS = 120_000  # after any other start
 SLEEP_MS_MIN = 1_000
 DAY_S = 86_400
 
 
 class Board:
-    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest: `now_ms`,
-    client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its `under_way`
-    tells that an update is being fetched). `fault` is what another task has failed with."""
+    """`kept` is the Memory, `lamp` a Lamp, `button` a Pin or None; `safe`: safe mode. `kickoff` sets the rest:
+    `now_ms`, client, link, wifi, `internal` readings, perhaps sensors that are `attached`, a watchdog, `updating` (its
+    `under_way` tells that an update is being fetched). `fault` is what another task has failed with."""
 
     TICKS_PERIOD = 1 << 30
 
@@ -169,7 +170,7 @@ class Board:
         woken = machine.reset_cause() == machine.DEEPSLEEP_RESET
         if now_ms - self._started_ms >= (AWAKE_MS if woken else AWAKE_FIRST_MS):
             return True
-        return client.outbox.enrolled and client.counters.get("reports", 0) > 0 and not client.outbox.pending
+        return client.outbox.enrolled and client.counters.get("reports", 0) > 0 and client.outbox.waiting == 0
 
     def _sleep(self, now_ms):
         """Until the next report is due. The boot goes on behind it."""
@@ -188,8 +189,9 @@ def restart(reason):
 def factory_reset(kept, outbox):
     """The identity goes, the provisioning stays: the board enrols anew, as another device. Does not return."""
     print("edgetally: factory_reset")
-    kept.forget_key()  # first: an outbox without its boot counter must never meet its key again
-    outbox.clear()
+    import keys
+
+    keys.forget(kept, outbox)
     for name in ("failed_boots", "wifi_good", "failed_with"):
         kept.set_number(name, 0)
     machine.reset()

@@ -18,5 +18,5 @@ class Internal:
     def read(self):
         values = [gc.mem_free(), self._now_ms() // 1000]
         if len(self.channels) > 2:
-            values.append(esp32.mcu_temperature())
+            values.append(esp32.mcu_temperature())  # type: ignore[attr-defined]
         return values

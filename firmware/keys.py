@@ -17,9 +17,14 @@ def opened(kept, outbox, random=os.urandom):
         return seed, outbox
     if seed is not None or outbox.boot or outbox.lost:
         print("edgetally: identity_lost", "key" if seed is None else "outbox")
-    kept.forget_key()  # before anything else: it must never meet another counter
-    if outbox.boot or outbox.lost:
-        outbox.clear()
+    forget(kept, outbox)
     seed = random(KEY_BYTES)
     kept.set_key(seed)
     return seed, outbox
+
+
+def forget(kept, outbox):
+    """The key goes first: an outbox without its boot counter must never meet it again."""
+    kept.forget_key()
+    if outbox.boot or outbox.lost:
+        outbox.clear()

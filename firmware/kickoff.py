@@ -22,7 +22,16 @@ WATCHDOG_S = 60
 NETWORKS_MAX = 8
 EXCEPTION = 6  # `notices.EXCEPTION`
 PUBLIC = 9  # its place in what `provisioning.load` gives
-NO_BOARD = {"board": "", "buses": [], "sensors": [], "pins": {}, "led_kind": "", "led_active": 1, "watchdog_s": WATCHDOG_S, "deep_sleep": False}
+NO_BOARD = {
+    "board": "",
+    "buses": [],
+    "sensors": [],
+    "pins": {},
+    "led_kind": "",
+    "led_active": 1,
+    "watchdog_s": WATCHDOG_S,
+    "deep_sleep": False,
+}
 UNIX_OF_2000 = 946_684_800
 
 
@@ -86,7 +95,7 @@ def updates(board, about):
 
     running = 1 if sys.path[0] == "/b" else 0
     floor_s = board.kept.number("clock_floor")
-    return updating.Updating(board.client, about["board"], "", running, machine.reset, board.tell, floor_s)
+    return updating.Updating(board.client, about["board"], "", running, machine.reset, floor_s)
 
 
 def measure(board, about, safe):

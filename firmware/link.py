@@ -36,6 +36,7 @@ class Link:
     """See `run`, `publish` and `stop`. Single use: after `stop` make a new one."""
 
     packet_bytes_max = 4096  # body of one received packet
+    body = None  # where it goes; who starts in a small heap makes it while that is empty
     connect_timeout_ms = 20_000  # from the first SYN to the SUBACK
     puback_timeout_ms = 5_000
 
@@ -80,7 +81,7 @@ class Link:
         self._quarter_ms = keepalive_s * 250
         self._random = random
         self._clock = clock
-        self._decoder = mqtt_packets.Decoder(self.packet_bytes_max)
+        self._decoder = mqtt_packets.Decoder(self.packet_bytes_max, self.body)
         self._stream = self._sender = None  # the connection, until it breaks; the task that is writing to it
         self._wake = wire.Event()  # for `run`: the link is up, or broken, or to be stopped
         self._puback = wire.Event()  # the awaited PUBACK came (then the awaited id is 0), or never will

@@ -25,12 +25,16 @@ def ready(arguments):
         sys.stderr.write("%s\n" % refused)
         return 2
     forget("provisioning")
+    body = bytearray(2_048)  # a sheet or a beacon has 1 KiB at most, fifteen certificates fit
     # Compiling takes several times what remains, so the largest comes first, while the heap is empty.
     for name in ("ed25519", "device_client.core.client", "link", "shell", "start"):
         gc.collect()
         __import__(name)
+    import link
     import start
 
+    link.Link.body = body
+    del body
     gc.collect()
     try:
         return start.ready(given)

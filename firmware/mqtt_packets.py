@@ -69,10 +69,10 @@ def field(text):
 class Decoder:
     """The receiving half. `window()` and `received()` take turns; after `Malformed` only `reset()` helps."""
 
-    def __init__(self, packet_bytes_max):
-        """A packet whose part behind the fixed header exceeds `packet_bytes_max` is dropped."""
+    def __init__(self, packet_bytes_max, body=None):
+        """A packet whose part behind the fixed header exceeds `packet_bytes_max` is dropped, or `body`, a bytearray."""
         self._head = bytearray(5)
-        self._body = memoryview(bytearray(packet_bytes_max))
+        self._body = memoryview(body or bytearray(packet_bytes_max))
         self.reset()
 
     def reset(self):

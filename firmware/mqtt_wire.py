@@ -4,7 +4,7 @@ asyncio's own `Event`, `Lock`, `wait_for` and streams hold 4 KB; this does with 
 """
 
 import socket
-from asyncio import core
+from asyncio import core  # type: ignore[attr-defined]
 from time import ticks_diff, ticks_ms
 
 sleep_ms = core.sleep_ms

@@ -44,8 +44,8 @@ def load(path, **instead):
     fields.update(instead)
     given = []
     for line in _KEYS.split("\n"):
-        key, kind, low, high, *default = line.split(" ")
-        low, high = int(low), int(high)
+        key, kind, first, last, *default = line.split(" ")
+        low, high = int(first), int(last)
         value = fields.get(key, json.loads(default[0]) if default else None)
         try:
             given.append(_accepted(value, kind, low, high))

@@ -88,7 +88,8 @@ class Shell:
             self._look_at_link()
             self._tell()
             board.feed(now_ms)
-            await mqtt_wire.wait(self._wake, 500)
+            busy = self.updating is not None and self.updating.busy
+            await mqtt_wire.wait(self._wake, 10 if busy else 500)
             self._wake.clear()
         await linking
 

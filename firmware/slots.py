@@ -20,6 +20,7 @@ STATE_BYTES = 32
 EMPTY = 0xFFFFFFFF
 NAMES = "ab"
 BLOCK_BYTES = 512
+BUFFER_BYTES = 4096  # of an append: see `device_client.core.updates`
 
 
 def load(path):
@@ -110,7 +111,7 @@ class Slots:
         state[6 - self.running] = EMPTY
         if state != self._state:
             self._save(state)
-        if self.manifest() == envelope:
+        if envelope and self.manifest() == envelope:
             return False
         try:
             os.remove(self._folder + "manifest.cose")
@@ -144,13 +145,26 @@ class Slots:
             file.flush()
 
     def digest(self, path):
-        digest = sha256()
-        with open(self._folder + path, "rb") as file:
+        return _digest(self._folder + path)
+
+    def borrow(self, path, size, digest):
+        """Copy a file of the application that runs, if it has these contents; whether it has."""
+        name = self._root + "/" + NAMES[self.running] + "/" + path
+        try:
+            if os.stat(name)[6] != size or _digest(name) != digest:
+                return False
+        except OSError:
+            return False
+        if self.size(path) >= 0:
+            self.remove(path)
+        with open(name, "rb") as file:
+            block = bytearray(BUFFER_BYTES)
+            view = memoryview(block)
             while True:
-                block = file.read(BLOCK_BYTES)
-                if not block:
-                    return digest.digest()
-                digest.update(block)
+                length = file.readinto(block)
+                if not length:
+                    return True
+                self.append(path, view[:length])
 
     def remove(self, path):
         os.remove(self._folder + path)
@@ -163,6 +177,16 @@ class Slots:
         state[6 - self.running] = version
         state[9] = max(state[9], time_s)
         self._save(state)
+
+
+def _digest(name):
+    digest = sha256()
+    with open(name, "rb") as file:
+        while True:
+            block = file.read(BLOCK_BYTES)
+            if not block:
+                return digest.digest()
+            digest.update(block)
 
 
 def _make_folders(path):

@@ -4,6 +4,7 @@
 """
 
 import gc
+import sys
 
 import ed25519
 import link
@@ -24,7 +25,9 @@ def ready(given):
     folder, records = given[8], given[11]
     board.make_folder(folder)
     seed, log = identity.opened(folder, lambda storage: outbox.Outbox(storage, records), board)
-    del board.make_folder
+    del board.make_folder, identity
+    sys.modules.pop("identity")
+    gc.collect()
     return device(given, seed, log, board, board.CHANNELS, shell.Counter(board).now_ms)
 
 
@@ -50,7 +53,7 @@ def device(given, seed, log, board, channels, now_ms, resume=b""):
     client.IN_FLIGHT_MAX = shell.IN_FLIGHT_MAX
     made = client.Client(config, log, shell.signer(seed), ed25519.verify, board.random, now_ms(), resume)
     if made.asker is not None:
-        made.asker.judged = shell.forget_proofs
+        made.asker.judged = shell.forget_proofs  # type: ignore[method-assign]
     link.Link.packet_bytes_max = 2_048  # a sheet or a beacon has 1 KiB at most, fifteen certificates fit
     name = cose.signer_id(public_key).hex()
     connection = link.Link(
@@ -74,7 +77,7 @@ def trusting(ca):
         with open("/ca.der", "rb") as file:
             ca = file.read()
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED
+    context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
     try:
         context.load_verify_locations(ca)
     except ValueError:

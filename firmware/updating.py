@@ -13,15 +13,19 @@ from device_client.core import cbor
 EVERY_MS = 3_600_000
 BACK_OFF_MAX = 4  # doublings after what came to nothing
 TRIAL_MS = 1_800_000
+FIRMWARE_VERSION = 3  # of `device_client.core.notices`, which a board need not hold
+APPLICATION_CORRUPT = 5
+UPDATE_REFUSED = 6
+UPDATE_ROLLED_BACK = 7
 ANSWERS_MAX = 4  # looked at for one question: a signature costs a board a tenth of a second
 
 
 class Updating:
     """The updates of `client`, whose application runs from slot `running` (0 or 1) below `root`, on a board of class
-    `board`. `reset()` starts the board again, `notice(code, value)` says something in the next report, `floor_s` is the
-    newest time that the board knew before this start, unix seconds."""
+    `board`. `reset()` starts the board again; `floor_s` is the newest time that the board knew before this start, unix
+    seconds."""
 
-    def __init__(self, client, board, root, running, reset, notice, floor_s=0):
+    def __init__(self, client, board, root, running, reset, floor_s=0):
         self.every_ms = EVERY_MS
         self.trial_ms = TRIAL_MS
         self._client = client
@@ -29,7 +33,6 @@ class Updating:
         self._root = root
         self._running = running
         self._reset = reset
-        self._notice = notice
         self._updater = None
         self._good = False
         self._answers = 0
@@ -40,11 +43,11 @@ class Updating:
         self.on_trial = slots.on_trial
         self._time_s = max(floor_s, slots.newest_s)
         self._trouble = [slots.rolled_back, 6] if slots.rolled_back > self.version else [0, 0]
-        notice("firmware_version", self.version)
+        client.notice(FIRMWARE_VERSION, self.version)
         if self._trouble[0]:
-            notice("update_rolled_back", self._trouble[0])
+            client.notice(UPDATE_ROLLED_BACK, self._trouble[0])
         if slots.is_fallback:
-            notice("application_corrupt", 1 - running)
+            client.notice(APPLICATION_CORRUPT, 2 - running)
         client.updating = self.take
         _forget()
 
@@ -57,6 +60,11 @@ class Updating:
     def under_way(self):
         """The version that is being fetched, 0 for none."""
         return self._updater.version if self._updater else 0
+
+    @property
+    def busy(self):
+        """Whether the next turn has something to do that waits for nobody."""
+        return self._updater is not None and self._updater.busy
 
     def step(self, now_ms):
         """What to publish on the device's `up` topic now. Call it with every turn of the loop."""
@@ -89,7 +97,10 @@ class Updating:
             if self.on_trial:
                 return
         self._good = True
-        self.on_trial = False
+        if self.on_trial:  # whatever was the matter with an update before
+            self.on_trial = False
+            for code in (APPLICATION_CORRUPT, UPDATE_REFUSED, UPDATE_ROLLED_BACK):
+                self._client.notice(code, 0)
         # Not all boards that one power cut started at once.
         self._due_ms = now_ms + self.every_ms * self._client.device_id[-1] // 1536
         _forget()
@@ -147,6 +158,8 @@ class Updating:
             self._answers = 0
         except manifest.Refused as refused:
             self._refused(refused.reason, 0)
+        except OSError:
+            self._refused(manifest.STORAGE, 0)
 
     def _refused(self, reason, version):
         from device_client.core import manifest
@@ -154,7 +167,7 @@ class Updating:
         self._client.count("update_" + manifest.REASONS[reason])
         self._failures += 1
         self._trouble = [version, reason]
-        self._notice("update_refused", reason)
+        self._client.notice(UPDATE_REFUSED, reason)
         _forget()
 
 

@@ -1,7 +1,6 @@
 """`edgetally firmware`: the key that signs releases for boards, and signing one."""
 
 import secrets
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from coordinator.store.home import Home
 from coordinator.store.rollouts import Rollouts
 from device_client.core import cose, light, manifest
 from device_client.core.cbor import Malformed
+from device_client.profiles import ProfileError, load_profile
 
 from . import fail
 from .network import CONFIG, DEFAULT_CONFIG, opened
@@ -157,17 +157,22 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 def _compiled(board: str, arch: str) -> dict[str, bytes]:
-    from firmware.build import build
+    from firmware.build import application
 
-    with tempfile.TemporaryDirectory(prefix="edgetally-") as folder:
-        try:
-            build(Path(folder), arch or _arch_of(board))
-        except ModuleNotFoundError as error:
-            raise fail(f"{error.name} is not installed; run: pip install 'edgetally[flash]'") from None
-        except (RuntimeError, OSError) as error:
-            raise fail(f"{board}: {error}", 1) from None
-        return {path: data for path, data in _content(Path(folder)).items() if path.endswith(".mpy")}
+    arch = arch or _arch_of(board)
+    try:
+        return application(arch)
+    except ModuleNotFoundError as error:
+        raise fail(f"{error.name} is not installed; run: pip install 'edgetally[flash]'") from None
+    except (RuntimeError, OSError) as error:
+        raise fail(f"{board}: {error}", 1) from None
 
 
 def _arch_of(board: str) -> str:
-    raise fail(f"--arch: which machine code {board} runs is not known; name it")
+    try:
+        profile = load_profile(board)
+    except ProfileError as error:
+        raise fail(f"--board: {error}") from None
+    if profile.kind != "esp32":
+        raise fail(f"--board: {board} is not updated over the network; see docs/guides/updates.md")
+    return profile.arch

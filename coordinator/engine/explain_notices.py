@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from coordinator.kernel.views import Reason
-from device_client.core import notice_names, notices
+from device_client.core import manifest, notice_names, notices
 
 
 class Told(NamedTuple):
@@ -93,13 +93,17 @@ def sentence(code: int, value: int, since_epoch: int, channels: Sequence[str]) -
     return {
         notices.SAFE_MODE: f"It is in safe mode since epoch {since_epoch}, after {value} failed starts ({name}).",
         notices.APPLICATION_CORRUPT: f"Its application {'?ab'[min(value, 2)]} could not be started ({name}).",
-        notices.UPDATE_REFUSED: f"It refused an update for reason {value} ({name}).",
+        notices.UPDATE_REFUSED: f"It refused an update: {_update_reason(value)} ({name}).",
         notices.UPDATE_ROLLED_BACK: f"It went back from firmware {value}, which did not prove itself ({name}).",
         notices.BROKER_REFUSED: f"The broker refused it with code {value} ({name}).",
         notices.CERTIFICATE_REFUSED: "It did not trust the broker's certificate"
         + (f": {_CERTIFICATES[value]}" if value in _CERTIFICATES else "")
         + f" ({name}).",
     }.get(code, f"It says {value} ({name}).")
+
+
+def _update_reason(value: int) -> str:
+    return manifest.REASONS[value] if value < len(manifest.REASONS) else f"reason {value}"
 
 
 def _chosen(bits: int, channels: Sequence[str]) -> list[str]:

@@ -23,11 +23,11 @@ PPM = 1_000_000
 RECORD_BYTES = 18
 
 OFFERED = 1  # the manifest was sent
-FETCHED = 2  # the last chunk of the last file was sent
+FETCHING = 2  # the device has asked for a chunk
 RUNNING = 3  # the device has said that it runs it
 REFUSED = 4  # the device has said why not
 ROLLED_BACK = 5  # the device has tried it, without a receipt
-STAGES = {OFFERED: "offered", FETCHED: "fetched", RUNNING: "running", REFUSED: "refused", ROLLED_BACK: "rolled_back"}
+STAGES = {OFFERED: "offered", FETCHING: "fetching", RUNNING: "running", REFUSED: "refused", ROLLED_BACK: "rolled_back"}
 
 
 class ReleaseBroken(ValueError):

@@ -252,8 +252,8 @@ class Client:
             self._unanswered = 0
             if pending.boot == self.boot:
                 self._notices = [one for one in self._notices if one[2] != pending.seq]
-            if pending.boot == self.boot and code in (codes.OK, codes.ALREADY_ENROLLED):
-                self.accepted += 1
+                if code in (codes.OK, codes.ALREADY_ENROLLED):
+                    self.accepted += 1
             if pending.kind == statement.KIND_ENROLL:
                 self._take_enrolment(code)
             elif self.asker is not None and code == codes.OK and pending.attempts == 1 and pending.boot == self.boot:

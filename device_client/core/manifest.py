@@ -74,7 +74,7 @@ class Refused(ValueError):
     """A release is not taken; `reason` is one of the codes above."""
 
     def __init__(self, reason: int) -> None:
-        ValueError.__init__(self, REASONS[reason])
+        super().__init__(REASONS[reason])
         self.reason = reason
 
 

@@ -7,7 +7,8 @@ last bytes that were written, and every file that is complete is hashed from fla
 is told nonsense gives up and reports; it never gets worse than the version that it runs.
 
 The slot that is written has `begin(envelope)`: stage this release, forget another one, and tell whether it is new here;
-`size(path)`: -1 without the file, `read(path, at, length)`, `append(path, data)`, `digest(path)`, `remove(path)`, and
+`size(path)`: -1 without the file, `read(path, at, length)`, `append(path, data)`, `digest(path)`, `remove(path)`,
+`borrow(path, size, digest)`: copy the file of what runs, if it has these contents, and tell whether, and
 `ready(version, time_s)`: durable, it is tried with the next start. All of them may raise OSError.
 """
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         def append(self, path: str, data: "bytes | memoryview") -> None: ...
         def digest(self, path: str) -> bytes: ...
         def remove(self, path: str) -> None: ...
+        def borrow(self, path: str, size: int, digest: bytes) -> bool: ...
         def ready(self, version: int, time_s: int) -> None: ...
 
 
@@ -76,6 +78,23 @@ def checked(envelope: bytes, trust: "Trust", held: Held, time_s: int) -> manifes
     return found
 
 
+def checked_list(read: "Callable[[int, int], bytes]", list_bytes: int) -> "tuple[int, int]":
+    """How many files a list names, and their bytes; `read(at, length)` gives of it. Raises Malformed and Refused."""
+    at = count = total = 0
+    before = ""
+    while at < list_bytes:
+        path, size, _, end = manifest.parse_entry(read(at, manifest.ENTRY_BYTES_MAX))
+        if path <= before:
+            raise Refused(manifest.BAD_PATH)
+        before = path
+        count += 1
+        total += size
+        at += end
+        if count > manifest.FILES_MAX or total > manifest.TOTAL_BYTES_MAX or at > list_bytes:
+            raise Refused(manifest.TOO_LARGE)
+    return count, total
+
+
 class Updater:
     """One release on its way into a slot. Raises Refused when made with a release that this device must not take, and
     OSError. `ended` is then None; later it is 0 when the release waits for the next start, or why it was given up."""
@@ -114,6 +133,11 @@ class Updater:
         self._begin_walk()
         if slot.begin(envelope):
             count("updates_begun")
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do before the next answer comes."""
+        return self.ended is not None or not self._path
 
     # THE WALK over the list: file 0 is the list itself
 
@@ -169,6 +193,11 @@ class Updater:
             self._written = -1
         if self._written == size:
             self._complete(False)
+        elif (
+            size and self._file and self._slot.borrow(path, size, digest)
+        ):  # most files are those of the version before
+            self._count("update_files_borrowed")
+            self._complete(True)
         elif self._written < 0:
             self._written = 0
         if self._path and not size:
@@ -188,23 +217,8 @@ class Updater:
             return
         self._wrote = self._wrote or written
         self._path = ""
-        if path == LIST:
-            self._check_list()
-
-    def _check_list(self) -> None:
-        """Before anything of it is fetched. Raises Malformed and Refused."""
-        at = count = total = 0
-        before = ""
-        while at < self._list_bytes:
-            path, size, _, end = manifest.parse_entry(self._slot.read(LIST, at, manifest.ENTRY_BYTES_MAX))
-            if path <= before:
-                raise Refused(manifest.BAD_PATH)
-            before = path
-            count += 1
-            total += size
-            if count > manifest.FILES_MAX or total > manifest.TOTAL_BYTES_MAX:
-                raise Refused(manifest.TOO_LARGE)
-            at += end
+        if path == LIST:  # before anything of it is fetched
+            checked_list(lambda at, length: self._slot.read(LIST, at, length), self._list_bytes)
 
     # QUESTIONS AND ANSWERS
 

@@ -27,7 +27,7 @@ _ORDER = 2**252 + 27742317777372353535851937790883648493  # L, the order of the 
 _FIELD = 2**255 - 19
 _BYTES = (bytes, bytearray, memoryview)
 
-_last_key = (None, 0, b"", b"")  # seed, secret scalar, nonce prefix, public key
+_last_key = (b"", 0, b"", b"")  # seed, secret scalar, nonce prefix, public key
 
 
 def public_key(seed):

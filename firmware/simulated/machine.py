@@ -18,7 +18,7 @@ from umachine import time_pulse_us as time_pulse_us
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 RTC_BYTES_MAX = 2048
 
-_files = _state_path = None
+_files = _state_path = _process = None
 _cause, _memory = PWRON_RESET, b""
 _frequency = 160_000_000
 _devices = {}  # (kind, bus or pin, address): device
@@ -26,8 +26,10 @@ _devices = {}  # (kind, bus or pin, address): device
 
 def attach(files, state_path):
     """Take over what the last reset left. `files`: the host's file system."""
-    global _files, _state_path, _cause, _memory
+    global _files, _state_path, _cause, _memory, _process
     _files, _state_path = files, state_path
+    with files.open("/proc/self/stat", "r") as file:
+        _process = int(file.read(32).split(" ")[0])
     try:
         with files.open(state_path, "rb") as file:
             state = file.read()
@@ -41,7 +43,7 @@ def _end(cause, signal, asleep_ms=0):
     with _files.open(_state_path + ".new", "wb") as file:
         file.write(bytes((cause,)) + asleep_ms.to_bytes(4, "big") + _memory)
     _files.rename(_state_path + ".new", _state_path)
-    os.system("kill -s %s $PPID" % signal)
+    os.system("kill -s %s %d" % (signal, _process))  # MicroPython has no kill, and `$PPID` may be 1 by then
     while True:
         sleep_ms(1000)
 

@@ -1,6 +1,8 @@
 """The same judgement as judge.py, made by the coordinator's own decoder: cbor2 and PyNaCl."""
 
 import hashlib
+import io
+import re
 import struct
 from typing import Any
 
@@ -140,12 +142,75 @@ def refuse_unless(holds: bool) -> None:
         raise Refused(verdicts.MALFORMED)
 
 
+def releases_line(vector: Any, everything: Any) -> str:
+    """Written apart from `device_client.core.manifest`, from the text of the wire."""
+    data, kind = unhex(vector["hex"]), vector["name"].split(":")[0]
+    refuse_unless(len(data) <= {"question": 64, "answer": 1024, "list": 12288, "manifest": 256}[kind])
+    if kind == "list":
+        return release_list_line(data)
+    if kind == "manifest":
+        return manifest_line(data, everything)
+    fields = wire.decoded(data)
+    refuse_unless(type(fields) is list)
+    kinds = [type(one) for one in fields]
+    if kind == "answer":
+        refuse_unless(kinds == [int, bytes, int, int, bytes] and fields[0] in (3, 4) and len(fields[1]) == 8)
+        refuse_unless(0 <= fields[2] <= 96 and 0 <= fields[3] < 2**32)
+        whole = fields[0] == 3
+        refuse_unless(1 <= len(fields[4]) <= (256 if whole else 900) and not (whole and fields[2] + fields[3]))
+    elif kinds == [int, bytes, int, int]:
+        refuse_unless(fields[0] == 4 and len(fields[1]) == 8 and 0 <= fields[2] <= 96 and 0 <= fields[3] <= 1000)
+    else:
+        refuse_unless(kinds == [int, str, int, list] and fields[0] == 3 and list(map(type, fields[3])) == [int, int])
+        refuse_unless(re.fullmatch("[a-z0-9-]{1,32}", fields[1]) is not None and 0 <= fields[2] < 2**32)
+        refuse_unless(0 <= fields[3][0] < 2**32 and 0 <= fields[3][1] <= 13)
+    return shown(fields)
+
+
+def release_list_line(data: bytes) -> str:
+    paths, total, rest = [], 0, io.BytesIO(data)
+    decoder = cbor2.CBORDecoder(rest)
+    while rest.tell() < len(data):
+        try:
+            fields = decoder.decode()
+        except cbor2.CBORDecodeError:
+            raise Refused(verdicts.MALFORMED) from None
+        refuse_unless(type(fields) is list and list(map(type, fields)) == [str, int, bytes] and len(fields[2]) == 32)
+        path, size, _ = fields
+        parts = path.split("/")
+        refuse_unless(re.fullmatch("[A-Za-z0-9_./-]{1,64}", path) is not None and len(parts) <= 4)
+        refuse_unless(all(part and part[0] not in ".-" for part in parts) and path not in ("files", "manifest.cose"))
+        refuse_unless(0 <= size <= 131_072)
+        paths.append(path)
+        total += size
+    refuse_unless(paths == sorted(set(paths)) and len(paths) <= 96 and total <= 524_288)
+    return shown((len(paths), total))
+
+
+def manifest_line(data: bytes, everything: Any) -> str:
+    network, root = unhex(everything["genesis"]), unhex(everything["root_key"])
+    certified = [
+        one
+        for one in genesis.parse_certificates(unhex(everything["keys"]), network, root)
+        if one.role == 2 and one.from_beacon <= everything["newest_beacon"]
+    ]
+    key = max(certified, key=lambda one: one.serial).public_key
+    fields = wire.decoded(wire.opened(data, cose.TYPE_MANIFEST, network, key).payload)
+    refuse_unless(type(fields) is list and list(map(type, fields)) == [int, str, int, int, bytes])
+    version, board, not_after, list_bytes, digest = fields
+    refuse_unless(max(everything["running"], everything["rolled_back"]) < version < 2**32 - 1)
+    refuse_unless(board == everything["board"] and everything["time"] <= not_after < 2**64)
+    refuse_unless(0 < list_bytes <= 12_288 and len(digest) == 32)
+    return shown(fields)
+
+
 LINES = {
     "cbor": cbor_line,
     "statements": statement_line,
     "beacons": beacon_line,
     "certificates": certificates_line,
     "proofs": proofs_line,
+    "releases": releases_line,
 }
 
 

@@ -12,12 +12,15 @@ from device_client.core import (
     client,
     cose,
     light,
+    manifest,
     merkle,
     proofs,
     questions,
     received,
+    releases,
     secret,
     statement,
+    updates,
 )
 from device_client.core.cbor import Malformed, Map
 from device_client.core.light import BadSignature
@@ -150,6 +153,28 @@ def proofs_line(vector, everything, verify):
     return "nothing" if row is None else shown(row)
 
 
+def releases_line(vector, everything, verify):
+    kind = vector["name"].split(":")[0]
+    data = unhex(vector["hex"])
+    if kind == "question":
+        asked = releases.parsed(data)
+        if asked.kind == manifest.KIND_CHUNK:
+            assert manifest.chunk_question(asked.release, asked.file, asked.index) == data
+            return shown((asked.kind, asked.release, asked.file, asked.index))
+        assert manifest.manifest_question(asked.board, asked.running, asked.trouble, asked.reason) == data
+        return shown((asked.kind, asked.board, asked.running, (asked.trouble, asked.reason)))
+    if kind == "answer":
+        return shown(manifest.parse_answer(data))
+    if kind == "list":
+        return shown(updates.checked_list(lambda at, length: data[at : at + length], len(data)))
+    trust = light.Trust(unhex(everything["genesis"]), unhex(everything["root_key"]), verify)
+    trust.accept_certificates(unhex(everything["keys"]))
+    trust.newest = everything["newest_beacon"]
+    held = updates.Held(everything["board"], everything["running"], everything["running"], everything["rolled_back"])
+    found = updates.checked(data, trust, held, everything["time"])
+    return shown(cbor.decode(found.payload()))
+
+
 LINES = {
     "cbor": cbor_line,
     "statements": statement_line,
@@ -159,6 +184,7 @@ LINES = {
     "merkle": merkle_line,
     "secrets": secrets_line,
     "proofs": proofs_line,
+    "releases": releases_line,
 }
 
 
@@ -167,7 +193,7 @@ def judged(name, everything, verify):
     for vector in everything["vectors"] + everything.get("invalid", []):
         try:
             answer = LINES[name](vector, everything, verify)
-        except (Malformed, BadSignature, proofs.Wrong):
+        except (Malformed, BadSignature, proofs.Wrong, manifest.Refused):
             answer = REFUSED
         lines.append(vector.get("name", "") + ": " + answer)
     return lines

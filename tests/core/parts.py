@@ -17,7 +17,7 @@ from tests.parts import ROOT, require_micropython
 
 HERE = Path(__file__).parent
 VECTORS = ROOT / "tests" / "vectors"
-FILES = ("cbor", "statements", "beacons", "certificates", "receipts", "merkle", "secrets", "proofs")
+FILES = ("cbor", "statements", "beacons", "certificates", "receipts", "merkle", "secrets", "proofs", "releases")
 
 
 @cache
@@ -27,7 +27,8 @@ def built() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     command = [sys.executable, str(ROOT / "firmware" / "build.py"), str(folder), "--arch", "x64"]
     subprocess.run(command, check=True, capture_output=True)
-    shutil.copy(ROOT / "device_client" / "core" / "questions.py", folder / "device_client" / "core")
+    for name in ("questions.py", "releases.py"):
+        shutil.copy(ROOT / "device_client" / "core" / name, folder / "device_client" / "core")
     return folder
 
 

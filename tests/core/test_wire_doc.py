@@ -5,17 +5,21 @@ import re
 from coordinator.engine.beacons import BEACON_BYTES_MAX
 from coordinator.kernel import chains
 from coordinator.proving import QUESTIONS_PER_SLOT_MAX
+from coordinator.updating import QUESTIONS_PER_SLOT_MAX as CHUNKS_PER_SLOT_MAX
 from device_client.core import (
     asking,
     cbor,
     client,
     cose,
     light,
+    manifest,
     notice_names,
     notices,
     proofs,
     received,
+    releases,
     statement,
+    updates,
     verdicts,
 )
 from tests.core.parts import VECTORS
@@ -44,6 +48,11 @@ def test_the_table_of_notices_is_that_of_the_code() -> None:
             assert names[names.index(first) + int(value) - 1] == words.upper().replace(" ", "_")
 
 
+def test_the_table_of_reasons_is_that_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| \S", TEXT.split("### Releases")[1].split("\n### ")[0], re.MULTILINE)
+    assert [(int(code), name) for code, name in rows] == list(enumerate(manifest.REASONS))[1:]
+
+
 def test_cddl_says_the_constants_of_the_code() -> None:
     for wanted in (
         f"u32 = 0..{statement.U32_MAX}",
@@ -67,6 +76,11 @@ def test_cddl_says_the_constants_of_the_code() -> None:
         f"role: {min(light.ROLES)}..{max(light.ROLES)}",
         f"rows: [1*{light.ROWS_MAX} row]",
         f"id8: bytes .size {light.ID8_BYTES}",
+        f"reason: 0..{len(manifest.REASONS) - 1} ] ]",
+        f"[ {manifest.KIND_CHUNK}, release: bytes .size {manifest.RELEASE_BYTES}, file: 0..{manifest.FILES_MAX}, "
+        f"index: 0..{releases.CHUNKS_MAX} ]",
+        f"list_bytes: 1..{manifest.LIST_BYTES_MAX}",
+        f"size: 0..{manifest.FILE_BYTES_MAX}",
         f"index: 0..{asking.PIECES_MAX - 1}, total: 1..{asking.PIECES_MAX}, digest: bytes .size {asking.DIGEST_BYTES}",
     ):
         assert wanted in FLAT, wanted
@@ -98,6 +112,17 @@ def test_the_text_says_the_limits_of_the_code() -> None:
         f"SHA-256 over the ids ({proofs.STATEMENTS_BYTES} bytes, big-endian)",
         f"({QUESTIONS_PER_SLOT_MAX} of a device in a slot)",
         f"does not come after {asking.ASKS_MAX} asks",
+        f"begins with the byte {manifest.QUESTION_TAG:#x}, an answer has at most **{manifest.ANSWER_BYTES_MAX} bytes**",
+        f"and begins with {manifest.ANSWER_TAG:#x}",
+        f"of at most **{manifest.MANIFEST_BYTES_MAX} bytes**",
+        f"at most {manifest.FILES_MAX} lines",
+        f"**{manifest.CHUNK_BYTES} bytes** from `index` * {manifest.CHUNK_BYTES} on",
+        f"at most {manifest.PATH_CHARS_MAX} characters of",
+        f"at most {manifest.PATH_DEPTH_MAX} parts",
+        f"together have at most {manifest.TOTAL_BYTES_MAX} bytes",
+        f"at most {updates.CHUNKS_PER_BEACON} between two beacons, and gives up after {updates.ASKS_MAX} asks",
+        f"more than {CHUNKS_PER_SLOT_MAX} questions of a device",
+        f"{updates.GARBAGE_MAX} answers that nobody asked for",
         f"Codes below {verdicts.MALFORMED} may stand in a sheet",
         f"`{cose._PROTECTED_HEAD.hex(' ')}`",
     ):
@@ -105,7 +130,7 @@ def test_the_text_says_the_limits_of_the_code() -> None:
 
 
 def test_every_type_of_envelope_and_every_vector_file_is_named() -> None:
-    for envelope_type in ("STATEMENT", "OWNER", "BEACON", "RECEIPTS", "HEADER", "PROOF"):
+    for envelope_type in ("STATEMENT", "OWNER", "BEACON", "RECEIPTS", "HEADER", "PROOF", "MANIFEST"):
         assert f"`{getattr(cose, 'TYPE_' + envelope_type)}`" in TEXT
     assert {path.name for path in VECTORS.glob("*.json")} == set(
         re.findall(r"^\| `(\w+\.json)` \|", TEXT, re.MULTILINE)
@@ -127,6 +152,10 @@ def test_every_rule_of_the_cddl_is_defined() -> None:
         "question",
         "proof",
         "piece",
+        "release_question",
+        "release_answer",
+        "manifest",
+        "line",
     }
     members = re.sub(r'"[^"]*"', "", CDDL)
     used = set(re.findall(r"(?<![\w.#])([A-Za-z]\w*)(?!\w*\s*[:=])", members))

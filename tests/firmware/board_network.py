@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import re
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,7 @@ from tests.firmware.board_parts import Kept, dump
 from tests.firmware.link_parts import FIRMWARE
 from tests.firmware.shell_network import Network
 
+build = importlib.import_module("build")
 WIFI = [["home", "right"]]
 # Without a network an old beacon is quoted: then they come late, or too late to count.
 DURABLE = {verdicts.OK, verdicts.LATE, verdicts.STALE_BEACON}
@@ -30,20 +33,42 @@ def chooser() -> bytes:
     return text.replace("sleep(5)", "sleep(0.02)").encode()
 
 
-def files(network: Network, before: str = "", board: dict | None = None, sensors: tuple[str, ...] = (), **changes) -> dict[str, bytes]:
-    """What `vfs` holds. `before`: lines that run before the application."""
+def files(
+    network: Network,
+    before: str = "",
+    board: dict | None = None,
+    sensors: tuple[str, ...] = (),
+    constants: dict[str, dict[str, int]] | None = None,
+    **changes,
+) -> dict[str, bytes]:
+    """What `vfs` holds. `before`: lines that run before the application; `constants`: module -> name -> value."""
     found = {
         "main.py": chooser(),
         "boot.py": (BOOT + before).encode(),
         "provisioning.json": json.dumps(network.fields() | {"wifi": WIFI} | changes).encode(),
         "board.json": json.dumps(compiled(load_profile("esp32-devkitc"), sensors) | (board or {})).encode(),
     }
-    return found | {f"a/{name}": data for name, data in application().items()}
+    slot = application()
+    for module, values in (constants or {}).items():
+        slot = slot | {f"{module}.mpy": changed(module, values)}
+    return found | {f"a/{name}": data for name, data in slot.items()}
 
 
 @cache
 def application() -> dict[str, bytes]:
-    return importlib.import_module("build").application("x64")
+    return build.application("x64")
+
+
+def changed(module: str, values: dict[str, int]) -> bytes:
+    """A module of the firmware with other constants."""
+    text = (FIRMWARE / f"{module}.py").read_text()
+    for name, value in values.items():
+        text, count = re.subn(rf"^{name} = .*$", rf"{name} = {value}", text, flags=re.MULTILINE)
+        assert count == 1, name
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / f"{module}.py"
+        source.write_text(text)
+        return build.compiled(source, source.with_suffix(".mpy"), "x64").read_bytes()
 
 
 class Reporter(Kept):

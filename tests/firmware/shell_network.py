@@ -65,8 +65,7 @@ class Network:
         self.token = issue_token(home, self.genesis, bytes(owner.verify_key), 10, 100, randbytes)
         self.node = Node(home, MemoryState(), Limits(1000, 1000))
         self.outcomes: list = []
-        self.messages: list[bytes] = []  # what was signed by a device, as it came
-        self.messages: list[bytes] = []  # that belong to them
+        self.messages: list[bytes] = []  # that belong to them, as they came
         self.refused: list[int] = []
         self.heard: Callable[[int], None] = lambda count: None
         self._keys = home.keys.read_bytes()
@@ -128,7 +127,6 @@ class Network:
         except Refused as refused:
             self.refused.append(refused.code)
             return
-        self.messages.append(message)
         outcomes = intake.commit(candidates, intake.verify(candidates))
         self.outcomes += outcomes
         self.messages += [message] * len(outcomes)

@@ -4,6 +4,7 @@ What goes wrong around a board must end well: it keeps its key, says what happen
 """
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -162,8 +163,7 @@ def test_a_key_without_its_counter_and_a_counter_without_its_key_begin_anew(tmp_
 
 def test_ten_crashes_lead_to_safe_mode_and_a_receipt_out_of_it(tmp_path):
     before = """
-import esp, kickoff
-esp.SAFE_MS = 0
+import kickoff
 real = kickoff.ready
 def ready(safe):
     import memory
@@ -174,7 +174,7 @@ def ready(safe):
 kickoff.ready = ready
 """
 
-    @life(tmp_path, before=before)
+    @life(tmp_path, before=before, constants={"esp": {"SAFE_MS": 0}})
     async def _(board, network, broker):
         await board.until(lambda line: line == "edgetally: safe_mode")
         assert board.ends == ["reset"] * 10
@@ -221,9 +221,10 @@ def test_a_board_that_sleeps_goes_on_with_its_boot(tmp_path):
 
 
 def test_a_board_that_sleeps_measures_without_a_network_and_sends_later(tmp_path):
-    before = "import esp, link, wifi\nesp.AWAKE_MS = 700\nlink.back_off_ms = lambda attempt, random=None: 50\n"
+    before = "import link\nlink.back_off_ms = lambda attempt, random=None: 50\n"
+    constants = {"esp": {"AWAKE_MS": 700}}
 
-    @life(tmp_path, scenario={"wifi": [HOME]}, before=before, board={"deep_sleep": True})
+    @life(tmp_path, scenario={"wifi": [HOME]}, before=before, constants=constants, board={"deep_sleep": True})
     async def _(board, network, broker):
         asleep = lambda: board.until(lambda line: line.startswith("edgetally: sleep"))  # noqa: E731
         await asleep()
@@ -289,7 +290,7 @@ def test_garbage_in_the_memory_of_the_clock_begins_a_boot(tmp_path, garbage):
 
 
 def test_the_button_makes_it_another_device(tmp_path):
-    @life(tmp_path, before="import esp\nesp.BUTTON_MS = 300\n")
+    @life(tmp_path, constants={"esp": {"BUTTON_MS": 300}})
     async def _(board, network, broker):
         first = await board.status(receipts(2))
         board.air(pins={"0": [[0, 0]]})
@@ -298,6 +299,26 @@ def test_the_button_makes_it_another_device(tmp_path):
         second = await board.status(receipts(2))
         assert second["device"] != first["device"] and (second["boot"], second["enrolled"]) == (1, True)
         said(network)
+
+
+def test_without_a_network_safe_mode_ends_and_a_radio_that_may_hang_starts_anew(tmp_path):
+    before = """
+import memory, machine
+if machine.reset_cause() == machine.PWRON_RESET:
+    memory.Memory().set_number("failed_boots", 10)
+"""
+
+    constants = {"esp": {"SAFE_MS": 0, "GOOD_MS": 300, "LINKLESS_MS": 1500}}
+
+    @life(tmp_path, scenario={"wifi": []}, before=before, constants=constants)
+    async def _(board, network, broker):
+        await board.until(lambda line: line == "edgetally: safe_mode")
+        await board.until(lambda line: line == "edgetally: restart, safe_mode is over")
+        first = json.loads(await board.until(lambda line: line.startswith("{")))
+        await board.until(lambda line: line == "edgetally: restart, no link for an hour")
+        again = json.loads(await board.until(lambda line: line.startswith("{")))
+        assert (again["device"], again["boot"]) == (first["device"], first["boot"] + 1)
+        assert list(board.said).count("edgetally: safe_mode") == 1
 
 
 PLUGGED = """
@@ -371,7 +392,7 @@ def test_a_damaged_board_file_leaves_a_board_that_works(tmp_path):
     ],
 )
 def test_a_provisioning_that_cannot_be_used_is_told_and_looked_at_again(tmp_path, changes, words):
-    @life(tmp_path, before="import kickoff\nkickoff.STAND_S = 1\n", **changes)
+    @life(tmp_path, constants={"kickoff": {"STAND_S": 1}}, **changes)
     async def _(board, network, broker):
         for _ in range(2):
             line = await board.until(lambda line: line.startswith("edgetally: provisioning_refused"))

@@ -117,21 +117,15 @@ def test_a_new_identity_survives_a_power_cut_at_any_step(keys, damage):
 
 
 def test_a_factory_reset_cut_at_any_step_never_leaves_the_old_key_with_another_counter(keys):
-    def reset(chip):
-        """As `esp.factory_reset`: the key first."""
-        ring = Ring(chip)
-        chip.forget_key()
-        ring.clear()
-
     whole = spoken(Chip())
     whole.steps = 0
-    reset(whole)
+    keys.forget(whole, Ring(whole))
     assert whole.steps > SECTORS
     for cut_at in range(whole.steps):
         chip = spoken(Chip())
         chip.steps, chip.cut_at = 0, cut_at
         with pytest.raises(PowerCut):
-            reset(chip)
+            keys.forget(chip, Ring(chip))
         chip.cut_at = None
         untouched = chip.key() == OLD
         seed, ring = start(keys, chip)

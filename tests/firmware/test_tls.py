@@ -1,15 +1,19 @@
 """The board's TLS as it runs: a real MicroPython against brokers whose certificates are right, or wrong in one way."""
 
 import asyncio
+import errno
 from base64 import b64encode
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from device_client.core import cose, notices, received
 from tests.certificates import ELSEWHERE, authority, serving
-from tests.firmware.link_parts import PATIENCE_S, Program
-from tests.firmware.shell_network import Device, Network
+from tests.firmware.board_network import files
+from tests.firmware.board_parts import Kept, dump
+from tests.firmware.link_parts import PATIENCE_S, Program, link
+from tests.firmware.shell_network import Device, Network, shell
 from tests.parts import free_port, require_mosquitto
 
 HEAP = "192K"  # of which the context takes 3 KiB; its buffers lie elsewhere
@@ -88,5 +92,62 @@ def test_a_ca_that_is_none_is_told(tmp_path, ca):
         async with Device(network.given(tmp_path / "state", tls=True, ca=ca), HEAP) as device:
             assert await device.ended() == 1
             assert "Traceback" not in device.said and "ca" in device.said
+
+    asyncio.run(life())
+
+
+def test_five_attempts_without_room_start_the_device_anew(monkeypatch):
+    """The heap is in pieces: mbedtls says ENOMEM, at each new connection again."""
+    tries = []
+
+    async def connect(host, port, ssl):
+        tries.append(ssl)
+        raise OSError(errno.ENOMEM, "no room")
+
+    monkeypatch.setattr(link.wire, "connect", connect)
+    restarts = []
+    board = SimpleNamespace(restart=restarts.append)
+    context = object()
+    one = link.Link("127.0.0.1", 1, "a", "a", "b", ("down",), None, ssl=context, random=lambda limit: 0)
+    watched = shell.Shell(SimpleNamespace(), one, board, lambda: 0, bytes(32))
+
+    async def life():
+        running = asyncio.create_task(one.run())
+        while len(tries) < shell.NO_MEMORY_MAX:
+            assert not restarts
+            watched._look_at_link()
+            await asyncio.sleep(0)
+        while one.no_memory < shell.NO_MEMORY_MAX:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        watched._look_at_link()
+        await one.stop()
+        await running
+
+    asyncio.run(asyncio.wait_for(life(), PATIENCE_S))
+    assert restarts == ["no room for TLS"]
+    assert one.counters["no_memory"] >= shell.NO_MEMORY_MAX and set(tries) == {context}
+
+
+CLOCK = """
+import sys
+sys.path[:] = ["/a", "/a/lib", ".frozen"]
+import machine
+import kickoff
+kickoff.set_clock(2_000_000_000)
+print("first", machine.RTC().datetime()[:3])
+kickoff.set_clock(1_000_000_000)  # earlier than now
+print("then", machine.RTC().datetime()[:3])
+"""
+
+
+def test_the_clock_of_a_board_has_a_floor(tmp_path):
+    """It starts in the year 2000; what it was told last is the earliest that it says, and it never goes back."""
+
+    async def life():
+        network = Network(tmp_path, 1)
+        board = Kept(dump(tmp_path / "flash.bin", files(network) | {"main.py": CLOCK.encode()}))
+        async with board:
+            assert "first (2033, 5, 18)" in await board.until(lambda line: line.startswith("first"))
+            assert "then (2033, 5, 18)" in await board.until(lambda line: line.startswith("then"))
 
     asyncio.run(life())

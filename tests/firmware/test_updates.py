@@ -43,6 +43,7 @@ def test_from_version_1_to_2(board: Board) -> None:
     board.receipt()
     board.run(50)
     assert not on_trial(board) and board.state[1] == 1 and board.state[7] == 2
+    assert ("update_refused", 0) in board.notices  # whatever was the matter before
     assert board.publisher.rollouts is not None and not board.publisher.refused
     board.publisher.server._write()
     assert board.publisher.rollouts.stages(BOARD, 2) == {DEVICE: (RUNNING, 0)}
@@ -72,6 +73,19 @@ def test_it_goes_on_where_the_power_was_cut(board: Board) -> None:
     assert board.resets == 1 and board.held("b") == content(2, (20_000,))
     assert board.client.counters.get("updates_begun", 0) == 0  # another start had begun it
     assert fetched < 3 * 24
+
+
+def test_what_did_not_change_is_not_fetched(board: Board) -> None:
+    files = {**content(1), "app.mpy": b"version 2", "lib/part_0.mpy": bytes(5_000)}
+    board.publisher.release(2, files)
+    board.receipt()
+    asked = []
+    answers = board.publisher.answers
+    board.publisher.answers = lambda question: asked.append(question) or answers(question)  # type: ignore[method-assign]
+    board.run(TURNS)
+    assert board.resets == 1 and board.held("b") == files
+    assert {releases.parsed(one).file for one in asked if one[1] == 4} == {0, 1, 2}
+    assert board.client.counters["update_files_borrowed"] == 3
 
 
 def test_a_trial_without_a_receipt_starts_again(board: Board) -> None:
@@ -170,7 +184,7 @@ def test_rollback_to_an_older_version(board: Board, version: int) -> None:
     board.resets = 0
     envelope = offered(board.publisher, version=version)
     board.start(0)  # b was good, and cannot run any more
-    assert ("application_corrupt", 1) in board.notices
+    assert ("application_corrupt", 2) in board.notices
     board.receipt()
     board.run(50, lambda answer: [releases.manifest_answer(envelope)])
     if version < 3:

@@ -15,7 +15,7 @@ from coordinator.releasing import certify_firmware_key, load_key, sign_release
 from coordinator.store.home import Home
 from coordinator.store.rollouts import PPM, Rollout, Rollouts
 from coordinator.updating import Updating as Server
-from device_client.core import cose, light
+from device_client.core import cose, light, notice_names
 from device_client.core.manifest import Manifest
 from device_client.runner import verify
 from tests.firmware.link_parts import FIRMWARE
@@ -108,6 +108,10 @@ class Client:
         self.accepted = 0
         self.counters: dict[str, int] = {}
         self.updating: Callable[[bytes, int], None] | None = None
+        self.notices: list[tuple[str, int]] = []
+
+    def notice(self, code: int, value: int) -> None:
+        self.notices.append((notice_names.name(code), value))
 
     def count(self, what: str) -> None:
         self.counters[what] = self.counters.get(what, 0) + 1
@@ -120,7 +124,6 @@ class Board:
         self.folder, self.publisher = folder, publisher
         self.beacon = Beacon(0, NOW_S)
         self.resets = 0
-        self.notices: list[tuple[str, int]] = []
         (folder / "a").mkdir(parents=True)
         for path, data in content(1).items():
             (folder / "a" / path).parent.mkdir(exist_ok=True)
@@ -130,10 +133,7 @@ class Board:
     def start(self, running: int, floor_s: int = 0) -> None:
         self.client = Client(self.publisher.trust())
         self.now_ms = 0
-        self.notices.clear()
-        self.updating = updating.Updating(
-            self.client, BOARD, str(self.folder), running, self._reset, lambda *said: self.notices.append(said), floor_s
-        )
+        self.updating = updating.Updating(self.client, BOARD, str(self.folder), running, self._reset, floor_s)
         self.updating.every_ms = EVERY_MS
 
     def _reset(self) -> None:
@@ -161,6 +161,10 @@ class Board:
                     for message in tamper(answer):
                         self.updating.take(message, self.now_ms)
         return turns
+
+    @property
+    def notices(self) -> list[tuple[str, int]]:
+        return self.client.notices
 
     @property
     def state(self) -> list:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from device_client.core import client, merkle, secret, statement
-from tests.vectors import make_cbor, make_owner, make_proofs, make_signed, make_statements
+from tests.vectors import make_cbor, make_owner, make_proofs, make_releases, make_signed, make_statements
 from tests.vectors.parts import GENESIS, NETWORK, public, seed, sign
 
 FOLDER = Path(__file__).parent
@@ -84,6 +84,7 @@ def files() -> dict[str, str]:
         "merkle.json": merkle_file(),
         "secrets.json": secrets_file(),
         "proofs.json": make_proofs.proofs_file(),
+        "releases.json": make_releases.releases_file(),
     }
     return {name: json.dumps(content, indent=1, ensure_ascii=False) + "\n" for name, content in made.items()}
 
