@@ -42,7 +42,9 @@ def fetched(page: str, token_seed: bytes, genesis: bytes | None) -> Provisioning
         raise FoundingError(f"{page}: this is no coordinator of this version") from None
     # A broker that listens everywhere, or here, is where the page is.
     host = host if host not in ("", "0.0.0.0", "::", "127.0.0.1", "localhost", "::1") else _host(page)  # noqa: S104
-    return Provisioning(name, found, root_key, token_seed, host, port, beacon_s, batch, epoch, deadline)
+    return Provisioning(
+        name, found, root_key, token_seed, host, port, beacon_s, batch, epoch, deadline, tls=broker["tls"] is True
+    )
 
 
 def _host(page: str) -> str:

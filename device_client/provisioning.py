@@ -26,6 +26,7 @@ _OPTIONAL = {
     "ca": "a certificate, DER in base64",
     "made_s": "an integer from 0 to 2147483647",
 }
+LINE = "edgetally:"
 _CA_BYTES_MAX = 4096
 _CALENDAR = ("batch_beacons", "epoch_beacons", "deadline_beacons")
 _MAXIMA = {"port": 65535, "beacon_interval_s": 3600}
@@ -69,13 +70,20 @@ class Provisioning(NamedTuple):
 
 
 def load_provisioning(path: Path) -> Provisioning:
-    """The file holds JSON, or the line that a token's QR code has. Raises ProvisioningError."""
+    """As `parse_provisioning`, from a file. Raises ProvisioningError."""
     try:
-        text = path.read_text()
-        fields: Any = token_uri.from_uri(text) if text.startswith("edgetally:") else json.loads(text)
+        return parse_provisioning(path.read_text(), str(path))
     except FileNotFoundError:
         raise ProvisioningError(f"{path}: no such file; the operator makes one with: edgetally token new") from None
-    except (OSError, ValueError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProvisioningError(f"{path}: {error}") from None
+
+
+def parse_provisioning(text: str, path: str) -> Provisioning:
+    """JSON, or the line that a token's QR code has; `path` says where it stands. Raises ProvisioningError."""
+    try:
+        fields: Any = token_uri.from_uri(text) if text.startswith(LINE) else json.loads(text)
+    except ValueError as error:
         raise ProvisioningError(f"{path}: {error}") from None
     if not isinstance(fields, dict):
         raise ProvisioningError(f"{path}: not a JSON object")

@@ -12,7 +12,7 @@ from device_client.device_settings import PROVISIONING as PROVISIONING_FILE
 from device_client.durable import replace_durably
 from device_client.founding import FoundingError, fetched
 from device_client.keystore import KeystoreError, is_enrolled, locked
-from device_client.provisioning import Provisioning, ProvisioningError, load_provisioning
+from device_client.provisioning import LINE, Provisioning, ProvisioningError, load_provisioning, parse_provisioning
 from device_client.sensors.wired import sensor_of
 
 from . import fail
@@ -31,7 +31,8 @@ def setup(
         str | None, typer.Option("--network", help="Address of the network's page, http://server:8080.")
     ] = None,
     token: Annotated[
-        str | None, typer.Option("--token", help="With --network: the token, 64 hex digits; asked for if left out.")
+        str | None,
+        typer.Option("--token", help="The token's line; with --network its 64 hex digits. Else asked for."),
     ] = None,
     genesis: Annotated[
         str | None, typer.Option("--genesis", help="With --network: the genesis hash, so that the page is not trusted.")
@@ -82,6 +83,13 @@ def _given(
         except ProvisioningError as error:
             raise fail(str(error)) from None
     asks = sys.stdin.isatty()
+    if token is None and network is None and asks:
+        token = typer.prompt("Token, the line of its QR code or 64 hex digits (it is not shown)", hide_input=True)
+    if token is not None and token.strip().startswith(LINE):
+        try:
+            return parse_provisioning(token.strip(), "--token"), network or ""
+        except ProvisioningError as error:
+            raise fail(str(error)) from None
     if network is None:
         if not asks:
             raise fail("say which network: the operator's file, or --network http://server:8080 and --token")

@@ -14,6 +14,7 @@ import pytest
 from device_client.device_settings import DeviceSettings, DeviceSettingsError, load_settings, save_settings
 from device_client.keystore import locked, open_state
 from device_client.provisioning import Provisioning
+from device_client.token_uri import to_uri
 from tests.cli.inside import edgetally
 from tests.e2e.running import CLI, until
 from tests.parts import ROOT
@@ -37,6 +38,17 @@ def test_from_the_operators_file(tmp_path: Path) -> None:
     kept = folder / "provisioning.json"
     assert kept.read_text() == GIVEN.to_json() and stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_from_the_line_of_a_qr_code(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    line = to_uri(GIVEN.to_json())
+    done = edgetally("device", "setup", "--token", line, "--state", folder)
+    assert done.returncode == 0 and line not in done.stdout + done.stderr, done.stderr
+    assert (folder / "provisioning.json").read_text() == GIVEN.to_json()
+    wrong = line.replace("&p=", "&q=")
+    refused = edgetally("device", "setup", "--token", wrong, "--state", tmp_path / "other")
+    assert refused.returncode == 2 and "--token" in refused.stderr and wrong not in refused.stderr
 
 
 def test_what_is_missing_is_named_where_nobody_can_be_asked(tmp_path: Path) -> None:
@@ -65,13 +77,13 @@ def test_a_person_is_asked_and_the_token_is_not_shown(tmp_path: Path) -> None:
     if pid == 0:
         os.chdir(ROOT)
         os.execv(CLI[0], [*CLI, "device", "setup", "--state", str(tmp_path / "state")])
+    # What is typed before the echo is off is thrown away.
+    until(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, "the hidden prompt")
+    os.write(terminal, b"7" * 64 + b"\n")
     said = b""
     while b"8080" not in said:
         said += os.read(terminal, 1000)
     os.write(terminal, b"http://127.0.0.1:9\n")
-    # What is typed before the echo is off is thrown away.
-    until(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO, "the hidden prompt")
-    os.write(terminal, b"7" * 64 + b"\n")
     try:
         while data := os.read(terminal, 1000):
             said += data

@@ -103,7 +103,7 @@ def test_provisioning_files(tmp_path: Path) -> None:
         with pytest.raises(ProvisioningError, match=r"provisioning\.json"):
             load_provisioning(path)
     fields = json.loads(GOOD.to_json())
-    for name in fields:
+    for name in fields.keys() - {"made_s"}:  # which older files do not have
         path.write_text(json.dumps({key: value for key, value in fields.items() if key != name}))
         with pytest.raises(ProvisioningError, match=f"{name} is missing; it must be"):
             load_provisioning(path)
