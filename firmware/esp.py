@@ -144,6 +144,10 @@ class Board:
                 print("edgetally: broker_refused", code)
                 self.tell("broker_refused", code)
                 self._trouble = True
+        certificates = link.counters.get("refused_certificate", 0)  # which the shell tells
+        if certificates != self._link_refused.get(0, 0):
+            self._link_refused[0] = certificates
+            self._trouble = True
         if link.connected:
             self._trouble = False
 
