@@ -470,11 +470,12 @@ class Client:
         return [(self.up_topic, question) for question in self.asker.questions(self.beacon, now_ms)]
 
     def _to_send(self, now_ms: int) -> "list[tuple[str, bytes]]":
-        """The newest statement first, then the backlog oldest first; at most IN_FLIGHT_MAX without an answer."""
+        """An enrolment first, because nothing else is answered before it; then the newest statement, then the backlog
+        oldest first; at most IN_FLIGHT_MAX without an answer."""
         waiting = self.outbox.pending
         number = self.beacon.number if self.beacon is not None else -1
         in_flight = 0
-        due = []
+        due: "list[Pending]" = []
         for pending in waiting:
             if pending.due_ms <= now_ms:
                 due.append(pending)
@@ -482,6 +483,11 @@ class Client:
                 in_flight += 1
         if due and due[-1] is self.outbox.newest:
             due.insert(0, due.pop())
+        for pending in due:
+            if pending.kind == statement.KIND_ENROLL:
+                due.remove(pending)
+                due.insert(0, pending)
+                break
         messages = []
         for pending in due:
             if in_flight >= IN_FLIGHT_MAX:

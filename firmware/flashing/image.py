@@ -111,7 +111,7 @@ def network_of(files: Mapping[str, bytes]) -> bytes:
     return b"" if given is None else bytes.fromhex(json.loads(given)["genesis"])
 
 
-def file_system(files: Mapping[str, bytes], size: int | None = None) -> bytes:
+def file_system(files: Mapping[str, bytes], size: int | None = None, has_both_slots: bool = False) -> bytes:
     """The bytes of the partition `vfs`. Raises FlashError if the files do not fit twice, as an update needs."""
     from littlefs import LittleFS
     from littlefs.errors import LittleFSError
@@ -128,7 +128,7 @@ def file_system(files: Mapping[str, bytes], size: int | None = None) -> bytes:
     except LittleFSError as error:
         raise FlashError("bad_input", f"the client does not fit the file system: {error}") from None
     used = int(lfs.used_block_count)
-    if blocks - used < used + _BLOCKS_FREE_MIN:
+    if not has_both_slots and blocks - used < used + _BLOCKS_FREE_MIN:
         raise FlashError("bad_input", f"the client fills {used} of {blocks} blocks: an update would not fit beside it")
     return bytes(lfs.context.buffer)
 

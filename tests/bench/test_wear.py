@@ -10,7 +10,7 @@ def test_a_report_costs_less_than_a_tenth_of_an_erase_and_all_sectors_wear_alike
     found = wear.measured(sectors=16, days=2)
     assert found["with_receipts"]["erases"] <= 0.1
     assert found["offline_erases"] <= 0.1
-    assert found["spread"] <= 1 and found["held_per_sector"] > 14
+    assert found["spread"] <= 1 and found["held_per_sector"] > 13  # of 16 at most: one sector is free, one is begun
     assert 200 <= found["message_bytes"] <= 300
 
 

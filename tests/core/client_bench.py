@@ -113,14 +113,8 @@ def make_config(**changes):
 
 
 def make_client(flash, config=None, records_max=200, now_ms=0, chance=None, resume=b""):
-    """On a log, or on a ring if it is given a block device."""
     chance = chance or Chance(1)
-    if hasattr(flash, "ioctl"):
-        from device_client.core.ring import Ring  # a small heap has no room for both
-
-        box = Ring(flash)
-    else:
-        box = Outbox(flash, records_max)
+    box = flash.outbox() if hasattr(flash, "outbox") else Outbox(flash, records_max)
     return client.Client(
         config or make_config(),
         box,

@@ -88,7 +88,8 @@ class Life:
             assert topic == self.client.up_topic and self.client.online
             assert self.flash.data.find(message, 0, self.flash.firm) >= 0, "sent before it is durable"
             said, identity, _ = read(message)
-            order.append((said.boot, said.seq))
+            if said.kind != statement.KIND_ENROLL:  # it goes first
+                order.append((said.boot, said.seq))
             self.last_sent[(said.boot, said.seq)] = self.now_ms
             self.trace.update(identity)
             for _ in range(self.copies()):

@@ -50,6 +50,12 @@ class Nor:
             self._change(argument * SECTOR, b"\xff" * SECTOR, True)
         return 0
 
+    def outbox(self):
+        """The one that belongs on it."""
+        from device_client.core.ring import Ring
+
+        return Ring(self)
+
     @property
     def firm(self):
         """As of tests.core.flash: all that is written survives."""

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.kernel.chains import Chain, Place
-from device_client.core import client, codes, notices, received, resting, verdicts
+from device_client.core import client, codes, notices, received, resting, statement, verdicts
 from device_client.core.ring import SECTORS_MIN, Ring
 from tests.core import ring_bench, ring_life
-from tests.core.client_bench import Sitting, beacon, make_client, read
+from tests.core.client_bench import Sitting, beacon, make_client, make_config, read
 from tests.core.client_life import live
 from tests.core.nor import SECTOR, Nor
 from tests.core.parts import micropython
@@ -235,6 +235,63 @@ def test_one_flipped_bit_costs_one_statement() -> None:
     assert [held.seq for held in ring.pending] == [1, 2, 3, 4, 5, *range(7, 13)] and ring.damaged == 1
 
 
+@settings(max_examples=150)
+@given(st.integers(0, 100), st.lists(st.tuples(st.integers(0, 4 * SECTOR - 1), st.binary(min_size=1, max_size=300))))
+def test_whatever_damages_it_the_ring_goes_on(reports: int, damages: list[tuple[int, bytes]]) -> None:
+    """No damage raises, makes a boot come twice, or keeps the ring from holding what comes next."""
+    life = filled(4, reports)
+    for at, data in damages:
+        life.nor.data[at : at + len(data)] = data[: 4 * SECTOR - at]
+    ring = Ring(life.nor)
+    lost = ring.boot == 0  # then another key is made
+    assert lost or ring.begin_boot() > 1
+    if lost:
+        ring.clear()
+        assert ring.begin_boot() == 1
+    for seq in range(1, 80):
+        ring.add(seq, bytes((seq,)) * 32, 2, b"%d" % seq + bytes(240))
+    again = Ring(life.nor, ALL)
+    assert [held.seq for held in again.pending][-20:] == list(range(60, 80))
+    assert (again.boot, again.seq, again.damaged) == (ring.boot, 79, 0)
+
+
+def test_a_flipped_bit_in_a_header_is_a_damaged_sector() -> None:
+    life = filled(4, 30)
+    life.do("boot")
+    first, newest = SECTOR, life.ring._number % 4 * SECTOR
+    for at in range(33):
+        for sector in (first, newest):
+            nor = Nor(4, life.nor.data)
+            nor.data[sector + at] ^= 0x20
+            ring = Ring(nor)
+            assert ring.damaged == 1 and ring.begin_boot() > 2 and ring.boot < 2000
+            assert ring.dropped == 0 and not ring.enrolled and ring.waiting < 30
+
+
+def test_a_byte_that_a_cut_left_half_cleared_counts_as_cleared() -> None:
+    life = filled(4, 3)
+    opened_at = SECTOR + 33
+    life.nor.data[opened_at] = 0xF7
+    life.nor.data[life.ring.pending[1].at - 18] = 0xFB
+    ring = Ring(life.nor)
+    assert [held.seq for held in ring.pending] == [1, 3]
+    assert life.nor.data[opened_at] == 0, "whose bits might waver is cleared for good"
+
+
+def test_boots_and_enrolment_outlive_their_sectors_without_a_statement() -> None:
+    life = Life(4, 24)
+    for _ in range(5):
+        life.do("boot")
+    life.do("add", b"enrolment")
+    life.settle(0)
+    life.do("enrolled")
+    for index in range(300):
+        life.do("note", b"P", b"note %d" % index * 20)
+    assert min(life.nor.erases) > 2
+    ring = Ring(life.nor)
+    assert (ring.boot, ring.seq, ring.enrolled) == (5, 1, True)
+
+
 def test_another_key_begins_with_an_empty_ring_and_a_cut_meanwhile_keeps_the_boot_counter() -> None:
     life = filled(5, 70)
     life.do("boot")
@@ -296,6 +353,26 @@ def test_a_report_during_a_long_backlog_is_receipted_at_once() -> None:
         assert sent[0][0].seq == number
         at.receipt(sent[:1])
     assert at.client.outbox.waiting == 60
+
+
+@pytest.mark.parametrize("flash", [Nor(32), None], ids=["ring", "log"])
+def test_a_device_that_was_forgotten_enrols_again_before_a_long_backlog(
+    flash: Nor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "IN_FLIGHT_MAX", 4)
+    at = Sitting(flash=flash, config=make_config(attempts_max=2, retry_ms=1000), records_max=300)
+    at.client.disconnected()
+    for _ in range(150):
+        at.report()
+    at.client.connected(at.now_ms)
+    heard = []
+    for _ in range(60):  # the first answers are lost, and newer reports come
+        heard += [one for one in at.report() if one[0].kind == statement.KIND_ENROLL]
+        if len(heard) == 3:
+            break
+    assert at.client.outbox.waiting > 140
+    at.receipt(heard[-1:])
+    assert at.client.outbox.settled[codes.OK] == 1
 
 
 def rested(at: Sitting) -> bytes:

@@ -1,4 +1,4 @@
-"""`--update`: through mpremote's raw REPL into a running simulated board, which then runs from the other slot."""
+"""`--update`: through mpremote's raw REPL into a simulated board, which then runs from the other slot."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ def on_usb(flash: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
                 os.write(sink, data)
 
     said = b""
-    while b'"online"' not in said:  # it runs; before that Ctrl-C would end the process
+    while b'Type "help()"' not in said:
         said += os.read(inner, 4096)
     for pair in ((inner, outer), (outer, inner)):
         threading.Thread(target=copy, args=pair, daemon=True).start()
@@ -79,7 +79,18 @@ async def receipt(flash: Path) -> Follower:
     return follower
 
 
+def with_main(flash: Path, main: bytes) -> None:
+    """The same flash with another /main.py."""
+    vfs, data = named("vfs"), flash.read_bytes()
+    made = image.file_system({**files_of(flash), "main.py": main}, has_both_slots=True)
+    flash.write_bytes(data[: vfs.address] + made + data[vfs.end :])
+
+
 def updated(flash: Path, client: image.Files, secret: bytes | None = None) -> update.Updated:
+    # Ctrl-C into a process of the unix MicroPython may end it, and it has no soft reset, which leaves out /main.py on a
+    # board. So here it is left out another way.
+    main = files_of(flash)["main.py"]
+    with_main(flash, b"")
     with on_usb(flash) as (port, process), repl.opened(port, soft_reset=False) as board:
         about = update.about_board(board)
         if secret is not None:
@@ -91,6 +102,7 @@ def updated(flash: Path, client: image.Files, secret: bytes | None = None) -> up
             update.put_provisioning(board, secret, b"\x30\x01\x00")
         update.restart(board)
         process.wait(timeout=20)
+    with_main(flash, main)
     return done
 
 
