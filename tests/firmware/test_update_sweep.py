@@ -47,7 +47,7 @@ def plan_of(folder: Path) -> Path:
 
 def test_every_write_and_erase_torn_in_turn(tmp_path: Path) -> None:
     """Always some version boots, never none; a good one is there in the end, a bad one is rolled back and stays so."""
-    arguments = [require_micropython(), "-X", "heapsize=16M", str(Path(__file__).parent / "update_sweep.py")]
+    arguments = [require_micropython(), "-X", "heapsize=3M", str(Path(__file__).parent / "update_sweep.py")]
     paths = f"{FIRMWARE}:{FIRMWARE / 'lib'}:{ROOT}:.frozen"
     done = subprocess.run(
         [*arguments, str(plan_of(tmp_path))],

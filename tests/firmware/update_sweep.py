@@ -30,6 +30,9 @@ class PowerCut(BaseException):
     pass
 
 
+CUT = PowerCut()  # made before, because the collector closes files with the heap locked
+
+
 class Reset(BaseException):
     pass
 
@@ -67,13 +70,15 @@ class Flash:
         self.dead = False
 
     def readblocks(self, block, buffer, offset=0):
+        if self.dead:
+            raise CUT
         at = block * BLOCK + offset
         buffer[:] = memoryview(self.data)[at : at + len(buffer)]
 
     def writeblocks(self, block, buffer, offset=0):
         length = len(buffer)
         if self.dead:
-            raise PowerCut  # also out of the end of a `with`, whose own trouble would hide the cut
+            raise CUT  # also out of the end of a `with`, whose own trouble would hide the cut
         if self.steps == self.cut_at:
             self.dead = True
             length = length * (self.cut_at % 3) // 2  # nothing, half, all
@@ -81,7 +86,7 @@ class Flash:
         memoryview(self.data)[at : at + length] = memoryview(buffer)[:length]
         self.steps += 1
         if self.dead:
-            raise PowerCut
+            raise CUT
 
     def ioctl(self, operation, block):
         if operation == 4:
@@ -90,7 +95,7 @@ class Flash:
             return BLOCK
         if operation == 6:
             if self.dead:
-                raise PowerCut
+                raise CUT
             if self.steps == self.cut_at:
                 self.dead = True
             length = BLOCK if not self.dead else BLOCK * (self.cut_at % 3) // 2
@@ -99,7 +104,7 @@ class Flash:
             self.steps += 1
             self.erases += 1
             if self.dead:
-                raise PowerCut
+                raise CUT
             return 0
         return 0
 
@@ -230,6 +235,7 @@ def lives(data, world, cuts):
         else:
             assert len(world.ran) > before, "nothing could run"
         unmounted()
+        flash.dead = True
         steps += flash.steps
         erases += flash.erases
         if world.settled >= 0:
