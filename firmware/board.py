@@ -1,6 +1,6 @@
 """What differs between a process of the unix MicroPython and a board: files, randomness, ticks, sensors.
 
-An ESP32 has `esp.py` instead.
+An ESP32 has `chip.py` instead.
 """
 
 import os

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 
-import esp
+import chip
 import esp32
 import lamp
 import machine
@@ -56,7 +56,7 @@ def ready(safe):
     machine.RTC().memory(b"")
     seed, ring = identified(kept, light)
     set_clock(max(kept.number("clock_floor"), given[14]))
-    board = esp.Board(kept, light, button(about), safe, about["deep_sleep"])
+    board = chip.Board(kept, light, button(about), safe, about["deep_sleep"])
 
     import shell
     import start

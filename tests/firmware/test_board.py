@@ -174,7 +174,7 @@ def ready(safe):
 kickoff.ready = ready
 """
 
-    @life(tmp_path, before=before, constants={"esp": {"SAFE_MS": 0}})
+    @life(tmp_path, before=before, constants={"chip": {"SAFE_MS": 0}})
     async def _(board, network, broker):
         await board.until(lambda line: line == "edgetally: safe_mode")
         assert board.ends == ["reset"] * 10
@@ -188,14 +188,14 @@ kickoff.ready = ready
 
 def test_a_hung_loop_is_ended_by_the_watchdog_and_told(tmp_path):
     before = """
-import esp, machine
-feed = esp.Board.feed
+import chip, machine
+feed = chip.Board.feed
 def hang(self, now_ms):
     feed(self, now_ms)
     if machine.reset_cause() == machine.PWRON_RESET and self.client.accepted > 1:
         while True:
             pass
-esp.Board.feed = hang
+chip.Board.feed = hang
 """
 
     @life(tmp_path, before=before, board={"watchdog_s": 1})
@@ -222,7 +222,7 @@ def test_a_board_that_sleeps_goes_on_with_its_boot(tmp_path):
 
 def test_a_board_that_sleeps_measures_without_a_network_and_sends_later(tmp_path):
     before = "import link\nlink.back_off_ms = lambda attempt, random=None: 50\n"
-    constants = {"esp": {"AWAKE_MS": 700}}
+    constants = {"chip": {"AWAKE_MS": 700}}
 
     @life(tmp_path, scenario={"wifi": [HOME]}, before=before, constants=constants, board={"deep_sleep": True})
     async def _(board, network, broker):
@@ -243,7 +243,7 @@ def test_a_board_that_sleeps_measures_without_a_network_and_sends_later(tmp_path
 
 def test_the_clock_never_begins_before_what_a_beacon_said(tmp_path):
     before = """
-import machine, memory, esp
+import machine, memory, chip
 kept = memory.Memory()
 if kept.number("clock_floor") == 0:
     print("floor 0")
@@ -290,7 +290,7 @@ def test_garbage_in_the_memory_of_the_clock_begins_a_boot(tmp_path, garbage):
 
 
 def test_the_button_makes_it_another_device(tmp_path):
-    @life(tmp_path, constants={"esp": {"BUTTON_MS": 300}})
+    @life(tmp_path, constants={"chip": {"BUTTON_MS": 300}})
     async def _(board, network, broker):
         first = await board.status(receipts(2))
         board.air(pins={"0": [[0, 0]]})
@@ -308,7 +308,7 @@ if machine.reset_cause() == machine.PWRON_RESET:
     memory.Memory().set_number("failed_boots", 10)
 """
 
-    constants = {"esp": {"SAFE_MS": 0, "GOOD_MS": 300, "LINKLESS_MS": 1500}}
+    constants = {"chip": {"SAFE_MS": 0, "GOOD_MS": 300, "LINKLESS_MS": 1500}}
 
     @life(tmp_path, scenario={"wifi": []}, before=before, constants=constants)
     async def _(board, network, broker):

@@ -110,3 +110,13 @@ def test_a_client_that_leaves_no_room_for_its_successor_is_refused() -> None:
         image.file_system({"a/big.mpy": bytes(400_000)})
     with pytest.raises(FlashError, match="does not fit"):
         image.file_system({"a/big.mpy": bytes(800_000)})
+
+
+def test_no_file_of_a_slot_hides_behind_a_module_of_micropython(client: image.Files) -> None:
+    """A module that is built in is found before any file: `import esp` on a board never reads /a/esp.mpy."""
+    from importlib.metadata import files as installed
+
+    stubs = {path.stem for path in installed("micropython-esp32-stubs") or () if path.suffix == ".pyi"}
+    assert {"esp", "machine", "network"} <= stubs
+    names = {Path(name).stem for name in client if name.count("/") == 0 or name.startswith("lib/")}
+    assert names & stubs == set()
