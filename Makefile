@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint bench clean
+.PHONY: help setup demo test soak lint bench docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -39,5 +39,8 @@ lint: $(STAMP) ## style, types and the direction of imports
 bench: $(STAMP) ## every figure that the documentation quotes
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+docs: $(STAMP) ## the documentation as pages with every wiring diagram, in build/docs; needs graphviz
+	@$(BIN)/python -m tests.docs.site
+
 clean: ## remove what the targets above made
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build/docs

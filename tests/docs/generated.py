@@ -7,7 +7,7 @@ A document marks the place with two comments, and a test compares what stands be
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -20,19 +20,13 @@ from coordinator.kernel.parameters import Parameter
 from coordinator.kernel.tables import Table
 from coordinator.modules import DECLARED, MODULES
 from coordinator.modules.sensing import UNITS
-from tests.docs import example
+from tests.docs import example, hardware
+from tests.docs.hardware import table
 from tests.docs.routes import routes
 from tests.parts import ROOT
 
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _TYPES = {"B": "u8", "I": "u32", "Q": "u64", "q": "i64", "16s": "16 bytes", "32s": "32 bytes", "8s": "8 bytes"}
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown."""
-    names = list(head)
-    lines = [names, ["---"] * len(names), *([str(cell) for cell in row] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def number(value: int) -> str:
@@ -189,6 +183,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parameters": _parameters,
     "units": _units,
     "routes": _routes,
+    **hardware.TABLES,
     "money weights": _weights,
     "money payouts": _payouts,
     "money postings": _postings,

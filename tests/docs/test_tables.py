@@ -15,10 +15,14 @@ from coordinator.settings import Settings, _accepted
 from coordinator.store.home import Home
 from coordinator.web.problems import HTTP_CODES, TITLES
 from device_client.core import verdicts
+from device_client.profiles import profiles
 from tests.docs import example
 from tests.docs.generated import TABLES, generated, names
 
-DOCUMENTS = ("start.md", "concepts/money.md", "reference/api.md", "reference/cli.md", "reference/folder.md")
+DOCUMENTS = (
+    *("start.md", "concepts/money.md", "reference/api.md", "reference/cli.md", "reference/folder.md"),
+    *("hardware/README.md", *(f"hardware/{board}.md" for board in profiles())),
+)
 
 
 def rows_under(text: str, heading: str) -> list[list[str]]:
