@@ -11,16 +11,13 @@ import structlog
 
 from coordinator.engine.proofs import Archived, Busy, Prover
 from coordinator.engine.wire import Refused
+from coordinator.waiting import Waiting
 from device_client.core import questions, verdicts
 from device_client.core.asking import PROOF_BYTES_MAX, Question
-from device_client.core.cbor import Malformed
 
 log = structlog.get_logger("edgetally")
-QUESTIONS_MAX = 20_000
 QUESTIONS_PER_SLOT_MAX = 4  # of one device
-DEVICES_MAX = 1_000_000
 TREES_PER_SLOT_MAX = 32
-GROUP_MAX = 256
 
 Send = Callable[[bytes, list[bytes]], Awaitable[None]]
 
@@ -39,49 +36,30 @@ class Proving:
         self._seal = seal
         self._send = send
         self._refuse = refuse
-        self._waiting: list[tuple[Question, bytes]] = []
-        self._wake = asyncio.Event()
-        self._asked: dict[bytes, int] = {}
+        self._questions = Waiting(questions.parsed, refuse, QUESTIONS_PER_SLOT_MAX)
+        self.ask = self._questions.ask
         self.answered = 0
         self.open_slot()
 
     def open_slot(self) -> None:
         """A beacon is out: quotas begin anew."""
-        self._asked.clear()
+        self._questions.open_slot()
         self._prover.budget = TREES_PER_SLOT_MAX
-
-    def ask(self, message: bytes, device: bytes) -> None:
-        """Take a question of a device that the broker vouches for, or refuse it."""
-        try:
-            question = questions.parsed(message)
-        except Malformed:
-            self._refuse(verdicts.MALFORMED, device)
-            return
-        count = self._asked.get(device, 0)
-        if count >= QUESTIONS_PER_SLOT_MAX or len(self._asked) >= DEVICES_MAX:
-            self._refuse(verdicts.RATE_LIMITED, device)
-        elif len(self._waiting) >= QUESTIONS_MAX:
-            self._refuse(verdicts.OVERLOADED, device)
-        else:
-            self._asked[device] = count + 1
-            self._waiting.append((question, device))
-            self._wake.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._wake.wait()
+            await self._questions.wake.wait()
             await self.serve()
 
     async def serve(self) -> None:
         """Answer what waits."""
-        while self._waiting:
+        while self._questions.waiting:
             # Those of one batch one behind the other: they share a tree.
-            self._waiting.sort(key=lambda one: (one[0].kind, one[0].subject))
-            group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
-            for question, device in group:
+            self._questions.waiting.sort(key=lambda one: (one[0].kind, one[0].subject))
+            for question, device in self._questions.group():
                 await self._answer(question, device)
-        self._wake.clear()
+        self._questions.wake.clear()
 
     async def _answer(self, question: Question, device: bytes) -> None:
         try:

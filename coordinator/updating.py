@@ -21,15 +21,12 @@ from coordinator.store.rollouts import (
     Rollouts,
     place,
 )
-from device_client.core import manifest, releases, verdicts
-from device_client.core.cbor import Malformed
+from coordinator.waiting import Waiting
+from device_client.core import manifest, releases
 from device_client.core.manifest import CHUNK_BYTES, KIND_MANIFEST
 
 log = structlog.get_logger("edgetally")
-QUESTIONS_MAX = 20_000
 QUESTIONS_PER_SLOT_MAX = 32  # of one device
-DEVICES_MAX = 1_000_000
-GROUP_MAX = 256
 RELEASES_MAX = 64  # rolled out at once, one a board class
 HALT_DEVICES_MIN = 10  # that have tried a version, before it is judged by them
 HALT_ROLLED_BACK = 5  # one in so many: then nobody else is offered it
@@ -43,10 +40,8 @@ class Updating:
     def __init__(self, rollouts: Rollouts, send: Send, refuse: Callable[[int, bytes | None], None]) -> None:
         self._rollouts = rollouts
         self._send = send
-        self._refuse = refuse
-        self._waiting: list[tuple[releases.Asked, bytes]] = []
-        self._wake = asyncio.Event()
-        self._asked: dict[bytes, int] = {}
+        self._questions = Waiting(releases.parsed, refuse, QUESTIONS_PER_SLOT_MAX)
+        self.ask = self._questions.ask
         self._running: dict[str, Rollout] = {}
         self._releases: dict[bytes, Release] = {}
         self._stages: dict[tuple[str, int], dict[bytes, tuple[int, int]]] = {}
@@ -56,33 +51,16 @@ class Updating:
 
     def open_slot(self) -> None:
         """A beacon is out: quotas begin anew, and what the operator has changed is read."""
-        self._asked.clear()
+        self._questions.open_slot()
         self._is_stale = True
-        self._wake.set()
-
-    def ask(self, message: bytes, device: bytes) -> None:
-        """Take a question of a device that the broker vouches for, or refuse it."""
-        try:
-            question = releases.parsed(message)
-        except Malformed:
-            self._refuse(verdicts.MALFORMED, device)
-            return
-        count = self._asked.get(device, 0)
-        if count >= QUESTIONS_PER_SLOT_MAX or len(self._asked) >= DEVICES_MAX:
-            self._refuse(verdicts.RATE_LIMITED, device)
-        elif len(self._waiting) >= QUESTIONS_MAX:
-            self._refuse(verdicts.OVERLOADED, device)
-        else:
-            self._asked[device] = count + 1
-            self._waiting.append((question, device))
-            self._wake.set()
+        self._questions.wake.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._questions.wake.wait()
+                self._questions.wake.clear()
                 await self.serve()
         finally:
             self._write()
@@ -92,9 +70,8 @@ class Updating:
         if self._is_stale:
             self._is_stale = False
             await asyncio.to_thread(self._refresh)
-        while self._waiting:
-            group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
-            for question, device in group:
+        while self._questions.waiting:
+            for question, device in self._questions.group():
                 answer = (
                     self._offer(question, device) if question.kind == KIND_MANIFEST else self._chunk(question, device)
                 )

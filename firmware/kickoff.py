@@ -152,15 +152,16 @@ def is_network(one):
 
 def led(about):
     """A `put` for the Lamp, or None."""
-    number = about["pins"].get("led")
-    if number is None:
+    # Two revisions of one board can have it on two pins: both are driven, one of them is free.
+    numbers = [about["pins"][role] for role in ("led", "led_also") if role in about["pins"]]
+    if not numbers:
         return None
     try:
         if about["led_kind"] == "rgb":
             from neopixel import NeoPixel
 
-            return lamp.coloured(NeoPixel(machine.Pin(number), 1))
-        return lamp.plain(machine.Pin(number, machine.Pin.OUT), about["led_active"])
+            return lamp.coloured([NeoPixel(machine.Pin(number), 1) for number in numbers])
+        return lamp.plain(machine.Pin(numbers[0], machine.Pin.OUT), about["led_active"])
     except (ValueError, ImportError) as trouble:
         print("edgetally: board_refused led:", trouble)
         return None

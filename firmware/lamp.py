@@ -30,11 +30,12 @@ def plain(pin, active):
 
 
 def coloured(pixels):
-    """A `put` for `Lamp`: `pixels` is a NeoPixel with one LED."""
+    """A `put` for `Lamp`: `pixels` are NeoPixels with one LED each, which all show the same."""
 
     def put(on, name):
-        pixels[0] = _COLOURS.get(name, _YELLOW) if on else (0, 0, 0)
-        pixels.write()
+        for one in pixels:
+            one[0] = _COLOURS.get(name, _YELLOW) if on else (0, 0, 0)
+            one.write()
 
     return put
 

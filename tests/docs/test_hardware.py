@@ -1,5 +1,6 @@
 """The pages of the boards and the built documentation: every board has a page, every command on it can be typed."""
 
+import ast
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,6 +31,17 @@ def test_commands_name_boards_and_sensors_that_exist() -> None:
         for line in re.findall(r"^\$ (edgetally flash.*)$", path.read_text(), re.MULTILINE):
             board = re.findall(r"--board (\S+)", line)
             assert compiled(load_profile(board[0]), re.findall(r"--sensor (\S+)", line)), line
+
+
+def test_the_flashes_that_the_pages_tell_are_those_of_the_firmware() -> None:
+    code = (ROOT / "firmware/lamp.py").read_text()
+    patterns = ast.literal_eval(re.findall(r"^PATTERNS = (\{.*?^\})", code, re.MULTILINE | re.DOTALL)[0])
+    flashes = {name: (len(re.findall("#+", one)), len(one)) for name, one in patterns.items()}
+    assert [flashes[name] for name in ("no_wifi", "no_broker", "enrolling")] == [(1, 20), (2, 20), (3, 20)]
+    assert flashes["ok"] == (1, 50)
+    told = "One flash every 2 s: it looks for Wi-Fi. Two: for the broker. Three: it enrols. One flash every 5 s: all is"
+    for board in profiles():
+        assert (told in (ROOT / f"docs/hardware/{board}.md").read_text()) == (load_profile(board).kind == "esp32")
 
 
 def test_a_sum_is_that_of_its_rows() -> None:

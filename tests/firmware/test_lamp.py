@@ -64,8 +64,9 @@ def test_an_led_that_is_on_at_low_level_and_one_with_colours():
         pin = Pin()
         assert seen(lamp.plain(pin, active), "update", 4) == [True, False, True, False]
         assert pin.levels[1:5] == [active, 1 - active, active, 1 - active]
-    pixels = Pixels()
-    seen(lamp.coloured(pixels), "trouble", 10)
+    pixels, other = Pixels(), Pixels()
+    seen(lamp.coloured([pixels, other]), "trouble", 10)
+    assert other.written == pixels.written
     red, green, _ = next(colour for colour in reversed(pixels.written) if any(colour))
     assert red and not green
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from coordinator import proving
+from coordinator import proving, waiting
 from coordinator.engine.proofs import Archived, Busy
 from coordinator.proving import Proving
 from device_client.core import asking, questions, verdicts
@@ -75,7 +75,7 @@ def test_a_device_asks_so_often_in_a_slot() -> None:
 
 
 def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proving, "QUESTIONS_MAX", 3)
+    monkeypatch.setattr(waiting, "QUESTIONS_MAX", 3)
     at = Bench()
     for number in range(5):
         at.proving.ask(QUESTION.encoded(), bytes(15) + bytes([number]))

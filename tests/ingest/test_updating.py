@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator import updating
+from coordinator import updating, waiting
 from coordinator.found import found_network
 from coordinator.releasing import NotCertified, certify_firmware_key, load_key, sign_release
 from coordinator.store.home import Home
@@ -190,7 +190,7 @@ def test_quotas(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(updating.QUESTIONS_PER_SLOT_MAX + 3):
         at.updating.ask(question, DEVICE)
     assert at.refused == [verdicts.RATE_LIMITED] * 3
-    monkeypatch.setattr(updating, "QUESTIONS_MAX", updating.QUESTIONS_PER_SLOT_MAX)
+    monkeypatch.setattr(waiting, "QUESTIONS_MAX", updating.QUESTIONS_PER_SLOT_MAX)
     at.updating.ask(question, device(1))
     assert at.refused[3:] == [verdicts.OVERLOADED]
     at.updating.open_slot()
