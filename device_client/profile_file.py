@@ -7,9 +7,10 @@ from pathlib import Path
 
 from .power import Power
 from .profile_rules import check
-from .profiles import HARDWARE, Bus, Chip, Part, Profile, Sensor, SensorKind
+from .profile_shapes import Bus, Chip, Part, Profile, Sensor, SensorKind
 from .toml_table import ProfileError, Table
 
+HARDWARE = Path(__file__).resolve().parent.parent / "hardware"
 # The roles of a bus's pins.
 ROLES = {
     "i2c": ("sda", "scl"),

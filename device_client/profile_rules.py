@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from .profiles import Bus, Chip, Profile, SensorKind
+from .profile_shapes import Bus, Chip, Profile, SensorKind
 from .toml_table import ProfileError
 
 INPUT_ROLES = ("rx", "in")  # these only read their pin

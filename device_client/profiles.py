@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from struct import calcsize
-from typing import Any, NamedTuple
+from typing import Any
 
 from .power import Power
+from .profile_file import HARDWARE, read_profile
+from .profile_shapes import Bus, Chip, Part, Profile, Sensor, SensorKind
 from .toml_table import ProfileError
 
 __all__ = [
@@ -28,99 +30,7 @@ __all__ = [
     "profiles",
 ]
 
-HARDWARE = Path(__file__).resolve().parent.parent / "hardware"
 SHARED = ("i2c", "onewire")  # buses that carry several sensors at a time
-
-
-class Chip(NamedTuple):
-    """`hardware/chips.toml`: pins by what they can do; `family` as esptool says it, `arch` as mpy-cross does."""
-
-    name: str
-    kind: str
-    family: str
-    arch: str
-    pins: frozenset[int]
-    flash: frozenset[int]
-    console: frozenset[int]
-    usb: frozenset[int]
-    strapping: frozenset[int]
-    input_only: frozenset[int]
-    adc1: frozenset[int]
-    uarts: int
-
-
-class Part(NamedTuple):
-    """Something to buy: the maker's `number`, and the price of one in euro cents as seen in the month `seen`."""
-
-    name: str
-    number: str
-    quantity: int
-    price_cents: int
-    seen: str
-
-
-class SensorKind(NamedTuple):
-    """`hardware/sensors.toml`: `wires` are (label on the sensor, power rail or role of the bus's pin); `current_ua` is
-    what it draws while it measures."""
-
-    kind: str
-    name: str
-    bus: str
-    addresses: tuple[int, ...]
-    wires: tuple[tuple[str, str], ...]
-    pull_up_ohm: int
-    current_ua: int
-    parts: tuple[Part, ...]
-
-
-class Bus(NamedTuple):
-    """`id` is the number of the peripheral, on a Raspberry Pi also the path of a serial port. `frequency` is in Hz,
-    that of a UART in baud; 0 where it has no meaning."""
-
-    name: str
-    kind: str
-    id: int | str
-    pins: dict[str, int]
-    frequency: int
-
-
-class Sensor(NamedTuple):
-    """`address` on an I2C bus, else 0."""
-
-    name: str
-    kind: str
-    bus: str
-    address: int
-
-
-class Profile(NamedTuple):
-    """`pins` holds those of led, led_also and button that the board has. `bits` is how wide the system of a
-    Raspberry Pi must be, 0 on an ESP32; `header` is [(label, position)] in the maker's order; `sources` are (title,
-    address) of what the figures come from."""
-
-    board: str
-    name: str
-    kind: str
-    chip: Chip
-    flash_mb: int
-    pins: dict[str, int]
-    led_kind: str
-    led_active: int
-    led_fitted: bool
-    watchdog_s: int
-    deep_sleep: bool
-    os: str
-    bits: int
-    header: tuple[tuple[str, str], ...]
-    buses: tuple[Bus, ...]
-    sensors: tuple[Sensor, ...]
-    power: Power
-    parts: tuple[Part, ...]
-    sources: tuple[tuple[str, str], ...]
-
-    @property
-    def arch(self) -> str:
-        return self.chip.arch
 
 
 def profiles() -> list[str]:
@@ -137,8 +47,6 @@ def load_profile(board: str | Path) -> Profile:
         if board not in profiles():
             raise ProfileError(f"{board}: no such board; known: {', '.join(profiles())}, or the path of a .toml file")
         return _shipped(board)
-    from .profile_file import read_profile  # which needs the shapes of this file
-
     return read_profile(Path(board))
 
 
@@ -195,6 +103,4 @@ def _enabled(profile: Profile, name: str) -> Sensor:
 
 @cache
 def _shipped(board: str) -> Profile:
-    from .profile_file import read_profile
-
     return read_profile(HARDWARE / "boards" / f"{board}.toml")
