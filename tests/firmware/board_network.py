@@ -17,8 +17,6 @@ from tests.firmware.shell_network import Network
 
 build = importlib.import_module("build")
 WIFI = [["home", "right"]]
-# Without a network an old beacon is quoted: then they come late, or too late to count.
-DURABLE = {verdicts.OK, verdicts.LATE, verdicts.STALE_BEACON}
 # Runs before /main.py; what it imports stays.
 BOOT = """
 import sys
@@ -100,7 +98,7 @@ def receipts(count: int) -> Callable[[dict], bool]:
 def said(network: Network) -> list[Statement]:
     """Every accepted statement in the order in which it came, no number used twice by one device."""
     assert not network.refused, network.refused
-    assert {outcome.code for outcome in network.outcomes} <= DURABLE | {verdicts.DUPLICATE}
+    assert {outcome.code for outcome in network.outcomes} <= {verdicts.OK, verdicts.DUPLICATE}
     ids: dict[tuple, bytes] = {}
     for outcome in network.outcomes:
         row = outcome.row

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -22,11 +22,13 @@ import nacl.signing
 from coordinator.engine.state import MemoryState
 from coordinator.engine.wire import Refused
 from coordinator.found import found_network, issue_token
-from coordinator.ingest.pipeline import BEACON_TAG
+from coordinator.ingest.pipeline import BEACON_TAG, QUESTION_TAGS
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.receipts import sheets
 from coordinator.node import Node
 from coordinator.store.home import Home
+from device_client.core import manifest, questions, releases, verdicts
+from device_client.core.cbor import Malformed
 from device_client.core.client import base_topic
 from tests.firmware.link_parts import FIRMWARE, PATIENCE_S, Program
 from tests.parts import free_port, require_micropython, require_mosquitto
@@ -38,6 +40,8 @@ NAME = "shell"
 BEACON_S = 1
 HEAP = "96K"
 SOURCES_HEAP = "256K"
+# Beacons here come by the clock, devices start and come back when the machine lets them: nothing is to be too old.
+LATE_BEACONS_MAX = 10_000
 
 
 @cache
@@ -52,14 +56,16 @@ def built() -> Path:
 class Network:
     """Founded in `folder`; `serve` connects to a broker and answers until cancelled.
 
-    `outcomes` keeps what became of each message, and `heard` is called with their number as soon as one is here.
+    `outcomes` keeps what became of each message, and `heard` is called with their number as soon as one is here;
+    `asked`: the questions, which stay without an answer.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
         randbytes = random.Random(1).randbytes
         self.port = port
         home = Home(folder / "network")
-        values = {"beacon_interval_s": 1, "epoch_beacons": 10, "late_beacons_max": 8, "reward_vetting_epochs": 1}
+        values = {"beacon_interval_s": 1, "epoch_beacons": 10, "reward_vetting_epochs": 1}
+        values |= {"late_beacons_max": LATE_BEACONS_MAX}
         self.genesis = found_network(home, folder / "root.key", NAME, values, randbytes)
         owner = nacl.signing.SigningKey(randbytes(32))
         self.token = issue_token(home, self.genesis, bytes(owner.verify_key), 10, 100, randbytes)
@@ -67,6 +73,7 @@ class Network:
         self.outcomes: list = []
         self.messages: list[bytes] = []  # that belong to them, as they came
         self.refused: list[int] = []
+        self.asked: list[bytes] = []
         self.heard: Callable[[int], None] = lambda count: None
         self._keys = home.keys.read_bytes()
         self.founded_s = int(time.time())
@@ -105,8 +112,8 @@ class Network:
         while True:
             try:
                 async with aiomqtt.Client("127.0.0.1", self.port) as client, asyncio.TaskGroup() as tasks:
-                    await client.subscribe("edgetally/+/+/+/up", qos=0)
-                    await client.publish(f"edgetally/{NAME}/keys", self._keys, 1, retain=True)
+                    await done(client.subscribe("edgetally/+/+/+/up", qos=0))
+                    await done(client.publish(f"edgetally/{NAME}/keys", self._keys, 1, retain=True))
                     tasks.create_task(self._beacons(client))
                     async for message in client.messages:
                         await self._answer(client, str(message.topic).split("/")[3], message.payload)
@@ -115,12 +122,15 @@ class Network:
 
     async def _beacons(self, client: aiomqtt.Client) -> None:
         while True:
-            await client.publish(f"edgetally/{NAME}/beacon", self.beat(), 1, retain=True)
+            await done(client.publish(f"edgetally/{NAME}/beacon", self.beat(), 1, retain=True))
             await asyncio.sleep(0.25)  # the interval itself, four times as fast as the genesis says
 
     async def _answer(self, client: aiomqtt.Client, device: str, message: bytes) -> None:
         if message[:1] == BEACON_TAG:
             return  # shown to us, because a retained one is older: there is nothing to answer
+        if message[:1] in QUESTION_TAGS:
+            self._take_question(message)
+            return
         intake = self.node.intake
         try:
             candidates = [intake.screen(message, bytes.fromhex(device))]
@@ -134,7 +144,23 @@ class Network:
         rows = [outcome.row for outcome in outcomes if outcome.row]
         for sheet in sheets(rows, self.node.incarnation, intake.slot, self.node.signer):
             for named in sheet.devices:
-                await client.publish(base_topic(NAME, named) + "/down", sheet.data, 1)
+                await done(client.publish(base_topic(NAME, named) + "/down", sheet.data, 1))
+
+    def _take_question(self, question: bytes) -> None:
+        """When a board first asks for an update is spread by its name, so any may. Nothing is said: there is none."""
+        try:
+            (releases if question[0] == manifest.QUESTION_TAG else questions).parsed(question)
+            self.asked.append(question)
+        except Malformed:
+            self.refused.append(verdicts.MALFORMED)
+
+
+async def done(step: Awaitable) -> None:
+    """`wait_for` of Python 3.11, inside aiomqtt, forgets a cancellation that comes together with its result."""
+    await step
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Broker:

@@ -122,6 +122,14 @@ def test_a_broker_that_refuses_is_told(tmp_path):
             await board.cut_power()
 
 
+def test_a_board_asks_for_updates_where_there_are_none_and_goes_on(tmp_path):
+    @life(tmp_path, constants={"updating": {"EVERY_MS": 100}})
+    async def _(board, network, broker):
+        status = await board.status(lambda status: status["receipts"] >= 3 and len(network.asked) >= 2)
+        assert status["boot"] == 1 and not status["refused"]
+        said(network)
+
+
 def test_power_cuts_at_any_moment(tmp_path):
     rounds = 8
     chance = random.Random(5)

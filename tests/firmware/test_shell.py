@@ -12,7 +12,7 @@ from device_client.core.client import enroll_topic
 from device_client.core.outbox import Outbox
 from device_client.core.secret import broker_password, token_login
 from tests.firmware.link_parts import FIRMWARE, Server, mqtt_packets
-from tests.firmware.shell_network import NAME, SOURCES_HEAP, Device, Network, served, shell
+from tests.firmware.shell_network import NAME, SOURCES_HEAP, Device, Network, done, served, shell
 
 RECEIPTS = 20
 
@@ -195,6 +195,19 @@ def test_incomplete_provisioning_and_unusable_state(tmp_path):
         async with Device(path) as device:
             assert await device.ended() == 1
         assert device.said.startswith("state_dir /proc/nowhere: ") and device.said.count("\n") == 1
+
+    asyncio.run(life())
+
+
+def test_the_network_of_these_tests_ends_when_it_is_told_to():
+    async def life():
+        published = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(done(asyncio.wait_for(published, 20)))
+        await asyncio.sleep(0)
+        published.set_result(None)  # the PUBACK and the end of the test come together
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(life())
 
