@@ -10,6 +10,7 @@ from .trouble import FlashError
 BAUD = 115_200
 INTERRUPTS_MAX = 3
 SETTLE_S = 0.7
+ANSWER_S = 10  # what stands between us and the board may be busy: a command that is cut off ends an update
 
 
 def _interrupt(transport: Any) -> None:
@@ -36,6 +37,7 @@ def opened(port: str, soft_reset: bool = True) -> Iterator[Any]:
         with contextlib.redirect_stdout(quiet):
             _interrupt(transport)
             transport.enter_raw_repl(soft_reset=soft_reset)
+        transport.serial.timeout = ANSWER_S
         yield transport
     except TransportError as error:
         text = "no MicroPython answers; is it flashed? else flash it without --update"
