@@ -43,6 +43,7 @@ class Options(NamedTuple):
     images_only: Path | None
     timeout_s: int
     as_json: bool
+    release: int = 0
 
 
 def run_one(options: Options) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def run_update(options: Options) -> dict[str, Any]:
         if secret is not None:
             update.check_network(about, secret)
         profile = esp32_profile(options.board or str(about["board"]))
-        done = update.update(board, about, image.application(profile.arch), progress)
+        done = update.update(board, about, image.application(profile.arch), progress, options.release)
         if secret is not None:
             update.put_provisioning(board, secret, authority)
         update.restart(board)
@@ -110,7 +111,7 @@ def run_images(options: Options) -> dict[str, Any]:
         raise FlashError("bad_input", "--images-only needs --board and --firmware")
     profile = esp32_profile(options.board)
     micropython = read_firmware(options.firmware, profile.chip.name, options.accept_firmware)
-    files = image.board_files(image.application(profile.arch), _about(profile, options), None, None)
+    files = image.board_files(image.application(profile.arch), _about(profile, options), None, None, options.release)
     written = write_images(options.images_only, profile, micropython, files, version("edgetally"))
     if not options.as_json:
         typer.echo(
@@ -169,7 +170,7 @@ def _job(options: Options, port: str) -> Job:
     secret, authority = _secret(options)
     return Job(
         port, secret, options.firmware, options.board, options.accept_firmware, authority,
-        options.sensors, options.deep_sleep, options.erase, float(options.timeout_s),
+        options.sensors, options.deep_sleep, options.erase, float(options.timeout_s), options.release,
     )  # fmt: skip
 
 
