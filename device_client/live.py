@@ -48,6 +48,10 @@ class LiveFile:
             fresh.write_text(json.dumps(fields))
             fresh.replace(self._path)
 
+    def end(self) -> None:
+        """This process is about to end: nothing runs any more."""
+        self._path.unlink(missing_ok=True)
+
 
 def read_live(folder: Path) -> dict[str, Any] | None:
     """None where nothing runs, or nothing that can be read: then it is of a process that ended without a word."""

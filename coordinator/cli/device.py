@@ -79,7 +79,7 @@ def _run(given: Provisioning, folder: Path, settings: DeviceSettings, as_json: b
     runner = Runner(given, client, sensor, shown.update)
     asyncio.run(_until_stopped(runner, sensor, shown, live))
     shown.update()
-    live.write(online=False)
+    live.end()
 
 
 def _warn(outbox: Outbox, renewed: bool) -> None:

@@ -157,7 +157,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     proofs, evidence = found["proofs"], found["evidence"]
     lines = [
         f"device      {found['device']}   boot {found['boot']}",
-        f"state       {'enrolled' if found['enrolled'] else 'not enrolled'}, {found['pending']} statements waiting",
+        f"state       {'enrolled' if found['enrolled'] else 'not enrolled'}, {_waiting(found['pending'])}",
         f"client      {_client(found['live'])}",
     ]
     faults = (found["live"] or {}).get("sensor_faults", {})
@@ -180,6 +180,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if not evidence:
         lines.append("evidence    none against the coordinator")
     return lines
+
+
+def _waiting(count: int) -> str:
+    return "1 statement waiting" if count == 1 else f"{count} statements waiting"
 
 
 def _client(live: dict[str, Any] | None) -> str:

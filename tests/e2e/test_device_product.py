@@ -59,7 +59,7 @@ def test_from_setup_to_another_key_and_a_dead_boards_place(tmp_path: Path) -> No
                 assert locked.returncode == 2 and "in use by another process" in locked.stderr
                 one.process.send_signal(signal.SIGTERM)
                 assert one.wait() == 0
-        assert told("device", "status", "--state", folder)["live"]["online"] is False
+        assert told("device", "status", "--state", folder)["live"] is None
         _rotated(net, folder, alice, status["device"])
         _replaced(net, tmp_path, alice, status["device"], setup)
     report = net.audit()
