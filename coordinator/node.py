@@ -21,25 +21,11 @@ from coordinator.engine.content import Content
 from coordinator.engine.engines import Engine
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, RULES_VERSION, Header, parse_header, program_for
-from coordinator.engine.inputs import (
-    REFUSALS,
-    Held,
-    Inputs,
-    Measured,
-    Memories,
-    Readings,
-    declared,
-    in_order,
-    in_owner_order,
-    measured,
-    pack_statements,
-    read_message,
-    reports_with,
-    sorted_refusals,
-    unpack_statements,
-)
+from coordinator.engine.inputs import Held, Inputs, in_order, in_owner_order, read_message
 from coordinator.engine.log import BUNDLE, TILE_HASHES, Tile, entries, origin_of
+from coordinator.engine.measuring import Measured, Memories, declared, measured, reports_with
 from coordinator.engine.owner_wire import Keys, owner_row
+from coordinator.engine.packing import REFUSALS, Readings, pack_statements, sorted_refusals, unpack_statements
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed

@@ -33,19 +33,10 @@ from .engines import Engine
 from .execute import Executed
 from .genesis import Genesis, coordinator_key, parse_certificates, parse_genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header, program_for
-from .inputs import (
-    REFUSALS,
-    BadInput,
-    Inputs,
-    pack_statements,
-    read_owner_messages,
-    read_statements,
-    sorted_refusals,
-    unpack_owner_messages,
-    unpack_statements,
-)
+from .inputs import Inputs, read_owner_messages, read_statements
 from .log import BadNote, opened_checkpoint, origin_of
 from .owner_wire import Keys
+from .packing import REFUSALS, BadInput, pack_statements, sorted_refusals, unpack_owner_messages, unpack_statements
 from .repair import Fault, attempted
 from .restarts import Restart, check_restarts, unpack_restarts
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, Sealed, sealed

@@ -20,17 +20,9 @@ from .archive import Archive, Wrong
 from .beacons import BeaconChain
 from .genesis import Genesis, coordinator_key
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
-from .inputs import (
-    REFUSALS,
-    BadInput,
-    Inputs,
-    pack_statements,
-    read_owner_messages,
-    read_statements,
-    unpack_owner_messages,
-    unpack_statements,
-)
+from .inputs import Inputs, read_owner_messages, read_statements
 from .owner_wire import Keys
+from .packing import REFUSALS, BadInput, pack_statements, unpack_owner_messages, unpack_statements
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
 from .snapshots import MANIFEST_FILE, BadSnapshot, check_manifest, folder_of, snapshot_state
 from .state import MemoryState
