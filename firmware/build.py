@@ -26,7 +26,7 @@ CLIENT = FIRMWARE.parent / "device_client"
 NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py", "shrink.py"}
 # No device imports them.
 NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py", "releases.py", "notice_names.py"}
-NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py"}  # of CPython
+NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py", "wired.py"}  # of CPython
 OF_THE_PROCESS = {"board.mpy", "identity.mpy", "storage.mpy"}  # what a board does in another way
 
 

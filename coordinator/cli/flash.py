@@ -44,6 +44,9 @@ def flash(
     interval: Annotated[int, typer.Option(min=1, max=86400, help="Seconds between two reports.")] = 60,
     private: Annotated[bool, typer.Option("--private", help="Do not let the network publish the readings.")] = False,
     ca: Annotated[Path | None, typer.Option(help="The broker's certificate authority, DER or PEM: TLS.")] = None,
+    release: Annotated[
+        int, typer.Option(min=0, max=0xFFFFFFFE, help="The release that this client is, as it was signed; 0: none.")
+    ] = 0,
     update: Annotated[bool, typer.Option("--update", help="Only a new client, over USB; key and outbox stay.")] = False,
     erase: Annotated[bool, typer.Option("--erase", help="Erase everything first, the key too; asks.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --erase.")] = False,
@@ -70,6 +73,7 @@ def flash(
     options = Options(
         provisioning, firmware, accept_firmware, board, port, tuple(wifi_ssid or ()), wifi_password_file,
         tuple(sensor or ()), deep_sleep, interval, private, ca, erase, csv, images_only, timeout, as_json,
+        release,
     )  # fmt: skip
     with _told(as_json) as result:
         if simulate:

@@ -43,10 +43,12 @@ class Options(NamedTuple):
     images_only: Path | None
     timeout_s: int
     as_json: bool
+    release: int = 0
 
 
 def run_one(options: Options) -> dict[str, Any]:
     """Raises FlashError."""
+    _check_files(options)
     port = options.port or ports.choose_port(ports.find_ports())
     job = _job(options, port)
     with shown(options.as_json) as progress:
@@ -63,6 +65,7 @@ def run_many(options: Options) -> dict[str, Any]:
     from firmware.flashing.many import run_many as run_jobs
     from firmware.flashing.many import write_csv
 
+    _check_files(options)
     found = ports.find_ports()
     devices = options.port.split(",") if options.port else [one.device for one in ports.boards(found)]
     if not devices:
@@ -85,6 +88,7 @@ def run_update(options: Options) -> dict[str, Any]:
     """Raises FlashError."""
     from firmware.flashing import repl, update
 
+    _check_files(options)
     port = options.port or ports.choose_port(ports.find_ports())
     ports.check_access(port)
     secret, authority = _secret(options) if options.provisioning is not None else (None, None)
@@ -93,7 +97,7 @@ def run_update(options: Options) -> dict[str, Any]:
         if secret is not None:
             update.check_network(about, secret)
         profile = esp32_profile(options.board or str(about["board"]))
-        done = update.update(board, about, image.application(profile.arch), progress)
+        done = update.update(board, about, image.application(profile.arch), progress, options.release)
         if secret is not None:
             update.put_provisioning(board, secret, authority)
         update.restart(board)
@@ -110,7 +114,7 @@ def run_images(options: Options) -> dict[str, Any]:
         raise FlashError("bad_input", "--images-only needs --board and --firmware")
     profile = esp32_profile(options.board)
     micropython = read_firmware(options.firmware, profile.chip.name, options.accept_firmware)
-    files = image.board_files(image.application(profile.arch), _about(profile, options), None, None)
+    files = image.board_files(image.application(profile.arch), _about(profile, options), None, None, options.release)
     written = write_images(options.images_only, profile, micropython, files, version("edgetally"))
     if not options.as_json:
         typer.echo(
@@ -158,18 +162,25 @@ def run_simulated(options: Options) -> dict[str, Any]:
 # INPUTS
 
 
+def _check_files(options: Options) -> None:
+    """Before a board is looked for: who mistyped a name is not told to try another cable. Raises FlashError."""
+    if options.provisioning is not None and not options.provisioning.is_file():
+        text = "no such file; the operator makes one with: edgetally token new"
+        raise FlashError("bad_input", f"{options.provisioning}: {text}")
+    if options.firmware is not None and not options.firmware.is_file():
+        raise FlashError("bad_input", f"{options.firmware}: no such file")
+
+
 def _job(options: Options, port: str) -> Job:
     if options.firmware is None:
         text = "get it from micropython.org/download, for the chip of your board"
         raise FlashError("bad_input", f"--firmware FILE is missing: the MicroPython image; {text}")
-    if not options.firmware.is_file():
-        raise FlashError("bad_input", f"{options.firmware}: no such file")
     if options.board is not None:
         _about(esp32_profile(options.board), options)
     secret, authority = _secret(options)
     return Job(
         port, secret, options.firmware, options.board, options.accept_firmware, authority,
-        options.sensors, options.deep_sleep, options.erase, float(options.timeout_s),
+        options.sensors, options.deep_sleep, options.erase, float(options.timeout_s), options.release,
     )  # fmt: skip
 
 

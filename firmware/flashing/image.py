@@ -4,11 +4,13 @@
     /a/                 the compiled client, for the board's architecture
     /board.json         `device_client.profiles.compiled`
     /provisioning.json  the network, the token and the Wi-Fi: secrets
+    /slots              the release of the client, if it was given one
     /ca.der             the pinned certificate authority, if the broker speaks TLS
 
 LittleFS as MicroPython's VfsLfs2 mounts it: blocks of one sector, its default block device parameters.
 """
 
+import binascii
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 
 from device_client.provisioning import Provisioning
 
-from firmware import build
+from firmware import build, slots
 
 from .partitions import SECTOR_BYTES, named
 from .trouble import FlashError
@@ -93,8 +95,13 @@ def application(arch: str) -> Files:
         raise FlashError("bad_input", str(error)) from None
 
 
-def board_files(client: Files, about: Mapping[str, Any], secret: bytes | None, ca: bytes | None) -> Files:
-    """Everything below `/`; without `secret` anybody may see the image, and the board says it has no network."""
+def board_files(
+    client: Files, about: Mapping[str, Any], secret: bytes | None, ca: bytes | None, release: int = 0
+) -> Files:
+    """Everything below `/`; without `secret` anybody may see the image, and the board says it has no network.
+
+    `release` is the version under which this client was signed: the board reports it and refuses lower ones; 0 is none.
+    """
     files = {f"{SLOT}/{name}": data for name, data in client.items()}
     files["main.py"] = (ROOT / "main.py").read_bytes()
     files["board.json"] = json.dumps(dict(about), separators=(",", ":")).encode()
@@ -102,7 +109,15 @@ def board_files(client: Files, about: Mapping[str, Any], secret: bytes | None, c
         files["provisioning.json"] = secret
     if ca is not None:
         files["ca.der"] = ca
+    if release:
+        files["slots"] = slots_file(release)
     return files
+
+
+def slots_file(release: int) -> bytes:
+    """/slots of a new board whose slot `a` holds this release (layout: `firmware/slots.py`)."""
+    data = struct.pack(slots.LAYOUT, slots.MAGIC, 0, 0, 0, 0, release, 0, release, 0, 0)
+    return data + struct.pack(">I", binascii.crc32(data))
 
 
 def network_of(files: Mapping[str, bytes]) -> bytes:

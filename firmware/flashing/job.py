@@ -34,6 +34,7 @@ class Job(NamedTuple):
     deep_sleep: bool | None = None
     erase: bool = False
     follow_s: float = TIMEOUT_S
+    release: int = 0
 
     def firmware_for(self, profile: Profile) -> Firmware:
         if self.firmware is None:
@@ -45,7 +46,7 @@ class Job(NamedTuple):
             about = compiled(profile, self.sensors, self.deep_sleep)
         except ProfileError as error:
             raise FlashError("bad_input", str(error)) from None
-        return image.board_files(image.application(profile.arch), about, self.secret, self.ca)
+        return image.board_files(image.application(profile.arch), about, self.secret, self.ca, self.release)
 
     def __repr__(self) -> str:
         return f"Job({self.port!r}, board={self.board!r})"  # a traceback must not show the secret

@@ -79,8 +79,11 @@ def about_board(repl: Repl) -> dict[str, Any]:
     return about
 
 
-def update(repl: Repl, about: Mapping[str, Any], client: Mapping[str, bytes], progress: Progress) -> Updated:
-    """Write `client` (path in the slot -> bytes) and put it on trial. Raises FlashError; the old one runs then."""
+def update(
+    repl: Repl, about: Mapping[str, Any], client: Mapping[str, bytes], progress: Progress, release: int = 0
+) -> Updated:
+    """Write `client` (path in the slot -> bytes), signed as `release` or 0, and put it on trial. Raises FlashError; the
+    old one runs then."""
     _exec(repl, SLOTS.read_text())
     _exec(repl, _SLOT + _PUT)
     total = sum(map(len, client.values()))
@@ -95,7 +98,7 @@ def update(repl: Repl, about: Mapping[str, Any], client: Mapping[str, bytes], pr
             raise FlashError(
                 "update_failed", f"{name}: the board holds something else than was sent; the old client stays"
             )
-    _exec(repl, "_slots.ready(0, 0)")
+    _exec(repl, f"_slots.ready({release}, 0)")
     slot = _exec(repl, "print(NAMES[1 - _active])").strip()
     return Updated(str(about["board"]), str(about.get("chip", "")), slot, len(client), total)
 

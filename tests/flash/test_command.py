@@ -52,6 +52,8 @@ def test_without_a_port_it_says_what_was_looked_for(token: str, firmware: str) -
         (("--simulate", "--board", BOARD, "--sensor", "nose"), "no sensor nose"),
         (("--erase", "{token}", "--port", "/dev/null"), "add --yes"),
         (("{token}", "--port", "/dev/null"), "--firmware FILE is missing"),
+        (("{token}", "--firmware", "absent.bin"), "absent.bin: no such file"),  # before a port is looked for
+        (("absent.json", "--update"), "absent.json: no such file"),
         (("{token}", "--port", "/dev/null", "--firmware", "absent.bin"), "absent.bin: no such file"),
         (("--port", "/dev/null", "--firmware", "{firmware}"), "provisioning file is missing"),
         (("absent.json", "--port", "/dev/null", "--firmware", "{firmware}"), "edgetally token new"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from device_client.provisioning import Provisioning
+from firmware import slots
 from firmware.flashing import image
 from firmware.flashing.trouble import FlashError
 from tests.flash.conftest import PASSWORDS, WIFI
@@ -54,6 +55,13 @@ def test_what_a_board_gets(files: image.Files, given: Provisioning) -> None:
     # Files of the unix process, CPython and the coordinator have no place on a board.
     assert not {"a/main.mpy", "a/board.mpy", "a/storage.mpy", "a/build.mpy"} & set(files)
     assert all(name.endswith(".mpy") for name in files if name.startswith("a/"))
+
+
+def test_the_board_knows_the_release_that_it_was_flashed_with(client: image.Files, tmp_path: Path) -> None:
+    (tmp_path / "slots").write_bytes(image.board_files(client, {}, None, None, 7)["slots"])
+    found = slots.Slots(str(tmp_path), 0)
+    assert (found.version, found.highest, found.on_trial, found.is_fallback) == (7, 7, False, False)
+    assert "slots" not in image.board_files(client, {}, None, None)
 
 
 def test_an_image_for_everybody_has_no_secret(client: image.Files, given: Provisioning) -> None:

@@ -86,7 +86,7 @@ def with_main(flash: Path, main: bytes) -> None:
     flash.write_bytes(data[: vfs.address] + made + data[vfs.end :])
 
 
-def updated(flash: Path, client: image.Files, secret: bytes | None = None) -> update.Updated:
+def updated(flash: Path, client: image.Files, secret: bytes | None = None, release: int = 0) -> update.Updated:
     # Ctrl-C into a process of the unix MicroPython may end it, and it has no soft reset, which leaves out /main.py on a
     # board. So here it is left out another way.
     main = files_of(flash)["main.py"]
@@ -97,7 +97,7 @@ def updated(flash: Path, client: image.Files, secret: bytes | None = None) -> up
             update.check_network(about, secret)
             with pytest.raises(FlashError, match="another network"):
                 update.check_network(about, json.dumps({"genesis": "11" * 32}).encode())
-        done = update.update(board, about, client, silent)
+        done = update.update(board, about, client, silent, release)
         if secret is not None:
             update.put_provisioning(board, secret, b"\x30\x01\x00")
         update.restart(board)
@@ -113,11 +113,11 @@ def test_the_client_is_replaced_and_the_board_stays_itself(tmp_path: Path) -> No
     async def life() -> None:
         async with temporary_network(tmp_path, devices=1) as given:
             secret = image.provisioning(given, image.Settings(WIFI, interval_s=1))
-            flash.write_bytes(flash_of(image.board_files(client, compiled(load_profile(BOARD)), secret, None)))
+            flash.write_bytes(flash_of(image.board_files(client, compiled(load_profile(BOARD)), secret, None, 4)))
             first = await receipt(flash)
             newer = {**client, "marker.mpy": client["app.mpy"]}
             other = image.provisioning(given, image.Settings([("new", "another one")], interval_s=1))
-            done = await asyncio.to_thread(updated, flash, newer, other)
+            done = await asyncio.to_thread(updated, flash, newer, other, 5)
             assert (done.board, done.slot, done.files) == (BOARD, "b", len(newer))
             held = files_of(flash)
             assert {name[2:]: data for name, data in held.items() if name.startswith("b/")} == newer
@@ -126,6 +126,7 @@ def test_the_client_is_replaced_and_the_board_stays_itself(tmp_path: Path) -> No
             assert second.device == first.device and second.status["boot"] > first.status["boot"]
             # Behind the magic: active, trial, starts of the trial. Slot b ran: on trial once, or is good already.
             assert files_of(flash)["slots"][4:7] in (b"\x00\x01\x01", b"\x01\x00\x00")
+            assert files_of(flash)["slots"][8:16] == bytes([0, 0, 0, 4, 0, 0, 0, 5])  # the versions of a and b
 
     asyncio.run(life())
 
