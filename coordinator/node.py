@@ -20,26 +20,12 @@ from coordinator.engine.beacons import BeaconChain, intake_root, nonce_of
 from coordinator.engine.content import Content
 from coordinator.engine.engines import Engine
 from coordinator.engine.genesis import coordinator_key, parse_certificates, parse_genesis
-from coordinator.engine.header import HEADER_FILE, RULES_VERSION, Header, parse_header, program_for
-from coordinator.engine.inputs import (
-    REFUSALS,
-    Held,
-    Inputs,
-    Measured,
-    Memories,
-    Readings,
-    declared,
-    in_order,
-    in_owner_order,
-    measured,
-    pack_statements,
-    read_message,
-    reports_with,
-    sorted_refusals,
-    unpack_statements,
-)
+from coordinator.engine.header import HEADER_FILE, NO_HEADER, RULES_VERSION, Header, parse_header, program_for
+from coordinator.engine.inputs import Held, Inputs, in_order, in_owner_order, read_message
 from coordinator.engine.log import BUNDLE, TILE_HASHES, Tile, entries, origin_of
+from coordinator.engine.measuring import Measured, Memories, declared, measured, reports_with
 from coordinator.engine.owner_wire import Keys, owner_row
+from coordinator.engine.packing import REFUSALS, Readings, pack_statements, sorted_refusals, unpack_statements
 from coordinator.engine.report_shape import ReportShape
 from coordinator.engine.restarts import beacon_of, shown, unpack_restarts
 from coordinator.engine.seal import STATEMENTS_FILE, Position, Sealed, sealed
@@ -111,7 +97,7 @@ class Node:
         self.incarnation = restarts[-1].incarnation if restarts else 1
         self.frontier = merkle.Frontier()
         self.header: Header | None = None
-        self._header_id = bytes(32)
+        self._header_id = NO_HEADER
         origin = origin_of(self.genesis.name, self.genesis.hash, self.incarnation)
         self._log = LogWriter(home, origin, self.public_key, self._sign)
         self._read_headers()

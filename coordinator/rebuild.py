@@ -11,15 +11,8 @@ from typing import NamedTuple
 from coordinator.engine.archive import Wrong
 from coordinator.engine.beacons import BeaconChain, unframed
 from coordinator.engine.genesis import parse_certificates, parse_genesis
-from coordinator.engine.inputs import (
-    REFUSALS,
-    BadInput,
-    Memories,
-    Readings,
-    declared,
-    measured,
-    unpack_readings,
-)
+from coordinator.engine.measuring import Memories, declared, measured
+from coordinator.engine.packing import REFUSALS, BadInput, Readings, unpack_readings
 from coordinator.engine.reexecution import Reexecuted, Reexecution, Source
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.kernel.rows import rows_of

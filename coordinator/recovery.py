@@ -4,7 +4,7 @@ import structlog
 
 from coordinator.engine.beacons import BeaconChain
 from coordinator.engine.genesis import parse_certificates, parse_genesis
-from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.packing import REFUSALS
 from coordinator.engine.restarts import Restart, pack_restarts, shown, unpack_restarts
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.modules import MODULES

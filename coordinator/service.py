@@ -17,7 +17,7 @@ from coordinator import crash
 from coordinator.brokers import Broker, make_broker
 from coordinator.engine.choice import make_engine
 from coordinator.engine.engines import Engine, EngineFailed
-from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.packing import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
 from coordinator.engine.wire import Refused

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from coordinator.engine import wire
 from coordinator.engine.audit import Auditor, Report
-from coordinator.engine.inputs import REFUSALS, unpack_statements
+from coordinator.engine.packing import REFUSALS, unpack_statements
 from coordinator.engine.seal import REFUSALS_FILE, STATEMENTS_FILE
 from coordinator.kernel.tables import Row, Table
 from coordinator.modules import MODULES

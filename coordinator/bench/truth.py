@@ -1,6 +1,6 @@
 """What the coordinator itself holds as durable, against what it receipted."""
 
-from coordinator.engine.inputs import unpack_statements
+from coordinator.engine.packing import unpack_statements
 from coordinator.engine.seal import STATEMENTS_FILE
 from coordinator.ingest.log import SlotLogs
 from coordinator.store import folders

@@ -61,3 +61,11 @@ class Wrong(Exception):
 
 class Missing(Wrong):
     """A file is not there, or none speaks of it."""
+
+
+def needed(archive: Archive, name: str, batch: int = -1) -> bytes:
+    """Contents of a file that must be there. Raises Missing."""
+    data = archive.read(name)
+    if data is None:
+        raise Missing(batch, name, "is missing")
+    return data

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from device_client.core import light, merkle
+from device_client.core import merkle
 
 from . import diagnose_folder, wire
 from .archive import Archive, Wrong
-from .genesis import Genesis
+from .audit_network import NetworkAudit
 from .log import (
     BUNDLE,
     CHECKPOINT_FILE,
@@ -16,7 +16,6 @@ from .log import (
     Tile,
     entries,
     opened_checkpoint,
-    origin_of,
     parse_checkpoint,
     parse_path,
     subtree,
@@ -63,11 +62,8 @@ class LogAudit:
             self._tiles[tile] = data
         return wrong
 
-    def take(self, payload: bytes) -> None:
-        """The next header, verified."""
-        self.take_leaf(merkle.leaf_hash(payload))
-
-    def take_leaf(self, leaf: bytes) -> None:
+    def take(self, leaf: bytes) -> None:
+        """The hash of the next header, verified."""
         self._leaves += leaf
 
     @property
@@ -83,9 +79,7 @@ class LogAudit:
         except BadNote:
             return 0
 
-    def check(
-        self, genesis: Genesis, incarnations: list[int], certificates: list[light.Certificate], roots: Sequence[bytes]
-    ) -> None:
+    def check(self, network: NetworkAudit, roots: Sequence[bytes]) -> None:
         """After the last batch; `roots` by size. Raises Wrong."""
         if self._wrong is not None:
             raise self._wrong
@@ -93,13 +87,13 @@ class LogAudit:
             if self._tiles:
                 raise Wrong(-1, CHECKPOINT_FILE, "is missing, though there are tiles")
             return
-        incarnations = list(incarnations)
-        origins = {origin_of(genesis.name, genesis.hash, incarnation) for incarnation in incarnations}
-        keys = [one.public_key for one in certificates if one.role == light.ROLE_COORDINATOR]
+        keys = network.coordinator_keys
         try:
-            checkpoint = opened_checkpoint(self._checkpoint, origins, keys, wire.signature_holds)
+            checkpoint = opened_checkpoint(self._checkpoint, network.origins, keys, wire.signature_holds)
         except BadNote as error:
-            fault = attempted(diagnose_folder.checkpoint, self._checkpoint, genesis, incarnations, keys, roots)
+            fault = attempted(
+                diagnose_folder.checkpoint, self._checkpoint, network.genesis, network.incarnations, keys, roots
+            )
             field, told = (fault.field, fault.what) if fault else ("", str(error))
             raise Wrong(-1, CHECKPOINT_FILE, told, field) from error
         size = checkpoint.size
@@ -125,6 +119,19 @@ class LogAudit:
         for tile in tiles_of(size):
             if tile not in self._tiles and tile._replace(width=TILE_HASHES) not in self._tiles:
                 raise Wrong(-1, PREFIX + tile.path, "is missing")
+
+
+def check_kept(name: str, data: bytes, network: NetworkAudit, roots: Sequence[bytes]) -> None:
+    """The log must be the one of a checkpoint that was kept elsewhere, grown since; `roots` by size. Raises Wrong."""
+    try:
+        kept = opened_checkpoint(data, network.origins, network.coordinator_keys, wire.signature_holds)
+    except BadNote as error:
+        raise Wrong(-1, name, str(error)) from error
+    if kept.size >= len(roots):
+        raise Wrong(-1, name, f"truncated: it names {kept.size} batches, here are {len(roots) - 1}", "size")
+    if kept.root != roots[kept.size]:
+        told = f"forked: the coordinator signed another log of {kept.size} batches than this one"
+        raise Wrong(-1, name, told, "root")
 
 
 def _different(tile: Tile, have: bytes, want: bytes) -> str:

@@ -11,7 +11,8 @@ from device_client.core.statement import KIND_REPORT
 
 from . import diagnose_readings
 from .archive import Archive, Wrong
-from .inputs import BadInput, Memories, Readings, declared, measured, reports_with, unpack_readings
+from .measuring import Memories, declared, measured, reports_with
+from .packing import BadInput, Readings, unpack_readings
 from .seal import MEASURED_FILE
 
 

@@ -1,7 +1,6 @@
 """The auditor's look at the snapshots that it passes: each must be the state that the batches give, and signed."""
 
 import hashlib
-from collections.abc import Sequence
 
 from device_client.core import light, merkle, verdicts
 
@@ -16,10 +15,10 @@ from .wire import Refused
 class SnapshotAudit:
     """`checked` counts those that were there."""
 
-    def __init__(self, archive: Archive, genesis: Genesis, certificates: Sequence[light.Certificate]) -> None:
+    def __init__(self, archive: Archive, genesis: Genesis, certificates: list[light.Certificate]) -> None:
         self._archive = archive
         self._genesis = genesis
-        self._certificates = list(certificates)
+        self._certificates = certificates
         self._numbers = set(archive.snapshots())
         self.checked = 0
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from device_client.core import light, merkle
 
-from .archive import Archive, Missing, Wrong
+from .archive import Archive, Missing, Wrong, needed
 from .genesis import Genesis
 from .log import TILE_HASHES, Tile, tiles_of
 from .snapshots import (
@@ -82,9 +82,7 @@ def _tile(archive: Archive, tile: Tile) -> bytes | None:
 
 def _manifest(archive: Archive, number: int, genesis: Genesis, certificates: list[light.Certificate]) -> Manifest:
     name = f"{folder_of(number)}/{MANIFEST_FILE}"
-    data = archive.read(name)
-    if data is None:
-        raise Missing(number, name, "is missing")
+    data = needed(archive, name, number)
     last = "no coordinator key is certified"
     for one in certificates:
         if one.role != light.ROLE_COORDINATOR:

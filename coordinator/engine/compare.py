@@ -10,7 +10,7 @@ from typing import NamedTuple
 from device_client.core import cose, light
 
 from . import wire
-from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, Archive, Missing, Wrong
+from .archive import BEACONS_FILE, GENESIS_FILE, KEYS_FILE, Archive, Wrong, needed
 from .beacons import unframed
 from .genesis import Genesis, parse_certificates, parse_genesis
 from .header import HEADER_FILE, parse_header
@@ -49,13 +49,13 @@ class Side:
 
     def __init__(self, archive: Archive) -> None:
         self.archive = archive
-        data = _need(archive, GENESIS_FILE)
+        data = needed(archive, GENESIS_FILE)
         try:
             self.genesis = parse_genesis(data)
         except Refused as error:
             raise Wrong(-1, GENESIS_FILE, str(error)) from error
         try:
-            found = parse_certificates(_need(archive, KEYS_FILE), self.genesis.hash, self.genesis.root_key)
+            found = parse_certificates(needed(archive, KEYS_FILE), self.genesis.hash, self.genesis.root_key)
         except Refused as error:
             raise Wrong(-1, KEYS_FILE, str(error)) from error
         self.keys = {one.public_key for one in found if one.role == light.ROLE_COORDINATOR}
@@ -92,7 +92,7 @@ def _headers(
     common = sorted(set(one.numbers) & set(other.numbers))
     for at, number in enumerate(common):
         name = f"batches/{number}/{HEADER_FILE}"
-        data = [_need(side.archive, name, number) for side in (one, other)]
+        data = [needed(side.archive, name, number) for side in (one, other)]
         progress(at + 1, len(common))
         if data[0] == data[1]:
             continue
@@ -116,7 +116,7 @@ def _beacons(one: Side, other: Side, keys: set[bytes]) -> tuple[int, Conflict | 
     envelopes = []
     for side in (one, other):
         try:
-            envelopes.append(unframed(_need(side.archive, BEACONS_FILE))[0])
+            envelopes.append(unframed(needed(side.archive, BEACONS_FILE))[0])
         except Refused as error:
             raise Wrong(-1, BEACONS_FILE, str(error)) from error
     for number, pair in enumerate(zip(*envelopes, strict=False)):
@@ -153,7 +153,7 @@ def _checkpoints(one: Side, other: Side, keys: set[bytes]) -> Conflict | None:
 
 
 def _roots(side: Side, keys: set[bytes]) -> Iterator[tuple[light.Beacon, bytes]]:
-    for data in unframed(_need(side.archive, BEACONS_FILE))[0]:
+    for data in unframed(needed(side.archive, BEACONS_FILE))[0]:
         try:
             signed = wire.envelope(data, cose.TYPE_BEACON, side.genesis.hash)
             beacon = wire.beacon(signed)
@@ -182,10 +182,3 @@ def _note(incarnations: list[int]) -> str:
         return ""
     told = " and ".join(map(str, incarnations))
     return f"of incarnations {told}: a restart from an older disk, which restarts.cbor must tell, makes such a pair"
-
-
-def _need(archive: Archive, name: str, batch: int = -1) -> bytes:
-    data = archive.read(name)
-    if data is None:
-        raise Missing(batch, name, "is missing")
-    return data

@@ -22,7 +22,7 @@ from .conservation import BOOKS, imbalance
 from .diagnose_statements import Known
 from .genesis import Genesis
 from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
-from .inputs import BadInput, unpack_readings
+from .packing import BadInput, unpack_readings
 from .repair import STRANGE, Fault
 from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Sealed
 from .state import NetworkState

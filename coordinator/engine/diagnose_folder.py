@@ -15,8 +15,8 @@ from .beacons import BeaconChain, intake_root, unframed
 from .diagnose_signed import envelope_fault
 from .genesis import Genesis
 from .header import HEADER_FILE, parse_header
-from .inputs import BadInput, unpack_statements
 from .log import BadNote, Checkpoint, key_id, origin_of, parse_checkpoint
+from .packing import BadInput, unpack_statements
 from .repair import Fault, near, part_of
 from .restarts import unpack_restarts
 from .wire import Refused

@@ -12,8 +12,8 @@ from . import wire
 from .archive import Archive
 from .diagnose_rows import TABLES
 from .diagnose_signed import envelope_fault
-from .inputs import BadInput, unpack_owner_messages, unpack_statements
 from .owner_wire import message_of
+from .packing import BadInput, unpack_owner_messages, unpack_statements
 from .repair import Fault, near
 from .wire import Refused
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from coordinator.kernel.tables import Row, Table, Value
 from coordinator.modules import MODULES
 
-from .inputs import REFUSALS
+from .packing import REFUSALS
 from .repair import Fault, near, part_of
 
 TABLES: Mapping[str, Table] = {

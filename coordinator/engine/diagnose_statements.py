@@ -16,7 +16,7 @@ from device_client.core.statement import KIND_ENROLL
 from . import wire
 from .beacons import BeaconChain, intake_root
 from .diagnose_rows import shown
-from .inputs import ENVELOPE_BYTES_MAX, STATEMENT_FRAME
+from .packing import ENVELOPE_BYTES_MAX, STATEMENT_FRAME
 from .repair import Fault, near, part_of
 from .wire import Refused
 

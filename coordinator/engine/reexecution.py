@@ -10,33 +10,21 @@ from typing import NamedTuple
 
 from coordinator.kernel.module import Effects
 from coordinator.kernel.parameters import Parameters
-from coordinator.kernel.statements import StatementRow, Statements
-from coordinator.kernel.tables import Row, TableState
+from coordinator.kernel.statements import StatementRow
+from coordinator.kernel.tables import TableState
 from coordinator.modules.accounts import in_force
 from device_client.core import cose, light
 
 from . import wire
-from .archive import Archive, Wrong
+from .archive import Archive, Wrong, needed
 from .beacons import BeaconChain
+from .decoding import decoded
 from .genesis import Genesis, coordinator_key
-from .header import HEADER_FILE, RULES_VERSION, Header, parse_header
-from .inputs import (
-    REFUSALS,
-    BadInput,
-    Inputs,
-    pack_statements,
-    read_owner_messages,
-    read_statements,
-    unpack_owner_messages,
-    unpack_statements,
-)
-from .owner_wire import Keys
-from .seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
+from .header import HEADER_FILE, NO_HEADER, RULES_VERSION, Header, parse_header
+from .seal import Position, sealed
 from .snapshots import MANIFEST_FILE, BadSnapshot, check_manifest, folder_of, snapshot_state
 from .state import MemoryState
 from .wire import Refused
-
-NO_HEADER = bytes(32)
 
 
 class Reexecuted(NamedTuple):
@@ -61,7 +49,7 @@ class Source(NamedTuple):
         """(header, its id) of a batch. Raises Wrong."""
         name = f"batches/{number}/{HEADER_FILE}"
         try:
-            data = self._need(number, name)
+            data = needed(self.archive, name, number)
             header = parse_header(wire.envelope(data, cose.TYPE_HEADER, self.genesis.hash).payload)
             signed = wire.opened(data, cose.TYPE_HEADER, self.genesis.hash, self._key(header))
         except Refused as error:
@@ -75,7 +63,7 @@ class Source(NamedTuple):
         found = {}
         for entry in header.files:
             name = f"batches/{header.number}/{entry.name}"
-            found[entry.name] = self._need(header.number, name)
+            found[entry.name] = needed(self.archive, name, header.number)
             if hashlib.sha256(found[entry.name]).digest() != entry.sha256:
                 raise Wrong(header.number, name, "does not have the hash that the header gives")
         return found
@@ -85,7 +73,7 @@ class Source(NamedTuple):
         folder = folder_of(number)
         header, header_id = self.header(number)
         try:
-            data = self._need(number, f"{folder}/{MANIFEST_FILE}")
+            data = needed(self.archive, f"{folder}/{MANIFEST_FILE}", number)
             manifest = check_manifest(data, self.genesis.hash, self._key(header))
         except Refused as error:
             raise Wrong(number, f"{folder}/{MANIFEST_FILE}", str(error)) from error
@@ -96,30 +84,8 @@ class Source(NamedTuple):
         except BadSnapshot as error:
             raise Wrong(number, folder, str(error)) from error
 
-    def inputs(
-        self, header: Header, files: Mapping[str, bytes], accounts: TableState
-    ) -> tuple[Inputs, list[StatementRow], list[Row]]:
-        """The inputs of a batch, its statements as rows, its refusals; signatures of devices are not checked. Raises
-        Wrong."""
-        try:
-            held = unpack_statements(files.get(STATEMENTS_FILE, b""))
-            rows, envelopes = read_statements(held, self.beacons, self.genesis.hash)
-            rows = [row._replace(measured=code) for row, code in zip(rows, files.get(MEASURED_FILE, b""), strict=True)]
-            messages = unpack_owner_messages(files.get(OWNER_FILE, b""))
-            owner = read_owner_messages(messages, self.genesis.hash, Keys(self._key(header), accounts))
-            inputs = Inputs(Statements.of(rows), pack_statements(rows, envelopes), *owner)
-            return inputs, rows, REFUSALS.unpack(files.get(REFUSALS_FILE, b""))
-        except (BadInput, ValueError, Refused) as error:
-            raise Wrong(header.number, f"batches/{header.number}", str(error)) from error
-
     def _key(self, header: Header) -> bytes:
         return coordinator_key(self.certificates, header.last_slot + 1)
-
-    def _need(self, number: int, name: str) -> bytes:
-        data = self.archive.read(name)
-        if data is None:
-            raise Wrong(number, name, "is missing")
-        return data
 
 
 class Reexecution:
@@ -145,15 +111,15 @@ class Reexecution:
             files = source.files(header)
             identity = state.get("identity", {})
             accounts = state.get("accounts", {})
-            inputs, rows, refusals = source.inputs(header, files, accounts)
+            found = decoded(header, files, source.beacons, source.genesis.hash, source.certificates, accounts)
             parameters = in_force(source.genesis.parameters, accounts, first_slot)
             position = Position(number, previous, first_slot, header.last_slot)
             try:
-                again = sealed(position, inputs, refusals, state, parameters, source.beacons)
+                again = sealed(position, found.inputs, found.refusals, state, parameters, source.beacons)
             except (AssertionError, KeyError, IndexError, OverflowError) as error:
                 raise Wrong(number, f"batches/{number}", f"it cannot be executed: {error!r}") from error
             if again.header != header:
                 raise Wrong(number, f"batches/{number}", "executed again it is another batch")
-            yield Reexecuted(header, rows, identity, again.executed.effects, parameters)
+            yield Reexecuted(header, found.rows, identity, again.executed.effects, parameters)
             state.advance(number, {name: effects.delta for name, effects in again.executed.effects.items()}, {})
             previous, first_slot = header_id, header.last_slot + 1

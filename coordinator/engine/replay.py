@@ -16,8 +16,9 @@ from coordinator.modules.rewards import EPOCHS, PAYOUTS
 from device_client.core import cose
 
 from . import wire
-from .archive import GENESIS_FILE, Archive, Wrong
-from .audit import Auditor, Look
+from .archive import GENESIS_FILE, Archive, Wrong, needed
+from .audit import Auditor
+from .audit_batch import Checked
 from .execute import Executed
 from .genesis import parse_genesis
 from .header import HEADER_FILE, parse_header
@@ -80,7 +81,7 @@ def replay(
         raise NotReplayed(f"epoch {wanted} is not closed" if newest >= 0 else "no epoch is closed yet")
     found: list[Replay] = []
 
-    def look(at: Look) -> None:
+    def look(at: Checked) -> None:
         if wanted in at.parameters.calendar.closing(at.header.first_slot, at.header.last_slot):
             found.append(_replayed(at, wanted, other_parameters(at.parameters, given)))
             raise _Found
@@ -110,7 +111,7 @@ def _refuse(held: Mapping[str, object], given: Mapping[str, object]) -> None:
             raise NotReplayed(f"{name} cannot be replayed: {NOT_REPLAYED[name]}")
 
 
-def _replayed(at: Look, epoch: int, other: Parameters) -> Replay:
+def _replayed(at: Checked, epoch: int, other: Parameters) -> Replay:
     position = Position(at.header.number, at.header.previous, at.header.first_slot, at.header.last_slot)
     again = sealed(position, at.inputs, at.refusals, at.state, other, at.beacons).executed
     was, would_be = _payouts(at.executed, epoch), _payouts(again, epoch)
@@ -138,9 +139,7 @@ def _totals(executed: Executed, epoch: int) -> Totals:
 def _newest_closed(archive: Archive) -> int:
     """By the newest header, which is verified later; -1 for none."""
     numbers = archive.batches()
-    data = archive.read(GENESIS_FILE)
-    if data is None:
-        raise Wrong(-1, GENESIS_FILE, "is missing")
+    data = needed(archive, GENESIS_FILE)
     name = f"batches/{numbers[-1]}/{HEADER_FILE}" if numbers else GENESIS_FILE
     try:
         genesis = parse_genesis(data)

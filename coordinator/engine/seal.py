@@ -19,7 +19,8 @@ from .content import Content
 from .engines import Engine
 from .execute import Executed, execute
 from .header import RULES_VERSION, Header, entries_of
-from .inputs import REFUSALS, Inputs, pack_owner_messages
+from .inputs import Inputs
+from .packing import REFUSALS, pack_owner_messages
 from .roots import root_of
 from .state import NetworkState
 from .timing import Timer, Untimed
@@ -28,7 +29,6 @@ STATEMENTS_FILE = "statements.bin"
 OWNER_FILE = "owner.bin"
 MEASURED_FILE = "measured.rows"
 REFUSALS_FILE = "refusals.rows"
-INPUT_FILES = (STATEMENTS_FILE, OWNER_FILE, MEASURED_FILE, REFUSALS_FILE)
 LEAVES_AT_ONCE = 8192
 _STATEMENTS_LEAF = struct.Struct(">16sIIII32s")
 

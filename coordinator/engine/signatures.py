@@ -16,7 +16,7 @@ from device_client.core.statement import KIND_ENROLL
 from . import wire
 from .bulk_verify import failing
 from .engines import Engine, SerialEngine
-from .inputs import BadInput
+from .packing import BadInput
 from .report_shape import ReportShape
 from .wire import Refused
 

@@ -14,7 +14,7 @@ from coordinator.kernel.tables import BLOB, Delta, Key, Row, Table, TableState
 from coordinator.modules import MODULES
 from coordinator.modules.sensing import Memory
 
-from .inputs import Memories
+from .measuring import Memories
 
 NetworkState = Mapping[str, TableState]  # module -> table -> key -> row
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from coordinator import crash
 from coordinator.engine import wire
 from coordinator.engine.beacons import BeaconChain
-from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.packing import REFUSALS
 from coordinator.engine.wire import Refused
 from coordinator.kernel.chains import ID8, Mark, Place
 from coordinator.kernel.epochs import Calendar

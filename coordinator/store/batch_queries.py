@@ -7,7 +7,7 @@ from coordinator.engine import wire
 from coordinator.engine.execute import waves
 from coordinator.engine.genesis import Genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
-from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.packing import REFUSALS
 from coordinator.engine.seal import MEASURED_FILE, REFUSALS_FILE, STATEMENTS_FILE
 from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.modules import MODULES

@@ -7,7 +7,7 @@ from pathlib import Path
 from coordinator import crash
 from coordinator.engine import beacons as beacon_chain
 from coordinator.engine.content import Content
-from coordinator.engine.inputs import Readings, pack_readings
+from coordinator.engine.packing import Readings, pack_readings
 from device_client.durable import append_durably, replace_durably, sync_folder, write_synced
 
 from .home import Home

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from coordinator.engine import wire
 from coordinator.engine.content import Content
-from coordinator.engine.inputs import Memories
+from coordinator.engine.measuring import Memories
 from coordinator.kernel.tables import Delta, Row, decode_delta, encode_rows
 from coordinator.modules import MODULES
 from coordinator.modules.sensing import Memory

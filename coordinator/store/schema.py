@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.packing import REFUSALS
 from coordinator.kernel.tables import BLOB, I64, ID16, U8, U32, U64, Column, Table
 from coordinator.modules import MODULES
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.engine import wire
-from coordinator.engine.inputs import Memories
+from coordinator.engine.measuring import Memories
 from coordinator.engine.state import State
 from coordinator.kernel.rows import EACH_ROWS, Found, Rows
 from coordinator.kernel.tables import Delta, Key, Row, Table, TableState, Value

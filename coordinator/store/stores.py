@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from coordinator import crash
-from coordinator.engine.inputs import Memories
+from coordinator.engine.measuring import Memories
 from coordinator.kernel.tables import Changed, Delta, Key, Records, Row, deleted_keys, rows_in, rows_set
 from device_client.core import cbor
 

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from coordinator.cli import main
-from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.packing import REFUSALS
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.parameters import Parameter
 from coordinator.kernel.tables import Table

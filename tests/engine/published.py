@@ -13,16 +13,9 @@ from coordinator.engine.audit import Auditor, Report
 from coordinator.engine.beacons import BeaconChain, unframed
 from coordinator.engine.genesis import parse_certificates, parse_genesis
 from coordinator.engine.header import HEADER_FILE, Header, parse_header
-from coordinator.engine.inputs import (
-    REFUSALS,
-    Inputs,
-    pack_statements,
-    read_owner_messages,
-    read_statements,
-    unpack_owner_messages,
-    unpack_statements,
-)
+from coordinator.engine.inputs import Inputs, read_owner_messages, read_statements
 from coordinator.engine.owner_wire import Keys
+from coordinator.engine.packing import REFUSALS, pack_statements, unpack_owner_messages, unpack_statements
 from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, STATEMENTS_FILE, Position, sealed
 from coordinator.engine.signatures import Signatures
 from coordinator.engine.state import NetworkState

@@ -7,7 +7,7 @@ import pytest
 
 from coordinator.engine.archive import Wrong
 from coordinator.engine.header import FileEntry, Header
-from coordinator.engine.inputs import pack_readings, unpack_readings
+from coordinator.engine.packing import pack_readings, unpack_readings
 from coordinator.modules import sensing
 from coordinator.store.folders import FolderArchive
 from device_client.core import cose

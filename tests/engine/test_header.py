@@ -11,7 +11,7 @@ from coordinator.engine.beacons import unframed
 from coordinator.engine.content import Content
 from coordinator.engine.genesis import parse_certificates, parse_genesis
 from coordinator.engine.header import FileEntry, Header, entries_of, parse_header
-from coordinator.engine.inputs import BadInput, unpack_owner_messages, unpack_readings, unpack_statements
+from coordinator.engine.packing import BadInput, unpack_owner_messages, unpack_readings, unpack_statements
 from coordinator.kernel.statements import Statements
 from device_client.core import cbor, cose, merkle
 from tests.modules.build import row

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.engine.inputs import (
+from coordinator.engine.measuring import Declared, Memories, measured
+from coordinator.engine.packing import (
     BadInput,
-    Declared,
-    Memories,
-    measured,
     pack_owner_messages,
     pack_readings,
     pack_statements,

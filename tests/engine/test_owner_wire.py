@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.engine import wire
-from coordinator.engine.inputs import BadInput, read_owner_messages
+from coordinator.engine.inputs import read_owner_messages
 from coordinator.engine.owner_wire import OWNER_BYTES_MAX, Keys, owner_row
+from coordinator.engine.packing import BadInput
 from coordinator.engine.wire import Refused
 from coordinator.kernel.module import OwnerRow
 from device_client.core import verdicts

@@ -16,7 +16,7 @@ from coordinator.engine.archive import Wrong
 from coordinator.engine.beacons import frame, unframed
 from coordinator.engine.diagnose_rows import TABLES
 from coordinator.engine.header import FileEntry, Header
-from coordinator.engine.inputs import (
+from coordinator.engine.packing import (
     STATEMENT_FRAME,
     pack_owner_messages,
     pack_readings,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.engine.inputs import REFUSALS
+from coordinator.engine.packing import REFUSALS
 from coordinator.kernel.amounts import PPM
 from coordinator.store.queries import Queries
 from device_client.core import cose, verdicts

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.engine.inputs import Memories
+from coordinator.engine.measuring import Memories
 from coordinator.kernel.rows import applied
 from coordinator.kernel.tables import BLOB, Column, Delta, Key, Row
 from coordinator.modules.sensing import Memory
