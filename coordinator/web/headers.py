@@ -6,7 +6,8 @@ from coordinator.web import problems
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 SECURITY = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
