@@ -52,6 +52,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "payouts": (("device", "epoch"), ("epoch", "device"), ("owner", "epoch")),
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
+    "corrections": (("account", "batch"), ("device", "epoch")),
+    "settlements": (("account", "batch"),),
     "postings": (("epoch",),),
     "readings": (("device", "slot"),),
     "refusals": (("device", "slot"),),
