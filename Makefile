@@ -23,7 +23,7 @@ demo: $(STAMP) ## a whole network on this machine: coordinator, page, devices an
 	@exec $(BIN)/edgetally demo $(ARGS)
 
 test: $(STAMP) ## every test; ARGS are passed to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 SOAK := tests/faults tests/sim $(addprefix tests/e2e/test_,$(addsuffix .py,crash broker_kills herd noise small_disk))
 

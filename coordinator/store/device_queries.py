@@ -35,13 +35,13 @@ class DeviceQueries(Reads):
 
     async def _device_views(self, rows: Sequence[Any]) -> list[DeviceView]:
         ids = [row.device for row in rows]
-        chains, payouts = table_of("identity", "chains"), table_of("rewards", "payouts")
+        chains, totals = table_of("identity", "chains"), table_of("rewards", "device_totals")
         withheld, proofs = table_of("rewards", "withheld"), table_of("identity", "quarantines")
         gaps: dict[bytes, int] = {}
         for row in await self._rows("identity", sa.select(chains).where(chains.c.device.in_(ids))):
             gaps[row.device] = gaps.get(row.device, 0) + Chain.unpack(*row[2:]).missing
-        paid_sum = sa.select(payouts.c.device, sa.func.sum(payouts.c.paid)).group_by(payouts.c.device)
-        paid = await self._pairs("rewards", paid_sum.where(payouts.c.device.in_(ids)))
+        paid_sum = sa.select(totals.c.device, totals.c.paid).where(totals.c.device.in_(ids))
+        paid = await self._pairs("rewards", paid_sum)
         held = await self._pairs("rewards", sa.select(withheld).where(withheld.c.device.in_(ids)))
         reasons = await self._pairs(
             "identity", sa.select(proofs.c.device, proofs.c.code).where(proofs.c.device.in_(ids))

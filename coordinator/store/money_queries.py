@@ -13,11 +13,8 @@ from .schema import table_of
 
 class MoneyQueries(DeviceQueries):
     async def owners(self, limit: int) -> list[OwnerView]:
-        table = table_of("rewards", "payouts")
-        paid = sa.func.sum(table.c.paid)
-        rows = await self._rows(
-            "rewards", sa.select(table.c.owner, paid).group_by(table.c.owner).order_by(paid.desc()).limit(limit)
-        )
+        table = table_of("rewards", "owner_totals")
+        rows = await self._rows("rewards", sa.select(table.c.owner).order_by(table.c.paid.desc()).limit(limit))
         found = [await self.owner(row[0]) for row in rows]
         return [view for view in found if view is not None]
 
@@ -35,13 +32,13 @@ class MoneyQueries(DeviceQueries):
         capped = await self._rows(
             "rewards", sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch)
         )
-        payouts = table_of("rewards", "payouts")
-        paid = await self._one("rewards", sa.select(sa.func.sum(payouts.c.paid)).where(payouts.c.owner == account))
+        totals = table_of("rewards", "owner_totals")
+        paid = await self._one("rewards", sa.select(totals.c.paid).where(totals.c.owner == account))
         return OwnerView(
             account=account,
             devices=views,
             balance=balance[0] if balance else 0,
-            paid=(paid[0] if paid else 0) or 0,
+            paid=paid[0] if paid else 0,
             withheld=sum(view.withheld for view in views),
             capped_epochs=[row[0] for row in capped],
             nonce=known.nonce if known is not None else 0,
@@ -49,13 +46,11 @@ class MoneyQueries(DeviceQueries):
         )
 
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
-        table = table_of("rewards", "payouts")
-        names = ("paid", "presence", "sensing", "owner_cap", "withheld", "released")
-        statement = sa.select(table.c.epoch, *(sa.func.sum(table.c[name]) for name in names), sa.func.count())
-        statement = statement.where(table.c.owner == account)
+        table = table_of("rewards", "owner_epochs")
+        statement = sa.select(*(table.c[name] for name in OwnerEpochView._fields)).where(table.c.owner == account)
         if before is not None:
             statement = statement.where(table.c.epoch < before)
-        statement = statement.group_by(table.c.epoch).order_by(table.c.epoch.desc()).limit(limit)
+        statement = statement.order_by(table.c.epoch.desc()).limit(limit)
         return [OwnerEpochView(*row) for row in await self._rows("rewards", statement)]
 
     # EPOCHS

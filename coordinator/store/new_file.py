@@ -9,6 +9,7 @@ from pathlib import Path
 from coordinator.kernel.tables import Row, Table
 from device_client.durable import sync_folder
 
+from . import totals
 from .migrate import migrate
 
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -41,6 +42,10 @@ class NewFile:
     def finish(self, applied: int) -> None:
         """Complete at this batch: durable, and in the place of the old file."""
         with self._errors():
+            if self._store == totals.STORE:
+                for epoch in self._connection.execute("SELECT epoch FROM epochs").fetchall():
+                    for statement in totals.ADDING:
+                        self._connection.execute(statement, epoch)
             self._connection.execute("UPDATE meta SET applied = ?", (applied,))
             self._connection.execute("COMMIT")
             self._connection.execute("PRAGMA journal_mode=WAL")

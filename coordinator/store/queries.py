@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -10,7 +10,9 @@ from coordinator.engine import log
 from coordinator.engine.derivation import Rates, Sums
 from coordinator.engine.explain import Evidence, explain
 from coordinator.engine.proofs import Archived
+from coordinator.engine.stub import pay_stub
 from coordinator.engine.views import BatchView
+from coordinator.kernel.stub_views import StubView
 from coordinator.kernel.views import (
     ArchiveView,
     ConsistencyView,
@@ -30,6 +32,7 @@ from .batch_queries import read_batch
 from .money_queries import MoneyQueries
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
+from .stub_queries import StubQueries
 
 _SENSING_COUNTS = (
     "windows_measured",
@@ -42,21 +45,28 @@ _SENSING_COUNTS = (
 )
 
 
-class Queries(MoneyQueries, OwnerQueries):
+class Counts(NamedTuple):
+    """What every page of the network says, after so many batches."""
+
+    batches: int
+    statements: int
+    devices: int
+    quarantined: int
+    owners: int
+    paid: int
+    treasury: int
+
+
+class Queries(MoneyQueries, OwnerQueries, StubQueries):
     """Implements the web's reader over the stores of one data directory."""
+
+    _counted: Counts | None = None
 
     # NETWORK
 
     async def network(self) -> NetworkView:
         live = self._live()
-        devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
-        quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
-        counted = sa.select(sa.func.count(), quarantined)
-        known = await self._one("identity", counted.select_from(devices))
-        spoken = await self._one("identity", sa.select(sa.func.sum(table_of("identity", "activity").c.statements)))
-        owners = await self._one("identity", sa.select(sa.func.count(sa.distinct(devices.c.owner))))
-        money = await self._one("rewards", sa.select(sa.func.sum(epochs.c.paid), sa.func.sum(epochs.c.treasury)))
-        assert known is not None and spoken is not None and owners is not None and money is not None
+        counts = await self._counts()
         return NetworkView(
             name=self._genesis.name,
             genesis=self._genesis.hash,
@@ -65,15 +75,31 @@ class Queries(MoneyQueries, OwnerQueries):
             beacon_interval_s=self._calendar.beacon_interval_s,
             epoch_beacons=self._calendar.epoch_beacons,
             epoch=self._calendar.epoch_of(max(0, live.beacon)),
-            batches=await self._stores.applied("ledger") + 1,
-            statements=spoken[0] or 0,
-            devices=known[0],
-            quarantined=known[1] or 0,
-            owners=owners[0],
-            paid=money[0] or 0,
-            treasury=money[1] or 0,
+            batches=counts.batches,
+            statements=counts.statements,
+            devices=counts.devices,
+            quarantined=counts.quarantined,
+            owners=counts.owners,
+            paid=counts.paid,
+            treasury=counts.treasury,
             refusals={name: count for name, count in live.reasons.items() if name != verdicts.name(verdicts.OK)},
         )
+
+    async def _counts(self) -> Counts:
+        """Of all devices and epochs: read once a batch, because nothing else changes them."""
+        batches = await self._stores.applied("ledger") + 1
+        if self._counted is None or self._counted.batches != batches:
+            self._counted = await self._count(batches)
+        return self._counted
+
+    async def _count(self, batches: int) -> Counts:
+        devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
+        quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
+        owners = sa.func.count(sa.distinct(devices.c.owner))
+        known = await self._one("identity", sa.select(sa.func.count(), quarantined, owners).select_from(devices))
+        spoken = await self._one("identity", sa.select(sa.func.sum(table_of("identity", "activity").c.statements)))
+        money = await self._one("rewards", sa.select(sa.func.sum(epochs.c.paid), sa.func.sum(epochs.c.treasury)))
+        return Counts(batches, spoken[0] or 0, known[0], known[1] or 0, known[2], money[0] or 0, money[1] or 0)
 
     # ARCHIVE
 
@@ -152,15 +178,26 @@ class Queries(MoneyQueries, OwnerQueries):
         number = epoch if epoch is not None else max(0, newest)
         return explain(await self._evidence(declared, number, number <= newest))
 
+    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
+        """None for an unknown device or an epoch that has not begun."""
+        declared, row = await self.device(device), await self.epoch(epoch)
+        if declared is None or row is None:
+            return None
+        evidence = await self._evidence(declared, epoch, row.closed)
+        postings = await self._postings_of(evidence.payout) if evidence.payout else []
+        return pay_stub(evidence, row, await self._statement_count(device, epoch), postings)
+
     async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
         payouts, caps = table_of("rewards", "payouts"), table_of("rewards", "caps")
         row = await self._one(
             "rewards", sa.select(payouts).where(payouts.c.device == device.device, payouts.c.epoch == epoch)
         )
+        owner = row.owner if row else device.owner  # a device may have been transferred since
         cap = await self._one(
-            "rewards", sa.select(caps.c.earned, caps.c.cap).where(caps.c.owner == device.owner, caps.c.epoch == epoch)
+            "rewards", sa.select(caps.c.earned, caps.c.cap).where(caps.c.owner == owner, caps.c.epoch == epoch)
         )
-        presence = [view for view in await self.device_presence(device.device, 100_000) if view.epoch == epoch]
+        windows = self._calendar.windows(device.interval_s)
+        present = await self._windows_present(device.device, epoch, closed)
         proofs = table_of("identity", "quarantines")
         proof = await self._one("identity", sa.select(proofs.c.batch).where(proofs.c.device == device.device))
         refused = table_of(INTAKE, "refused")
@@ -172,8 +209,8 @@ class Queries(MoneyQueries, OwnerQueries):
             epoch=epoch,
             closed=closed,
             payout=PayoutView(*row[1:]) if row else None,
-            windows_present=presence[0].windows_present if presence else 0,
-            windows=self._calendar.windows(device.interval_s),
+            windows_present=present,
+            windows=windows,
             sensing=await self._sensing(device.device, epoch, closed),
             verdicts=await self._codes("identity", "verdicts", device.device, epoch),
             refusals=await self._codes(INTAKE, "refusals", device.device, epoch),
@@ -187,26 +224,35 @@ class Queries(MoneyQueries, OwnerQueries):
             told=await self.told(device, epoch),
         )
 
+    async def _windows_present(self, device: bytes, epoch: int, closed: bool) -> int:
+        table = table_of("presence", "presence" if closed else "windows")
+        row = await self._one("presence", sa.select(table).where(table.c.device == device, table.c.epoch == epoch))
+        if row is None:
+            return 0
+        return int(row.windows_present) if closed else marks(row.bitmap)
+
     async def _sums(self, device: bytes, owner: bytes, epoch: int) -> Sums:
-        """The prefix sums by which the pools are split, in one pass over the epoch's payouts."""
+        """The prefix sums by which the pools are split: whole blocks from their totals, and the rest of one block."""
         payouts, epochs = table_of("rewards", "payouts"), table_of("rewards", "epochs")
+        blocks = table_of("rewards", "payout_blocks")
+        weights = "presence_ppm", "sensing_ppm"
+        of_block = sa.select(blocks.c.block, *(blocks.c[name] for name in weights)).where(blocks.c.epoch == epoch)
+        found = await self._rows("rewards", of_block)
+        whole = [row for row in found if row.block < device[:1]]
+        in_block = payouts.c.epoch == epoch, payouts.c.device >= device[:1], payouts.c.device < device
+        rest = await self._one("rewards", sa.select(*(_total(payouts.c[name]) for name in weights)).where(*in_block))
         gross = payouts.c.presence + payouts.c.sensing
-        is_before = payouts.c.device < device
-
-        def total(value: Any, *where: Any) -> Any:
-            return sa.func.coalesce(sa.func.sum(sa.case((sa.and_(*where), value), else_=0) if where else value), 0)
-
-        of_owner = payouts.c.owner == owner
-        summed = sa.select(
-            total(payouts.c.presence_ppm, is_before),
-            total(payouts.c.presence_ppm),
-            total(payouts.c.sensing_ppm, is_before),
-            total(payouts.c.sensing_ppm),
-            total(gross, is_before, of_owner),
-            total(gross, of_owner),
-        ).where(payouts.c.epoch == epoch)
+        earlier = sa.case((payouts.c.device < device, gross), else_=0)
+        of_owner = payouts.c.owner == owner, payouts.c.epoch == epoch
+        shared = await self._one("rewards", sa.select(_total(earlier), _total(gross)).where(*of_owner))
         emission = await self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch))
-        return Sums(int(emission[0]), *(int(value) for value in await self._one("rewards", summed)))
+        split = []
+        for index, name in enumerate(weights):
+            split += [
+                sum(row._mapping[name] for row in whole) + rest[index],
+                sum(row._mapping[name] for row in found),
+            ]
+        return Sums(int(emission[0]), *map(int, split), *map(int, shared))
 
     def _rates(self, epoch: int) -> Rates:
         names = ("reward_presence_ppm", "reward_owner_cap_ppm", "reward_vetting_epochs", "reward_withheld_ppm")
@@ -231,6 +277,10 @@ class Queries(MoneyQueries, OwnerQueries):
             table.c.device == device, table.c.slot.between(first, last)
         )
         return {row[0]: row[1] for row in await self._rows(store, counted.group_by(table.c.code))}
+
+
+def _total(value: Any) -> Any:
+    return sa.func.coalesce(sa.func.sum(value), 0)
 
 
 def _hashes(path: bytes) -> list[bytes]:

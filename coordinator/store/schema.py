@@ -11,6 +11,8 @@ from coordinator.engine.packing import REFUSALS
 from coordinator.kernel.tables import BLOB, I64, ID16, U8, U32, U64, Column, Table
 from coordinator.modules import MODULES
 
+from . import totals
+
 # The intake's own store. What it holds is not part of any batch: readings may be private, and counts of what had no
 # good signature are only the coordinator's word.
 MEMORIES = Table(
@@ -52,7 +54,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "payouts": (("device", "epoch"), ("epoch", "device"), ("owner", "epoch")),
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
-    "postings": (("epoch",),),
+    "postings": (("epoch",), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
     "readings": (("device", "slot"),),
     "refusals": (("device", "slot"),),
 }
@@ -82,6 +84,8 @@ def _metadata(store: str) -> sa.MetaData:
     sa.Table("meta", metadata, sa.Column("applied", sa.BigInteger(), nullable=False))
     for table in (*STATE[store], *RECORDS[store]):
         _table(metadata, table)
+    if store == totals.STORE:
+        totals.declare(metadata)
     return metadata
 
 

@@ -15,6 +15,7 @@ from coordinator.engine.measuring import Memories
 from coordinator.kernel.tables import Changed, Delta, Key, Records, Row, deleted_keys, rows_in, rows_set
 from device_client.core import cbor
 
+from . import totals
 from .home import Home
 from .look import failure, look_at_all
 from .migrate import migrate
@@ -105,6 +106,8 @@ class Stores:
                 await _change(connection, store, table.name, table.key, delta.get(table.name, {}))
             for name, rows in records.items():
                 await _append(connection, table_of(store, name), batch, rows)
+            if store == totals.STORE:
+                await _total(connection, records.get("epochs", ()))
             await connection.execute(sa.update(table_of(store, "meta")).values(applied=batch))
         crash.reached("mid_apply")
 
@@ -153,6 +156,13 @@ async def _append(connection: AsyncConnection, made: sa.Table, batch: int, rows:
     number, *columns = made.columns
     values: dict[Any, Any] = {column: sa.bindparam(column.name) for column in columns}
     await _each(connection, sa.insert(made).values({number: sa.literal_column(str(batch)), **values}), rows)
+
+
+async def _total(connection: AsyncConnection, epochs: Records) -> None:
+    """Add the epochs that a batch has closed to the running totals."""
+    for epoch, *_ in rows_in(epochs):
+        for statement in totals.ADDING:
+            await connection.exec_driver_sql(statement, (epoch,))
 
 
 async def _change(connection: AsyncConnection, store: str, name: str, key: int, changes: Changed) -> None:

@@ -5,7 +5,8 @@ from aiohttp import web
 from coordinator.web import problems
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
 SECURITY = {
