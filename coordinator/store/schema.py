@@ -54,7 +54,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "payouts": (("device", "epoch"), ("epoch", "device"), ("owner", "epoch")),
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
-    "postings": (("epoch",),),
+    "postings": (("epoch",), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
     "readings": (("device", "slot"),),
     "refusals": (("device", "slot"),),
 }

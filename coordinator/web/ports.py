@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from coordinator.engine.log import Tile
 from coordinator.engine.views import BatchView
+from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
@@ -57,6 +58,20 @@ class Reader(Protocol):
 
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
         """None for an unknown device. Without an epoch: the newest closed one, or the running one before the first."""
+        ...
+
+    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
+        """None for an unknown device or an epoch that has not begun."""
+        ...
+
+    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
+        """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`."""
+        ...
+
+    async def postings(
+        self, account: bytes, epoch: int | None, before: tuple[int, int] | None, limit: int
+    ) -> list[tuple[int, PostingView]]:
+        """Of an account of any kind, newest epoch first, each with its place; those before (epoch, place)."""
         ...
 
     async def owners(self, limit: int) -> list[OwnerView]:
