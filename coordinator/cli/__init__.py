@@ -27,7 +27,7 @@ def main() -> None:
     app.add_typer(device_app, name="device")
     flash.register(app)
     try:
-        from . import audit, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
+        from . import audit, backup, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
@@ -37,6 +37,7 @@ def main() -> None:
         batch.register(app)
         replay.register(app)
         rebuild.register(app)
+        backup.register(app)
         doctor.register(app)
         demo.register(app)
         bench.register(app)
@@ -69,6 +70,7 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    names = "init owner token up recover verify compare explain payouts batch replay doctor demo bench firmware rollout"
-    for name in names.split():
+    network = "init owner token up recover backup restore doctor demo bench firmware rollout"
+    archive = "verify compare explain payouts batch replay"
+    for name in f"{network} {archive}".split():
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)
