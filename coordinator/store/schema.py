@@ -55,6 +55,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
     "postings": (("epoch",), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
+    "corrections": (("account", "batch"), ("device", "epoch")),
+    "settlements": (("account", "batch"),),
     "readings": (("device", "slot"),),
     "refusals": (("device", "slot"),),
 }

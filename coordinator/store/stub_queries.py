@@ -17,9 +17,7 @@ ROWID = sa.literal_column("postings.rowid")
 
 
 class StubQueries(Reads):
-    async def statements(
-        self, device: bytes, epoch: int, after: tuple[int, int], limit: int
-    ) -> list[StatementView]:
+    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
         """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`."""
         table = table_of("identity", "verdicts")
         statement = (
