@@ -61,13 +61,11 @@ class Counts(NamedTuple):
 class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
     """Implements the web's reader over the stores of one data directory."""
 
-    _counted: Counts | None = None
-
     # NETWORK
 
     async def network(self) -> NetworkView:
         live = self._live()
-        counts = await self._counts()
+        counts = await self._once_a_batch(("network",), self._counts)
         return NetworkView(
             name=self._genesis.name,
             genesis=self._genesis.hash,
@@ -87,13 +85,7 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
         )
 
     async def _counts(self) -> Counts:
-        """Of all devices and epochs: read once a batch, because nothing else changes them."""
         batches = await self._stores.applied("ledger") + 1
-        if self._counted is None or self._counted.batches != batches:
-            self._counted = await self._count(batches)
-        return self._counted
-
-    async def _count(self, batches: int) -> Counts:
         devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
         quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
         owners = sa.func.count(sa.distinct(devices.c.owner))
@@ -237,9 +229,11 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
         payouts, epochs = table_of("rewards", "payouts"), table_of("rewards", "epochs")
         blocks = table_of("rewards", "payout_blocks")
         weights = "presence_ppm", "sensing_ppm"
-        of_block = sa.select(blocks.c.block, *(blocks.c[name] for name in weights)).where(blocks.c.epoch == epoch)
-        found = await self._rows("rewards", of_block)
-        whole = [row for row in found if row.block < device[:1]]
+        sums = []
+        for name in weights:
+            earlier = sa.case((blocks.c.block < device[:1], blocks.c[name]), else_=0)
+            sums += [_total(earlier), _total(blocks.c[name])]
+        split = await self._one("rewards", sa.select(*sums).where(blocks.c.epoch == epoch))
         in_block = payouts.c.epoch == epoch, payouts.c.device >= device[:1], payouts.c.device < device
         rest = await self._one("rewards", sa.select(*(_total(payouts.c[name]) for name in weights)).where(*in_block))
         gross = payouts.c.presence + payouts.c.sensing
@@ -247,13 +241,15 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
         of_owner = payouts.c.owner == owner, payouts.c.epoch == epoch
         shared = await self._one("rewards", sa.select(_total(earlier), _total(gross)).where(*of_owner))
         emission = await self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch))
-        split = []
-        for index, name in enumerate(weights):
-            split += [
-                sum(row._mapping[name] for row in whole) + rest[index],
-                sum(row._mapping[name] for row in found),
-            ]
-        return Sums(int(emission[0]), *map(int, split), *map(int, shared))
+        presence_before, presence_all, sensing_before, sensing_all = map(int, split)
+        return Sums(
+            int(emission[0]),
+            presence_before + int(rest[0]),
+            presence_all,
+            sensing_before + int(rest[1]),
+            sensing_all,
+            *map(int, shared),
+        )
 
     def _rates(self, epoch: int) -> Rates:
         names = ("reward_presence_ppm", "reward_owner_cap_ppm", "reward_vetting_epochs", "reward_withheld_ppm")
