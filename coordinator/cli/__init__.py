@@ -27,7 +27,7 @@ def main() -> None:
     app.add_typer(device_app, name="device")
     flash.register(app)
     try:
-        from . import audit, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
+        from . import access, audit, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
@@ -42,6 +42,7 @@ def main() -> None:
         bench.register(app)
         firmware.register(app)
         rollout.register(app)
+        access.register(app)
     app.callback()(_root)
     app()
 
@@ -70,5 +71,5 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
     names = "init owner token up recover verify compare explain payouts batch replay doctor demo bench firmware rollout"
-    for name in names.split():
+    for name in (*names.split(), "access"):
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

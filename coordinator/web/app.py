@@ -10,10 +10,47 @@ from pathlib import Path
 
 from aiohttp import web
 
-from coordinator.web import api, archive, assets, flash, guard, header_log, headers, owner, pages, submit
-from coordinator.web.keys import BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, READER, SUBMIT
+from coordinator.web import (
+    access,
+    account,
+    api,
+    archive,
+    assets,
+    flash,
+    guard,
+    header_log,
+    headers,
+    login,
+    operator,
+    operator_tokens,
+    owner,
+    owner_key,
+    pages,
+    passkeys,
+    submit,
+)
+from coordinator.web.attempts import Attempts
+from coordinator.web.challenges import Challenges
+from coordinator.web.hosts import Place
+from coordinator.web.keys import (
+    ACCESS,
+    ATTEMPTS,
+    BROKER,
+    CHALLENGES,
+    CONTACTS,
+    ENROLMENT,
+    FLASH_IMAGES,
+    LIMITS,
+    NOW,
+    OPERATOR_LOG,
+    OWNERS,
+    PLACE,
+    READER,
+    SUBMIT,
+    TEXTS,
+)
 from coordinator.web.limits import DEFAULT, Limits
-from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
+from coordinator.web.ports import BrokerAddress, Owners, People, Reader, Submit
 from coordinator.web.problems import REFUSED
 
 
@@ -26,14 +63,17 @@ def make_app(
     flash_images: Path | None = None,
     limits: Limits = DEFAULT,
     now: Callable[[], float] = time.time,
+    people: People | None = None,
+    place: Place = Place(),  # noqa: B008 - a plain value
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
-    pages; `flash_images` is a folder with images for boards.
+    pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
+    browsers find the server.
     """
     app = web.Application(
-        middlewares=[guard.make_guard()],
+        middlewares=[guard.make_guard(), access.resolve],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -43,6 +83,8 @@ def make_app(
     app[FLASH_IMAGES] = flash_images
     app[LIMITS] = limits
     app[NOW] = now
+    app[PLACE] = place
+    app[ATTEMPTS] = Attempts()
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
     app.add_routes(header_log.routes)
@@ -53,6 +95,20 @@ def make_app(
     if owners is not None:
         app[OWNERS] = owners
         owner.add_routes(app)
+    if people is not None:
+        _add_people(app, people)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
+    app.on_response_prepare.append(access.on_prepare)
     return app
+
+
+def _add_people(app: web.Application, people: People) -> None:
+    app[ACCESS] = people.access
+    app[OPERATOR_LOG] = people.operator_log
+    app[TEXTS] = people.texts
+    app[CONTACTS] = people.contacts
+    app[ENROLMENT] = people.enrolment
+    app[CHALLENGES] = Challenges(people.access)
+    for rooms in (login, owner_key, passkeys, account, operator, operator_tokens):
+        app.add_routes(rooms.routes)
