@@ -8,6 +8,8 @@
     revoke           an owner   [device]
     replace          an owner   [device, the device that takes its place]
     parameter        operator   [name, value]
+    correct          operator   [account, device, epoch, amount, reason]
+    settle           operator   [account, amount, SHA-256 of the payment's reference]
 
 Kind 1 is a certificate by the root key and never stands in a batch.
 """
@@ -20,6 +22,8 @@ ROTATE = 6
 REVOKE = 7
 REPLACE = 8
 PARAMETER = 9
+CORRECT = 13
+SETTLE = 14
 
 KINDS = {
     TOKEN: "token",
@@ -30,6 +34,9 @@ KINDS = {
     REVOKE: "revoke",
     REPLACE: "replace",
     PARAMETER: "parameter",
+    CORRECT: "correct",
+    SETTLE: "settle",
 }
-OPERATOR_KINDS = (TOKEN, PARAMETER)
+OPERATOR_KINDS = (TOKEN, PARAMETER, CORRECT, SETTLE)
+MONEY_KINDS = (CORRECT, SETTLE)  # what the operator does to balances
 DEVICE_KINDS = (DEVICE_TRANSFER, ROTATE, REVOKE, REPLACE)

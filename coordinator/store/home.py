@@ -46,6 +46,8 @@ class Home:
         self.mosquitto = self.private / "mosquitto"
         self.log_highest = self.private / "log.highest"
         self.rolled_back = self.private / "rolled_back.cose"
+        self.restored = self.private / "restored.json"
+        self.backups = self.private / "backups.json"
         self._lock: BinaryIO | None = None
 
     @property

@@ -10,7 +10,9 @@ from coordinator.engine import log
 from coordinator.engine.derivation import Rates, Sums
 from coordinator.engine.explain import Evidence, explain
 from coordinator.engine.proofs import Archived
+from coordinator.engine.stub import pay_stub
 from coordinator.engine.views import BatchView
+from coordinator.kernel.stub_views import StubView
 from coordinator.kernel.views import (
     ArchiveView,
     ConsistencyView,
@@ -27,9 +29,11 @@ from coordinator.modules.rewards import PAYOUTS
 from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
+from .bundle_queries import BundleQueries
 from .money_queries import MoneyQueries
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
+from .stub_queries import StubQueries
 
 _SENSING_COUNTS = (
     "windows_measured",
@@ -54,7 +58,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(MoneyQueries, OwnerQueries):
+class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     _counted: Counts | None = None
@@ -175,13 +179,23 @@ class Queries(MoneyQueries, OwnerQueries):
         number = epoch if epoch is not None else max(0, newest)
         return explain(await self._evidence(declared, number, number <= newest))
 
+    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
+        """None for an unknown device or an epoch that has not begun."""
+        declared, row = await self.device(device), await self.epoch(epoch)
+        if declared is None or row is None:
+            return None
+        evidence = await self._evidence(declared, epoch, row.closed)
+        postings = await self._postings_of(evidence.payout) if evidence.payout else []
+        return pay_stub(evidence, row, await self._statement_count(device, epoch), postings)
+
     async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
         payouts, caps = table_of("rewards", "payouts"), table_of("rewards", "caps")
         row = await self._one(
             "rewards", sa.select(payouts).where(payouts.c.device == device.device, payouts.c.epoch == epoch)
         )
+        owner = row.owner if row else device.owner  # a device may have been transferred since
         cap = await self._one(
-            "rewards", sa.select(caps.c.earned, caps.c.cap).where(caps.c.owner == device.owner, caps.c.epoch == epoch)
+            "rewards", sa.select(caps.c.earned, caps.c.cap).where(caps.c.owner == owner, caps.c.epoch == epoch)
         )
         windows = self._calendar.windows(device.interval_s)
         present = await self._windows_present(device.device, epoch, closed)

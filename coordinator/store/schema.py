@@ -54,7 +54,9 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "payouts": (("device", "epoch"), ("epoch", "device"), ("owner", "epoch")),
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
-    "postings": (("epoch",),),
+    "postings": (("epoch",), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
+    "corrections": (("account", "batch"), ("device", "epoch")),
+    "settlements": (("account", "batch"),),
     "readings": (("device", "slot"),),
     "refusals": (("device", "slot"),),
 }

@@ -12,43 +12,23 @@ from aiohttp import web
 
 from coordinator.web import (
     access,
-    account,
     api,
     archive,
     assets,
+    bundle,
     flash,
     guard,
     header_log,
     headers,
-    login,
-    operator,
-    operator_tokens,
     owner,
-    owner_key,
     pages,
-    passkeys,
+    signing_in,
+    stub,
     submit,
 )
 from coordinator.web.attempts import Attempts
-from coordinator.web.challenges import Challenges
 from coordinator.web.hosts import Place
-from coordinator.web.keys import (
-    ACCESS,
-    ATTEMPTS,
-    BROKER,
-    CHALLENGES,
-    CONTACTS,
-    ENROLMENT,
-    FLASH_IMAGES,
-    LIMITS,
-    NOW,
-    OPERATOR_LOG,
-    OWNERS,
-    PLACE,
-    READER,
-    SUBMIT,
-    TEXTS,
-)
+from coordinator.web.keys import ATTEMPTS, BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, PLACE, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
 from coordinator.web.ports import BrokerAddress, Owners, People, Reader, Submit
 from coordinator.web.problems import REFUSED
@@ -91,24 +71,15 @@ def make_app(
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
     app.add_routes(flash.routes)
+    app.add_routes(stub.routes)
+    bundle.add_routes(app)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners
         owner.add_routes(app)
     if people is not None:
-        _add_people(app, people)
+        signing_in.add(app, people)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)
     return app
-
-
-def _add_people(app: web.Application, people: People) -> None:
-    app[ACCESS] = people.access
-    app[OPERATOR_LOG] = people.operator_log
-    app[TEXTS] = people.texts
-    app[CONTACTS] = people.contacts
-    app[ENROLMENT] = people.enrolment
-    app[CHALLENGES] = Challenges(people.access)
-    for rooms in (login, owner_key, passkeys, account, operator, operator_tokens):
-        app.add_routes(rooms.routes)

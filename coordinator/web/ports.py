@@ -15,6 +15,7 @@ from coordinator.kernel.access import (
     SessionView,
     Visitor,
 )
+from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
@@ -69,6 +70,20 @@ class Reader(Protocol):
         """None for an unknown device. Without an epoch: the newest closed one, or the running one before the first."""
         ...
 
+    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
+        """None for an unknown device or an epoch that has not begun."""
+        ...
+
+    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
+        """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`."""
+        ...
+
+    async def postings(
+        self, account: bytes, epoch: int | None, before: tuple[int, int] | None, limit: int
+    ) -> list[tuple[int, PostingView]]:
+        """Of an account of any kind, newest epoch first, each with its place; those before (epoch, place)."""
+        ...
+
     async def owners(self, limit: int) -> list[OwnerView]:
         """Highest paid first."""
         ...
@@ -102,6 +117,11 @@ class Reader(Protocol):
     async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
         """Of a closed epoch, at the log of the first `size` batches or at the newest checkpoint; None without a payout
         there."""
+        ...
+
+    async def bundle(self, device: bytes, epoch: int, slot: int | None) -> bytes | None:
+        """A file that shows what a device was paid for an epoch (engine/bundle.py), with the batch of `slot` in it if
+        one is given; None for an unknown device, one that said nothing in the slot, and before the first checkpoint."""
         ...
 
     async def batch(self, number: int) -> BatchView | None: ...

@@ -8,7 +8,7 @@ from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofView, ReadingView
 
 AMOUNTS = frozenset(
-    ("paid", "treasury", "withheld", "released", "presence", "sensing", "owner_cap", "emission", "balance")
+    ("credited", "paid", "treasury", "withheld", "released", "presence", "sensing", "owner_cap", "emission", "balance")
 )
 OWNER_DEVICES_MAX = 500
 
@@ -29,6 +29,11 @@ def plain(view: View) -> Json:
         if name in AMOUNTS:
             out[f"{name}_tokens"] = tokens(value)
     return out
+
+
+def amounted(view: View) -> Json:
+    """As `plain`, of a view whose field `amount` is one."""
+    return plain(view) | {"amount_tokens": tokens(view._asdict()["amount"])}
 
 
 def device(view: DeviceView) -> Json:

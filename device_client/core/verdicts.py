@@ -33,6 +33,7 @@ NOT_OWNER = 18
 NOT_ALLOWED = 19
 REVOKED = 20
 BAD_PARAMETER = 21
+BAD_EPOCH = 22
 
 MALFORMED = 64
 OVERSIZED = 65
@@ -71,6 +72,7 @@ NAMES = {
     NOT_ALLOWED: "not_allowed",
     REVOKED: "revoked",
     BAD_PARAMETER: "bad_parameter",
+    BAD_EPOCH: "bad_epoch",
     MALFORMED: "malformed",
     OVERSIZED: "oversized",
     BAD_SIGNATURE: "bad_signature",

@@ -1,5 +1,6 @@
 """A small real network as an archive in memory, and a forger who holds the coordinator's key."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -20,9 +21,12 @@ from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, ST
 from coordinator.engine.signatures import Signatures
 from coordinator.engine.state import NetworkState
 from coordinator.engine.wire import envelope
+from coordinator.found import say
 from coordinator.ingest.receipts import Signer
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.modules.accounts import in_force
+from coordinator.modules.rewards import PAYOUTS
 from coordinator.node import Node
 from coordinator.recovery import Fault, note_rolled_back, restart
 from device_client.core import cose, light
@@ -195,8 +199,8 @@ def published() -> Published:
 
 @cache
 def troubled() -> Published:
-    """Rows in every file: owners over the cap, two copied devices in quarantine whose statements are refused, and a
-    restart from an older disk with the beacon that proved it."""
+    """Rows in every file: owners over the cap, two copied devices in quarantine whose statements are refused, a restart
+    from an older disk with the beacon that proved it, and an operator who corrects and settles."""
     parameters = {
         "batch_beacons": 3,
         "epoch_beacons": 6,
@@ -220,12 +224,25 @@ def troubled() -> Published:
             note_rolled_back(network.home, network.node.signer.envelope(cose.TYPE_BEACON, newest.payload()))
         restart(network.home)
         network.node = Node(network.home, recovered(network.home), LIMITS)
-        network.run(9)
+        network.run(6)
+        operate(network, devices)
+        network.run(3)
         while network.node.beacons.beacons[-1].log_size < network.node.next_batch:
             network.run(1)
         network.run(1)
         key = network.home.coordinator_key.read_bytes()
         return Published(read_public(network.home.root), network.genesis.hash, key)
+
+
+def operate(network: Network, devices: list[SimDevice]) -> None:
+    """The operator's messages, twice what leaves a row, so that the rows have an order."""
+    rows = read_public(network.home.root)
+    last = max(name for name in rows if name.endswith("payouts.rows") and rows[name])
+    owners = sorted({row[2] for row in PAYOUTS.unpack(rows[last])})
+    for at in (0, 1):
+        say(network.home, network.genesis, kinds.CORRECT, [owners[at], devices[2 + at].id, at, 1_000 + at, 1 + at])
+        reference = hashlib.sha256(b"payment %d" % at).digest()
+        say(network.home, network.genesis, kinds.SETTLE, [owners[at], 500 + at, reference])
 
 
 def _newest(network: Network) -> light.Beacon:

@@ -1,0 +1,134 @@
+"""Reads for pay stubs: the statements of a device in an epoch, and the postings that paid it."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from coordinator.kernel.postings import ACCOUNT_KINDS, CODE_RELEASED, CODE_REWARD, CODE_WITHHELD, CODES, OWNER, WITHHELD
+from coordinator.kernel.stub_views import PostingView, StatementView
+from coordinator.kernel.views import PayoutView
+from coordinator.modules.sensing import MEASURED_NAMES
+from device_client.core import verdicts
+
+from .reads import Reads
+from .schema import table_of
+
+ROWID: sa.ColumnElement[int] = sa.literal_column("postings.rowid")
+
+
+class StubQueries(Reads):
+    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
+        """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`."""
+        table = table_of("identity", "verdicts")
+        statement = (
+            sa.select(table)
+            .where(self._received(table, device, epoch))
+            .where(sa.tuple_(table.c.boot, table.c.seq) > sa.tuple_(*map(sa.literal, after)))
+            .order_by(table.c.boot, table.c.seq, table.c.id)
+            .limit(limit)
+        )
+        return [self._statement(row) for row in await self._rows("identity", statement)]
+
+    async def _statement_count(self, device: bytes, epoch: int) -> int:
+        table = table_of("identity", "verdicts")
+        counted = sa.select(sa.func.count()).select_from(table).where(self._received(table, device, epoch))
+        found = await self._one("identity", counted)
+        return int(found[0])
+
+    def _received(self, table: sa.Table, device: bytes, epoch: int) -> Any:
+        first, last = self._calendar.first_slot(epoch), self._calendar.last_slot(epoch)
+        # What quotes a beacon of the epoch is in time up to the deadline behind it.
+        in_time = table.c.slot.between(first, last + self._calendar.deadline_beacons)
+        return sa.and_(table.c.device == device, in_time, sa.or_(table.c.slot <= last, table.c.quoted <= last))
+
+    def _statement(self, row: Any) -> StatementView:
+        counting = row.quoted if row.code == verdicts.OK and row.quoted >= 0 else row.slot
+        return StatementView(
+            boot=row.boot,
+            seq=row.seq,
+            slot=row.slot,
+            quoted=row.quoted,
+            batch=row.batch,
+            code=row.code,
+            verdict=verdicts.name(row.code),
+            measured=MEASURED_NAMES.get(row.measured, ""),
+            epoch=self._calendar.epoch_of(counting),
+            id=row.id,
+        )
+
+    async def postings(
+        self, account: bytes, epoch: int | None, before: tuple[int, int] | None, limit: int
+    ) -> list[tuple[int, PostingView]]:
+        """Of an account of any kind, newest epoch first, each with its cursor; those of one epoch where it is given."""
+        table = table_of("ledger", "postings")
+        found: dict[int, Any] = {}
+        for holder in (table.c.credit_holder, table.c.debit_holder):
+            statement = _numbered(table).where(holder == account)
+            if epoch is not None:
+                statement = statement.where(table.c.epoch == epoch)
+            if before is not None:
+                statement = statement.where(sa.tuple_(table.c.epoch, ROWID) < sa.tuple_(*map(sa.literal, before)))
+            newest = statement.order_by(table.c.epoch.desc(), ROWID.desc()).limit(limit)
+            found.update({row.row: row for row in await self._rows("ledger", newest)})
+        rows = sorted(found.values(), key=lambda row: (row.epoch, row.row), reverse=True)[:limit]
+        return [(row.row, _posting(row)) for row in rows]
+
+    async def _postings_of(self, payout: PayoutView) -> list[PostingView]:
+        """Those of one payout stand together, in the order in which they were made; the first one tells where."""
+        table, first = table_of("ledger", "postings"), await self._first_posting(payout)
+        if first is None:
+            return []
+        count = (payout.paid > payout.withheld) + bool(payout.withheld) + bool(payout.released) + bool(payout.owner_cap)
+        together = _numbered(table).where(ROWID.between(first, first + count - 1)).order_by(ROWID)
+        return [_posting(row) for row in await self._rows("ledger", together)]
+
+    async def _first_posting(self, payout: PayoutView) -> int | None:
+        table = table_of("ledger", "postings")
+        if payout.paid > payout.withheld:
+            of_code = self._to(OWNER, payout.owner, CODE_REWARD)
+            place = await self._rewarded_before(payout)
+        elif payout.withheld:
+            of_code, place = self._to(WITHHELD, payout.device, CODE_WITHHELD), 0
+        else:
+            of_code = sa.and_(table.c.debit_holder == payout.device, table.c.code == CODE_RELEASED)
+            place = 0
+        wanted = sa.select(ROWID).where(of_code, table.c.epoch == payout.epoch).order_by(ROWID)
+        found = await self._rows("ledger", wanted.offset(place).limit(1))
+        return int(found[0][0]) if found else None
+
+    def _to(self, kind: int, holder: bytes, code: int) -> Any:
+        table = table_of("ledger", "postings")
+        return sa.and_(table.c.credit_holder == holder, table.c.credit_kind == kind, table.c.code == code)
+
+    async def _rewarded_before(self, payout: PayoutView) -> int:
+        """How many devices of the owner have a posting of this code before this one's: they go by device id."""
+        table = table_of("rewards", "payouts")
+        earlier = sa.select(sa.func.count()).where(
+            table.c.owner == payout.owner,
+            table.c.epoch == payout.epoch,
+            table.c.device < payout.device,
+            table.c.paid > table.c.withheld,
+        )
+        found = await self._one("rewards", earlier)
+        return int(found[0])
+
+
+def _numbered(table: sa.Table) -> Any:
+    """Postings with their place in the store, and that of the first one of their batch."""
+    same = table.alias("same")
+    first: Any = sa.select(sa.func.min(sa.literal_column("same.rowid"))).where(same.c.batch == table.c.batch)
+    return sa.select(table, ROWID.label("row"), first.correlate(table).scalar_subquery().label("first"))
+
+
+def _posting(row: Any) -> PostingView:
+    return PostingView(
+        batch=row.batch,
+        number=row.row - row.first,
+        epoch=row.epoch,
+        debit=ACCOUNT_KINDS[row.debit_kind],
+        debit_holder=row.debit_holder,
+        credit=ACCOUNT_KINDS[row.credit_kind],
+        credit_holder=row.credit_holder,
+        amount=row.amount,
+        code=CODES[row.code],
+    )
