@@ -10,7 +10,20 @@ from pathlib import Path
 
 from aiohttp import web
 
-from coordinator.web import api, archive, assets, flash, guard, header_log, headers, owner, pages, stub, submit
+from coordinator.web import (
+    api,
+    archive,
+    assets,
+    earnings,
+    flash,
+    guard,
+    header_log,
+    headers,
+    owner,
+    pages,
+    stub,
+    submit,
+)
 from coordinator.web.keys import BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
 from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
@@ -50,6 +63,7 @@ def make_app(
     app.add_routes(pages.routes)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
+    app.add_routes(earnings.routes)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners
