@@ -14,6 +14,7 @@ from coordinator.web import (
     api,
     archive,
     assets,
+    bundle,
     earnings,
     flash,
     guard,
@@ -64,6 +65,7 @@ def make_app(
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)
+    bundle.add_routes(app)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners
