@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from coordinator.engine import log
-from coordinator.engine.derivation import Rates, Sums
+from coordinator.engine.derivation import Sums
 from coordinator.engine.explain import Evidence, explain
 from coordinator.engine.proofs import Archived
 from coordinator.engine.stub import pay_stub
@@ -30,7 +30,7 @@ from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
-from .money_queries import MoneyQueries
+from .earnings_queries import EarningsQueries
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
@@ -58,7 +58,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
+class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK
@@ -178,7 +178,9 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
             return None
         evidence = await self._evidence(declared, epoch, row.closed)
         postings = await self._postings_of(evidence.payout) if evidence.payout else []
-        return pay_stub(evidence, row, await self._statement_count(device, epoch), postings)
+        corrections, corrected = await self._corrections(device, epoch)
+        statements = await self._statement_count(device, epoch)
+        return pay_stub(evidence, row, statements, [*postings, *corrected], corrections)
 
     async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
         payouts, caps = table_of("rewards", "payouts"), table_of("rewards", "caps")
@@ -250,10 +252,6 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
             sensing_all,
             *map(int, shared),
         )
-
-    def _rates(self, epoch: int) -> Rates:
-        names = ("reward_presence_ppm", "reward_owner_cap_ppm", "reward_vetting_epochs", "reward_withheld_ppm")
-        return Rates(*(self._parameters(epoch).integer(name) for name in (*names, "sensing_late_ppm")))
 
     async def _sensing(self, device: bytes, epoch: int, closed: bool) -> dict[str, int]:
         if closed:

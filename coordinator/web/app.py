@@ -16,6 +16,7 @@ from coordinator.web import (
     archive,
     assets,
     bundle,
+    earnings,
     flash,
     guard,
     header_log,
@@ -72,6 +73,7 @@ def make_app(
     app.add_routes(pages.routes)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
+    app.add_routes(earnings.routes)
     bundle.add_routes(app)
     submit.add_routes(app)
     if owners is not None:
