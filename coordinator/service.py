@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -34,9 +35,12 @@ from coordinator.kernel.tables import rows_in
 from coordinator.kernel.views import AccountView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
+from coordinator.outlets import MqttOutlet
 from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
+from coordinator.settle.discovery import Topics
+from coordinator.settle.home_assistant import HomeAssistant, Shown
 from coordinator.snapshots import Snapshots
 from coordinator.store.home import Home
 from coordinator.store.prover import prover_of
@@ -90,6 +94,7 @@ class Service:
     snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    on_batch: list[Callable[[], None]] = field(default_factory=list)  # must not wait
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _keys_changed: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -177,6 +182,8 @@ class Service:
             await self._count()
             await self.stores.checkpoint()
             await self.ingest.renewed()
+            for told in self.on_batch:
+                told()
             for epoch, emission, paid, treasury, devices in rows_in(
                 batch.sealed.executed.effects["rewards"].records["epochs"]
             ):
@@ -297,6 +304,10 @@ async def _started(
                     tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
                 ]
+                exported = _home_assistant(settings, base, service)
+                if exported is not None:
+                    service.on_batch.append(exported.offer)
+                    workers.append(tasks.create_task(exported.run(), name="home_assistant"))
                 await service._retain_keys()
                 beat = tasks.create_task(service.beat(), name="beat")
                 try:
@@ -406,6 +417,26 @@ async def _web(settings: Settings, base: Path, service: Service) -> AsyncIterato
         yield
     finally:
         await runner.cleanup()
+
+
+def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAssistant | None:
+    own, node = settings.home_assistant, service.node
+    if not own.enabled:
+        return None
+    calendar, name = node.genesis.parameters.calendar, node.genesis.name
+    beacons = node.beacons.beacons
+    return HomeAssistant(
+        service.queries,
+        MqttOutlet(settings, base, f"edgetally-{name}-export"),
+        Topics(name, own.discovery_prefix),
+        Shown(own.show, own.accounts, own.devices_max),
+        service.home.home_assistant,
+        lambda slot: beacons[min(slot, len(beacons) - 1)].time,
+        version=version("edgetally"),
+        batch_s=calendar.batch_beacons * calendar.beacon_interval_s,
+        interval_s=own.interval_s,
+        page=own.page_url,
+    )
 
 
 def _submit(service: Service) -> Submit:

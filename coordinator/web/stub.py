@@ -57,9 +57,7 @@ async def statements_json(request: web.Request) -> web.Response:
     shown = found[:limit]
     rows = [shapes.plain(each) for each in shown]
     more = len(found) > limit
-    following = (
-        api.link(request, epoch=epoch, boot=shown[-1].boot, seq=shown[-1].seq, limit=limit) if more else None
-    )
+    following = api.link(request, epoch=epoch, boot=shown[-1].boot, seq=shown[-1].seq, limit=limit) if more else None
     return web.json_response(shapes.Page(rows, following).under("statements", device=device.device.hex(), epoch=epoch))
 
 
