@@ -27,7 +27,21 @@ def main() -> None:
     app.add_typer(device_app, name="device")
     flash.register(app)
     try:
-        from . import audit, backup, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
+        from . import (
+            audit,
+            backup,
+            batch,
+            bench,
+            bundle,
+            demo,
+            doctor,
+            firmware,
+            network,
+            rebuild,
+            replay,
+            rollout,
+            verify,
+        )
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
@@ -35,6 +49,7 @@ def main() -> None:
         verify.register(app)
         audit.register(app)
         batch.register(app)
+        bundle.register(app)
         replay.register(app)
         rebuild.register(app)
         backup.register(app)
@@ -71,6 +86,6 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
     network = "init owner token up recover backup restore doctor demo bench firmware rollout"
-    archive = "verify compare explain payouts batch replay"
+    archive = "verify compare explain payouts batch bundle replay"
     for name in f"{network} {archive}".split():
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

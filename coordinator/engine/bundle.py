@@ -7,8 +7,9 @@
     payout    [batch, place, size, path, row of payouts.rows]   or [] without one
     counts    [batches, statements] of the device in the epoch, which the bundle holds some of
 
-It is deterministic CBOR of at most BUNDLE_BYTES_MAX. A chatty device has a thousand batches in an epoch: the bundle holds
-a few, spread over the epoch, and those that were asked for. Paths lead to the checkpoint in it. `bundle_check` reads it.
+It is deterministic CBOR of at most BUNDLE_BYTES_MAX. A chatty device has a thousand batches in an epoch: the bundle
+holds a few, spread over the epoch, and one that was asked for. All paths lead to the checkpoint in it. `bundle_check`
+reads it.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,8 +37,9 @@ Item = TypeVar("Item")
 
 
 class Subject(NamedTuple):
-    """Whose bundle. `keys` are the device's, the first one first as far as it is known; `batches` are those that hold a
-    statement of the epoch, ascending, `statements` how many there are; `wanted` is a batch that must be in it, or -1."""
+    """Whose bundle. `keys` are the device's, oldest first as far as they are known; `batches` are those that hold a
+    statement of the epoch, ascending, `statements` how many there are; `wanted` is a batch that must be in it, or -1.
+    """
 
     device: bytes
     keys: list[bytes]

@@ -29,6 +29,7 @@ from coordinator.modules.rewards import PAYOUTS
 from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
+from .bundle_queries import BundleQueries
 from .money_queries import MoneyQueries
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
@@ -57,7 +58,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(MoneyQueries, OwnerQueries, StubQueries):
+class Queries(MoneyQueries, OwnerQueries, StubQueries, BundleQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     _counted: Counts | None = None

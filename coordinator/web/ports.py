@@ -109,6 +109,11 @@ class Reader(Protocol):
         there."""
         ...
 
+    async def bundle(self, device: bytes, epoch: int, slot: int | None) -> bytes | None:
+        """A file that shows what a device was paid for an epoch (engine/bundle.py), with the batch of `slot` in it if
+        one is given; None for an unknown device, one that said nothing in the slot, and before the first checkpoint."""
+        ...
+
     async def batch(self, number: int) -> BatchView | None: ...
 
     async def log_checkpoint(self) -> bytes | None:

@@ -1,6 +1,6 @@
 """The pay stub of a device and epoch, the statements behind it and the postings that paid it: pages and API.
 
-Each number on the stub leads down: to the statements of the epoch, to the row in the batch and its proof, to the ledger.
+Each number on the stub leads down: to the statements of the epoch, to the payout's row and proof, to the ledger.
 """
 
 from aiohttp import web
