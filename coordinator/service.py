@@ -51,6 +51,7 @@ from coordinator.store.rollouts import Rollouts
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from coordinator.store.timings import write_timings
+from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
 from coordinator.web.ports import BrokerAddress, OwnerSubmitted, Submit, Submitted
@@ -60,6 +61,7 @@ from device_client.core import cose, manifest, verdicts
 
 log = structlog.get_logger("edgetally")
 RETRY_S = 1.0
+TURN_S, TURN_INTERVALS = 60.0, 4
 PUBLISH_S = 1.0
 UPDATE_TAG = bytes([manifest.QUESTION_TAG])
 
@@ -95,6 +97,8 @@ class Service:
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
     on_batch: list[Callable[[], None]] = field(default_factory=list)  # must not wait
+    on_reload: list[Callable[[], object]] = field(default_factory=list)
+    turned: float = field(default_factory=time.monotonic)  # when the loop of beacons last came round
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _keys_changed: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,6 +110,16 @@ class Service:
 
     async def stopped(self) -> None:
         await self._stop.wait()
+
+    def reload(self) -> None:
+        """What can be read again while we run is: the certificate of the pages."""
+        for told in self.on_reload:
+            told()
+
+    def turns(self) -> bool:
+        """Whether the loop of beacons comes round. A full disk does not stop it: it tries again."""
+        interval_s = self.node.genesis.parameters.calendar.beacon_interval_s
+        return time.monotonic() - self.turned < max(TURN_S, TURN_INTERVALS * interval_s)
 
     async def idle(self) -> None:
         """After `stop`: the last beat is over, so `beacon` may be called by hand."""
@@ -121,7 +135,7 @@ class Service:
             await self._seal_or_wait()
             await self._pause(interval_s)
         while not self._stop.is_set():
-            started = time.monotonic()
+            started = self.turned = time.monotonic()
             try:
                 await self.beacon()
             except OSError as error:
@@ -410,13 +424,36 @@ async def _web(settings: Settings, base: Path, service: Service) -> AsyncIterato
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
     app = make_app(service.queries, _submit(service), _Owners(service), broker=broker, flash_images=images)
+    http = settings.http
+    certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
+    if certificate is not None:
+        service.on_reload.append(lambda: certificate.renew())
+    context = certificate.context if certificate else None
     runner = Runner(app)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.http.host, settings.http.port).start()
-        yield
+        await web.TCPSite(runner, http.host, http.port, ssl_context=context).start()
+        async with _watched(certificate):
+            yield
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _watched(certificate: Certificate | None) -> AsyncIterator[None]:
+    """Whoever renews a certificate need not tell us."""
+
+    async def watch(of: Certificate) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await asyncio.to_thread(of.look)
+
+    task = asyncio.create_task(watch(certificate), name="certificate") if certificate else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
 
 
 def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAssistant | None:

@@ -70,6 +70,8 @@ class HttpSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    certfile: str = ""
+    keyfile: str = ""
     flash_images: str = ""
 
 
@@ -197,6 +199,8 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(fields)
         _check_broker(path, settings.broker)
+        if bool(settings.http.certfile) != bool(settings.http.keyfile):
+            raise SettingsError(f"{path}: http.certfile and http.keyfile: give both or none")
         _check_engine(path, settings)
         _check_stores(path, settings)
         _check_home_assistant(path, settings)
