@@ -10,7 +10,21 @@ from pathlib import Path
 
 from aiohttp import web
 
-from coordinator.web import api, archive, assets, bundle, flash, guard, header_log, headers, owner, pages, stub, submit
+from coordinator.web import (
+    api,
+    archive,
+    assets,
+    bundle,
+    flash,
+    guard,
+    header_log,
+    headers,
+    owner,
+    pages,
+    stub,
+    submit,
+    verify,
+)
 from coordinator.web.keys import BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
 from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
@@ -51,6 +65,7 @@ def make_app(
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     bundle.add_routes(app)
+    app.add_routes(verify.routes)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners
