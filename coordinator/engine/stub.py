@@ -110,9 +110,7 @@ def _changes(payout: PayoutView) -> list[ChangeLine]:
 
 
 def _corrected(one: Correction) -> ChangeLine:
-    return ChangeLine(
-        "correction", one.amount, _change_text(one.amount, f"corrected by the operator ({one.reason})")
-    )
+    return ChangeLine("correction", one.amount, _change_text(one.amount, f"corrected by the operator ({one.reason})"))
 
 
 def _change_text(amount: int, text: str) -> str:

@@ -1,7 +1,7 @@
 """What a pay stub says: one device, one epoch, line by line, down to the postings. Amounts are base units.
 
-    presence + sensing - owner_cap = paid
-    paid - withheld + released + corrections = credited, which is what reached the owner's account
+paid     = presence + sensing - owner_cap
+credited = paid - withheld + released + corrections: what reached the owner's account
 """
 
 from collections.abc import Sequence

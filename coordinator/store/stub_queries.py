@@ -13,7 +13,7 @@ from device_client.core import verdicts
 from .reads import Reads
 from .schema import table_of
 
-ROWID = sa.literal_column("postings.rowid")
+ROWID: sa.ColumnElement[int] = sa.literal_column("postings.rowid")
 
 
 class StubQueries(Reads):
@@ -116,7 +116,7 @@ class StubQueries(Reads):
 def _numbered(table: sa.Table) -> Any:
     """Postings with their place in the store, and that of the first one of their batch."""
     same = table.alias("same")
-    first = sa.select(sa.func.min(sa.literal_column("same.rowid"))).where(same.c.batch == table.c.batch)
+    first: Any = sa.select(sa.func.min(sa.literal_column("same.rowid"))).where(same.c.batch == table.c.batch)
     return sa.select(table, ROWID.label("row"), first.correlate(table).scalar_subquery().label("first"))
 
 

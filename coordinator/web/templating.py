@@ -52,6 +52,7 @@ def _environment() -> Environment:
         duration=words.duration,
         moment=words.moment,
         percent=words.percent,
+        weight=words.weight,
         took=words.took,
     )
     environment.globals["asset"] = assets.url

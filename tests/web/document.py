@@ -56,7 +56,10 @@ class Document(HTMLParser):
 def targets(shown: World) -> list[str]:
     devices = [f"/devices/{device.hex()}" for device in shown.devices]
     explained = [f"{devices[0]}?epoch={number}" for number in range(shown.network.epoch + 1)]
+    explained += [f"{device}/stubs/{number}" for device in devices[:3] for number in (2, shown.network.epoch)]
+    explained += [f"{devices[0]}/stubs/2/statements", f"{devices[0]}/stubs/2/statements?boot=1&seq=40"]
     owners = [f"/owners/{each.account.hex()}" for each in shown.owners()]
+    owners += [f"{owners[0]}/ledger", f"{owners[0]}/ledger?epoch=2"]
     wrong = ["/nothing", f"/devices/{'0' * 32}", "/devices/x", f"/owners/{'0' * 32}", f"{devices[0]}?epoch=99", "/?q=x"]
     return [
         "/",

@@ -52,7 +52,8 @@ def test_links_of_the_pages_lead_somewhere(client: Client, shown: World) -> None
             href = attrs.get("href") or ""
             if tag in ("a", "link") and not href.startswith("#"):
                 found.add(target.split("?")[0] + href if href.startswith("?") else href)
-    for href in found - {each for each in found if "epoch=99" in each or "/nothing" in each}:
+    # Proofs need a log, which the fake has not: tests/web/test_stub.py follows them on a real network.
+    for href in found - {each for each in found if "epoch=99" in each or "/nothing" in each or "/proof?" in each}:
         assert client.page(href.split("#")[0]).status == 200, href
 
 

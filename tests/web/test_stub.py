@@ -1,13 +1,13 @@
 """The pay stub: it adds up, it says why where nothing was paid, and each number leads to what it rests on."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator.kernel.postings import CODES
 from tests.e2e.published import records
+from tests.e2e.running import edgetally
 from tests.web.document import Document
 from tests.web.money import CLOSED, Money, money
 
@@ -139,3 +139,10 @@ def test_the_ledger_in_pages_is_the_whole_ledger(world: Money) -> None:
         assert len(found) == len(own) == len({(one["batch"], one["number"]) for one in found})
         balance = sum(one["amount"] * (1 if one["credit_holder"] == account.hex() else -1) for one in found)
         assert balance == world.http.get(f"/api/v1/accounts/{account.hex()}").json["balance"]
+
+
+def test_the_command_line_says_the_same_lines(world: Money) -> None:
+    device = world.id("ann0").hex()
+    stub = world.http.get(f"/api/v1/devices/{device}/stubs/2").json
+    told = edgetally("explain", device, "--epoch", 2, "--stub", "--data-dir", world.net.home.root)
+    assert told.stdout.splitlines() == [stub["explanation"]["summary"], *stub["lines"]]
