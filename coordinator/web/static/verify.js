@@ -48,14 +48,14 @@ function clear() {
 }
 
 function showSubject(bundle, steps) {
-  const count = (kind) => bundle.batches.flatMap((batch) => (kind ? batch.boots.flatMap((b) => b.statements) : [batch]));
+  const inside = bundle.batches.flatMap((batch) => batch.boots.flatMap((boot) => boot.statements)).length;
   const paid = steps.find((step) => step.name === "payout").values.find((value) => value.startsWith("paid: "));
   element("subject-device").textContent = Array.from(bundle.device, (one) => one.toString(16).padStart(2, "0")).join("");
   element("subject-epoch").textContent = String(bundle.epoch);
   element("subject-paid").textContent = paid ? `${paid.slice(6)} tokens` : "nothing in this file";
   const [batches, statements] = bundle.counts;
   element("subject-held").textContent =
-    `${count(true).length} of ${statements} statements, ${count(false).length} batches (the epoch has ${batches} with statements)`;
+    `${inside} statements in ${bundle.batches.length} batches; the epoch has ${statements} in ${batches}, says the server`;
   element("subject").hidden = false;
 }
 
