@@ -26,6 +26,7 @@ from coordinator.web import (
     signing_in,
     stub,
     submit,
+    verify,
 )
 from coordinator.web.attempts import Attempts
 from coordinator.web.hosts import Place
@@ -75,6 +76,7 @@ def make_app(
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)
     bundle.add_routes(app)
+    app.add_routes(verify.routes)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners
