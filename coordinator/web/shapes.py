@@ -8,7 +8,19 @@ from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofView, ReadingView
 
 AMOUNTS = frozenset(
-    ("credited", "paid", "treasury", "withheld", "released", "presence", "sensing", "owner_cap", "emission", "balance")
+    (
+        "credited",
+        "paid",
+        "treasury",
+        "withheld",
+        "released",
+        "presence",
+        "sensing",
+        "owner_cap",
+        "emission",
+        "balance",
+        "settled",
+    )
 )
 OWNER_DEVICES_MAX = 500
 
