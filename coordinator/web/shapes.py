@@ -10,10 +10,13 @@ from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofVi
 AMOUNTS = frozenset(
     (
         "credited",
+<<<<<<< HEAD
         "moved",
         "settled",
         "so_far",
         "whole",
+=======
+>>>>>>> RULES
         "paid",
         "treasury",
         "withheld",
@@ -23,6 +26,10 @@ AMOUNTS = frozenset(
         "owner_cap",
         "emission",
         "balance",
+<<<<<<< HEAD
+=======
+        "settled",
+>>>>>>> RULES
     )
 )
 OWNER_DEVICES_MAX = 500
