@@ -111,6 +111,7 @@ def explain(found: Evidence) -> Explanation:
     corrected = explain_operator.corrected(found.operated)
     reasons = [
         *standing,
+        *_standing(found),
         *_presence(found),
         *_sensing(found),
         *_statements(found),
@@ -149,7 +150,6 @@ def _summary(found: Evidence) -> str:
     return f"Epoch {found.epoch}: paid {tokens(payout.paid)} ({', '.join(parts)})."
 
 
-<<<<<<< HEAD
 def _standing(found: Evidence) -> list[Reason]:
     if found.enrolled_epoch > found.epoch:
         text = f"It enrolled in epoch {found.enrolled_epoch}, after this one (enrolled_later)."
@@ -157,15 +157,9 @@ def _standing(found: Evidence) -> list[Reason]:
     if found.device.standing == "revoked" and not found.windows_present:
         text = "The owner has revoked or replaced it since (revoked)."
         return [Reason("revoked", 1, text, "To earn with the board again, enrol it with a new key.")]
-    if found.device.standing != "quarantined":
-        return []
-    batch, reason = found.quarantine_batch, found.device.reason
-    text = f"The device is quarantined (quarantined) since batch {batch}: two machines signed with its key ({reason})."
-    return [Reason("quarantined", 1, text, "What was paid before stands. Enrol the real device again with a new key.")]
+    return []
 
 
-=======
->>>>>>> RULES
 def _presence(found: Evidence) -> list[Reason]:
     if found.windows_present == 0:
         text = f"It proved its presence in none of {found.windows} windows (absent)."

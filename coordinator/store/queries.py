@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from coordinator.engine import log
 from coordinator.engine.derivation import Sums
 from coordinator.engine.explain import Evidence, explain
-from coordinator.engine.explain_operator import Operated, touching
 from coordinator.engine.proofs import Archived
-from coordinator.engine.stub import Correction, pay_stub
+from coordinator.engine.stub import pay_stub
 from coordinator.engine.views import BatchView
 from coordinator.kernel.stub_views import StubView
 from coordinator.kernel.views import (
@@ -31,12 +30,7 @@ from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
-<<<<<<< HEAD
 from .earnings_queries import EarningsQueries
-=======
-from .money_queries import MoneyQueries
-from .operator_queries import OperatorQueries
->>>>>>> RULES
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
@@ -64,11 +58,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-<<<<<<< HEAD
 class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
-=======
-class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQueries):
->>>>>>> RULES
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK
@@ -188,14 +178,9 @@ class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQu
             return None
         evidence = await self._evidence(declared, epoch, row.closed)
         postings = await self._postings_of(evidence.payout) if evidence.payout else []
-<<<<<<< HEAD
         corrections, corrected = await self._corrections(device, epoch)
         statements = await self._statement_count(device, epoch)
         return pay_stub(evidence, row, statements, [*postings, *corrected], corrections)
-=======
-        corrections = [Correction(one.amount, one.reason) for one in evidence.operated.corrections]
-        return pay_stub(evidence, row, await self._statement_count(device, epoch), postings, corrections)
->>>>>>> RULES
 
     async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
         payouts, caps = table_of("rewards", "payouts"), table_of("rewards", "caps")
@@ -231,10 +216,6 @@ class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQu
             told=await self.told(device, epoch),
             operated=await self._operated(device.device, epoch),
         )
-
-    async def _operated(self, device: bytes, epoch: int) -> Operated:
-        held, asked = await self.quarantines(device), await self.appeals(device)
-        return Operated(*touching(epoch, held, asked, self._calendar), await self.corrections(device, epoch))
 
     async def _windows_present(self, device: bytes, epoch: int, closed: bool) -> int:
         table = table_of("presence", "presence" if closed else "windows")

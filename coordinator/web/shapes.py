@@ -10,13 +10,10 @@ from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofVi
 AMOUNTS = frozenset(
     (
         "credited",
-<<<<<<< HEAD
         "moved",
         "settled",
         "so_far",
         "whole",
-=======
->>>>>>> RULES
         "paid",
         "treasury",
         "withheld",
@@ -26,10 +23,6 @@ AMOUNTS = frozenset(
         "owner_cap",
         "emission",
         "balance",
-<<<<<<< HEAD
-=======
-        "settled",
->>>>>>> RULES
     )
 )
 OWNER_DEVICES_MAX = 500
