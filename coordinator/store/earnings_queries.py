@@ -24,7 +24,7 @@ from coordinator.kernel.postings import SETTLED
 from coordinator.kernel.views import DeviceView, OwnerView, PayoutView, Reason
 from coordinator.kernel.windows import marks
 
-from .money_queries import MoneyQueries
+from .epoch_queries import EpochQueries
 from .operator_queries import OperatorQueries
 from .schema import table_of
 
@@ -34,7 +34,7 @@ MONTH_EPOCHS_MAX = 40
 OPEN_EPOCHS_MAX = 4  # the running one, and those that wait for their deadline
 
 
-class EarningsQueries(MoneyQueries, OperatorQueries):
+class EarningsQueries(EpochQueries, OperatorQueries):
     async def earnings(self, account: bytes) -> EarningsView | None:
         """None for an account that nobody has named."""
         owner = await self.owner(account)

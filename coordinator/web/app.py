@@ -17,12 +17,14 @@ from coordinator.web import (
     assets,
     bundle,
     earnings,
+    epochs,
     flash,
     guard,
     header_log,
     headers,
     owner,
     pages,
+    search,
     signing_in,
     stub,
     submit,
@@ -72,6 +74,8 @@ def make_app(
     app.add_routes(header_log.routes)
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
+    app.add_routes(epochs.routes)
+    app.add_routes(search.routes)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)

@@ -16,6 +16,7 @@ from coordinator.kernel.access import (
     Visitor,
 )
 from coordinator.kernel.earnings_views import EarningsView
+from coordinator.kernel.epoch_views import EpochDetailView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
@@ -104,6 +105,18 @@ class Reader(Protocol):
         ...
 
     async def epoch(self, number: int) -> EpochView | None: ...
+
+    async def epoch_detail(self, number: int) -> EpochDetailView | None:
+        """None for one that has not begun."""
+        ...
+
+    async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Ids of devices from `first` to `last`, in order."""
+        ...
+
+    async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Accounts of owners from `first` to `last`, in order."""
+        ...
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
