@@ -19,6 +19,7 @@ from coordinator.web import (
     guard,
     header_log,
     headers,
+    manage,
     owner,
     pages,
     stub,
@@ -70,6 +71,7 @@ def make_app(
     if owners is not None:
         app[OWNERS] = owners
         owner.add_routes(app)
+        manage.add_routes(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     return app
