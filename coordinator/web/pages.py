@@ -7,7 +7,7 @@ from aiohttp import web
 
 from coordinator.kernel.views import NetworkView
 from coordinator.web import device_page, figures, query
-from coordinator.web.keys import NOW, READER
+from coordinator.web.keys import NOW, OWNERS, READER
 from coordinator.web.problems import Problem
 from coordinator.web.templating import render
 
@@ -91,6 +91,7 @@ async def owner(request: web.Request) -> web.Response:
         rows=rows[:EPOCHS_DRAWN],
         older=rows[EPOCHS_DRAWN - 1].epoch if len(rows) > EPOCHS_DRAWN else None,
         chart=figures.rewards(rows[:EPOCHS_DRAWN]),
+        may_sign=OWNERS in request.app,
     )
 
 
