@@ -168,6 +168,16 @@ def test_a_device_is_replaced_ended_and_given_away(there: Living, sitting: Sitti
     )
 
 
+def test_readings_are_switched_private_and_public_again(there: Living, sitting: Sitting) -> None:
+    sitting.key(SEED)
+    for choice, public in (("private", False), ("public", True)):
+        sitting.page.locator("#readings-public").select_option(label=choice)
+        sitting.fill("readings", device=there.hands[0].id.hex())
+        assert sitting.words().endswith(f"are {choice}.")
+        assert sitting.signed().startswith("Done")
+        assert sitting.device(0)["readings_public"] is public
+
+
 def test_what_is_no_key_of_the_account_signs_nothing(sitting: Sitting) -> None:
     assert "does not sign for this account" in sitting.key(bytes(range(32)), "another.key")
     assert "a key has 32 bytes" in sitting.key(bytes(33), "long.key")
