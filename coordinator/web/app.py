@@ -22,6 +22,7 @@ from coordinator.web import (
     guard,
     header_log,
     headers,
+    manage,
     owner,
     pages,
     search,
@@ -85,6 +86,7 @@ def make_app(
     if owners is not None:
         app[OWNERS] = owners
         owner.add_routes(app)
+        manage.add_routes(app)
     if people is not None:
         signing_in.add(app, people)
     app.router.add_get("/static/{name}", assets.static)
