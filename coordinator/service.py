@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -35,9 +36,12 @@ from coordinator.kernel.tables import rows_in
 from coordinator.kernel.views import AccountView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
+from coordinator.outlets import MqttOutlet
 from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
+from coordinator.settle.discovery import Topics
+from coordinator.settle.home_assistant import HomeAssistant, Shown
 from coordinator.snapshots import Snapshots
 from coordinator.store.access import AccessStore
 from coordinator.store.contacts import Contacts
@@ -51,6 +55,7 @@ from coordinator.store.rollouts import Rollouts
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from coordinator.store.timings import write_timings
+from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
 from coordinator.web.hosts import place_of
@@ -61,6 +66,7 @@ from device_client.core import cose, manifest, verdicts
 
 log = structlog.get_logger("edgetally")
 RETRY_S = 1.0
+TURN_S, TURN_INTERVALS = 60.0, 4
 PUBLISH_S = 1.0
 UPDATE_TAG = bytes([manifest.QUESTION_TAG])
 
@@ -95,6 +101,9 @@ class Service:
     snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    on_batch: list[Callable[[], None]] = field(default_factory=list)  # must not wait
+    on_reload: list[Callable[[], object]] = field(default_factory=list)
+    turned: float = field(default_factory=time.monotonic)  # when the loop of beacons last came round
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _keys_changed: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,6 +115,16 @@ class Service:
 
     async def stopped(self) -> None:
         await self._stop.wait()
+
+    def reload(self) -> None:
+        """What can be read again while we run is: the certificate of the pages."""
+        for told in self.on_reload:
+            told()
+
+    def turns(self) -> bool:
+        """Whether the loop of beacons comes round. A full disk does not stop it: it tries again."""
+        interval_s = self.node.genesis.parameters.calendar.beacon_interval_s
+        return time.monotonic() - self.turned < max(TURN_S, TURN_INTERVALS * interval_s)
 
     async def idle(self) -> None:
         """After `stop`: the last beat is over, so `beacon` may be called by hand."""
@@ -121,7 +140,7 @@ class Service:
             await self._seal_or_wait()
             await self._pause(interval_s)
         while not self._stop.is_set():
-            started = time.monotonic()
+            started = self.turned = time.monotonic()
             try:
                 await self.beacon()
             except OSError as error:
@@ -182,6 +201,8 @@ class Service:
             await self._count()
             await self.stores.checkpoint()
             await self.ingest.renewed()
+            for told in self.on_batch:
+                told()
             for epoch, emission, paid, treasury, devices in rows_in(
                 batch.sealed.executed.effects["rewards"].records["epochs"]
             ):
@@ -306,6 +327,10 @@ async def _started(
                     tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
                 ]
+                exported = _home_assistant(settings, base, service)
+                if exported is not None:
+                    service.on_batch.append(exported.offer)
+                    workers.append(tasks.create_task(exported.run(), name="home_assistant"))
                 await service._retain_keys()
                 beat = tasks.create_task(service.beat(), name="beat")
                 try:
@@ -429,13 +454,56 @@ async def _web(settings: Settings, base: Path, service: Service, people: People)
         people=people,
         place=place,
     )
+    http = settings.http
+    certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
+    if certificate is not None:
+        service.on_reload.append(lambda: certificate.renew())
+    context = certificate.context if certificate else None
     runner = Runner(app)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.http.host, settings.http.port).start()
-        yield
+        await web.TCPSite(runner, http.host, http.port, ssl_context=context).start()
+        async with _watched(certificate):
+            yield
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _watched(certificate: Certificate | None) -> AsyncIterator[None]:
+    """Whoever renews a certificate need not tell us."""
+
+    async def watch(of: Certificate) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await asyncio.to_thread(of.look)
+
+    task = asyncio.create_task(watch(certificate), name="certificate") if certificate else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+
+
+def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAssistant | None:
+    own, node = settings.home_assistant, service.node
+    if not own.enabled:
+        return None
+    calendar, name = node.genesis.parameters.calendar, node.genesis.name
+    beacons = node.beacons.beacons
+    return HomeAssistant(
+        service.queries,
+        MqttOutlet(settings, base, f"edgetally-{name}-export"),
+        Topics(name, own.discovery_prefix),
+        Shown(own.show, own.accounts, own.devices_max),
+        service.home.home_assistant,
+        lambda slot: beacons[min(slot, len(beacons) - 1)].time,
+        version=version("edgetally"),
+        batch_s=calendar.batch_beacons * calendar.beacon_interval_s,
+        interval_s=own.interval_s,
+        page=own.page_url,
+    )
 
 
 def _submit(service: Service) -> Submit:

@@ -15,6 +15,12 @@ URL_PATTERN = r"^(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?$
 SCHEDULER_PATTERN = r"^((tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$"
 SCHEDULER_ACCEPTED = "tcp://host:port or tls://host:port"
 URL_ACCEPTED = "mqtt://host:port or mqtts://host:port"
+PREFIX_PATTERN = r"^[A-Za-z0-9_-]{1,32}(/[A-Za-z0-9_-]{1,32}){0,3}$"
+PREFIX_ACCEPTED = "letters, digits, _ and -, in up to four levels"
+ACCOUNTS_PATTERN = r"^([0-9a-f]{32}( [0-9a-f]{32}){0,99})?$"
+ACCOUNTS_ACCEPTED = "up to 100 account ids of 32 hex digits, with a space between them"
+PAGE_PATTERN = r"^(https?://[A-Za-z0-9._:/\[\]-]{1,200}[A-Za-z0-9\]])?$"
+PAGE_ACCEPTED = "https://host or http://host:port, without a slash at the end"
 STORE_PREFIX = "sqlite:///"
 STORE_PATTERN = r"^(sqlite:///[^?#]*[^?#/])?$"
 STORE_ACCEPTED = "sqlite:////path/of/a.file, or sqlite:/// and a relative path; PostgreSQL is not supported yet"
@@ -71,10 +77,37 @@ class HttpSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    certfile: str = ""
+    keyfile: str = ""
     flash_images: str = ""
     public_url: Annotated[str, Field(pattern=PUBLIC_PATTERN, description=PUBLIC_ACCEPTED)] = ""
     hosts: HostNames = []
     proxies: Addresses = ["127.0.0.1", "::1"]
+
+
+class HomeAssistantSettings(_Section):
+    """What Home Assistant is shown, and the broker at which it listens."""
+
+    enabled: bool = False
+    broker_url: Annotated[str, Field(pattern=URL_PATTERN, description=URL_ACCEPTED)] = ""
+    username: str = ""
+    password_file: str = ""
+    cafile: str = ""
+    discovery_prefix: Annotated[str, Field(pattern=PREFIX_PATTERN, description=PREFIX_ACCEPTED)] = "homeassistant"
+    show: Literal["public", "owners", "nothing"] = "public"
+    owners: Annotated[str, Field(pattern=ACCOUNTS_PATTERN, description=ACCOUNTS_ACCEPTED)] = ""
+    devices_max: Annotated[int, Field(ge=1, le=10_000)] = 500
+    interval_s: Annotated[int, Field(ge=1, le=3600)] = 30
+    page_url: Annotated[str, Field(pattern=PAGE_PATTERN, description=PAGE_ACCEPTED)] = ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.broker_url)
+        return found.hostname or "", found.port or (8883 if self.broker_url.startswith("mqtts:") else 1883)
+
+    @property
+    def accounts(self) -> frozenset[bytes]:
+        return frozenset(map(bytes.fromhex, self.owners.split()))
 
 
 class LimitSettings(_Section):
@@ -120,6 +153,7 @@ class Settings(_Section):
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
     stores: StoreSettings = StoreSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
 
     def home(self, base: Path) -> Home:
         """The data directory; `base` is the folder of network.toml."""
@@ -176,8 +210,11 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(fields)
         _check_broker(path, settings.broker)
+        if bool(settings.http.certfile) != bool(settings.http.keyfile):
+            raise SettingsError(f"{path}: http.certfile and http.keyfile: give both or none")
         _check_engine(path, settings)
         _check_stores(path, settings)
+        _check_home_assistant(path, settings)
         return settings
     except ValidationError as error:
         raise SettingsError("\n".join(_told(path, one) for one in error.errors())) from None
@@ -219,6 +256,25 @@ def _check_broker(path: Path, broker: BrokerSettings) -> None:
             raise SettingsError(f"{path}: broker.username and broker.password_file: give both or none")
     if bool(broker.certfile) != bool(broker.keyfile):
         raise SettingsError(f"{path}: broker.certfile and broker.keyfile: give both or none")
+
+
+def _check_home_assistant(path: Path, settings: Settings) -> None:
+    """Raises SettingsError."""
+    own = settings.home_assistant
+    if own.enabled and not own.broker_url and settings.broker.kind != "external":
+        told = "the network's own broker lets nobody in but devices; name the one of Home Assistant"
+        raise SettingsError(f"{path}: home_assistant.broker_url is missing: {told}, {URL_ACCEPTED}")
+    if own.broker_url:
+        try:
+            port = urlsplit(own.broker_url).port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise SettingsError(f"{path}: home_assistant.broker_url: {own.broker_url!r} must be {URL_ACCEPTED}")
+    if bool(own.username) != bool(own.password_file):
+        raise SettingsError(f"{path}: home_assistant.username and home_assistant.password_file: give both or none")
+    if (own.show == "owners") != bool(own.owners):
+        raise SettingsError(f'{path}: home_assistant.owners: needed for show = "owners", and for nothing else')
 
 
 def _check_stores(path: Path, settings: Settings) -> None:
@@ -280,6 +336,8 @@ def _accepted(location: tuple[str, ...]) -> str:
         return field.description
     if choices := get_args(field.annotation):
         return "one of " + ", ".join(f'"{choice}"' for choice in choices)
+    if field.annotation is bool:
+        return "true or false"
     bounds = {type(one).__name__: one for one in field.metadata}
     if "Ge" in bounds and "Le" in bounds:
         return f"an integer from {bounds['Ge'].ge} to {bounds['Le'].le}"

@@ -7,7 +7,8 @@ import secrets
 import signal
 import sys
 import tomllib
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -34,11 +35,13 @@ from coordinator.store.home import Home, HomeInUse
 from coordinator.store.look import StoreBroken
 from device_client.core import cose
 from device_client.durable import write_secret
+from device_client.notify import Notifier
 
 from . import EXIT_FAULT, fail
 
 CONFIG = Annotated[Path, typer.Option("--config", help="The network's network.toml.")]
 DEFAULT_CONFIG = Path("network.toml")
+STATUS_S = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -192,7 +195,8 @@ def up(
     except crash.UnknownPoint as error:
         raise fail(str(error)) from None
     structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
-    typer.echo(f"page    http://{settings.http.host}:{settings.http.port}/", err=True)
+    scheme = "https" if settings.http.certfile else "http"
+    typer.echo(f"page    {scheme}://{settings.http.host}:{settings.http.port}/", err=True)
     kind = "" if settings.broker.kind == "embedded" else f"   {settings.broker.kind}"
     typer.echo(f"broker  {':'.join(map(str, settings.broker.address))}{kind}", err=True)
     run_guarded(_up(settings, config.parent))
@@ -221,9 +225,39 @@ def recover(data_dir: Annotated[Path, typer.Argument(help="The data directory th
 
 
 async def _up(settings: Settings, base: Path) -> None:
+    notifier = Notifier()
     async with running(settings, base) as service:
         stop_on_signals(service)
-        await service.stopped()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, notifier)
+        notifier.ready()
+        async with _telling(service, notifier):
+            await service.stopped()
+        notifier.stopping()
+
+
+def _reload(service: Service, notifier: Notifier) -> None:
+    notifier.reloading()
+    service.reload()
+    notifier.ready()
+
+
+@asynccontextmanager
+async def _telling(service: Service, notifier: Notifier) -> AsyncIterator[None]:
+    """The service manager hears how far we are; and that we live only while this loop and that of beacons turn."""
+
+    async def tell() -> None:
+        while True:
+            if service.turns():
+                notifier.alive()
+            node = service.node
+            notifier.status(f"beacon {node.beacons.newest}, {node.next_batch} batches")
+            await asyncio.sleep(notifier.watchdog_s / 4 or STATUS_S)
+
+    task = asyncio.create_task(tell(), name="notify")
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def stop_on_signals(service: Service) -> None:

@@ -14,5 +14,4 @@ async def newest_tokens(stores: Stores, limit: int) -> list[EnrolmentToken]:
     columns = (tokens.c[name] for name in ("token_key", "owner", "issued", "last_epoch", "used"))
     # SQLite numbers rows as they come, and keeps the number when a row changes: no index is needed, and none is sorted.
     newest = sa.select(*columns).order_by(sa.literal_column("rowid").desc()).limit(limit)
-    async with stores.connect("identity") as connection:
-        return [EnrolmentToken(*row) for row in await connection.execute(newest)]
+    return [EnrolmentToken(*row) for row in await stores.rows("identity", newest)]

@@ -16,6 +16,7 @@ from coordinator.web import (
     archive,
     assets,
     bundle,
+    earnings,
     flash,
     guard,
     header_log,
@@ -25,6 +26,7 @@ from coordinator.web import (
     signing_in,
     stub,
     submit,
+    verify,
 )
 from coordinator.web.attempts import Attempts
 from coordinator.web.hosts import Place
@@ -72,7 +74,9 @@ def make_app(
     app.add_routes(pages.routes)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
+    app.add_routes(earnings.routes)
     bundle.add_routes(app)
+    app.add_routes(verify.routes)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners

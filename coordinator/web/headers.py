@@ -24,9 +24,8 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     if isinstance(response, web.HTTPException) and response.status >= 400:
         # Raised before any middleware runs (an unknown Expect header): the same shape as everything else.
         problem = problems.from_http(response)
-        body = problems.document(problem, request)
-        response.body = body
-        response.headers["Content-Length"] = str(len(body))
+        response.body = problems.document(problem, request)
+        response.headers["Content-Length"] = str(len(response.body))  # which was counted before
         response.content_type = "application/problem+json"
         response.charset = None
     response.headers.update(SECURITY)

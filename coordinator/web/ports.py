@@ -15,6 +15,7 @@ from coordinator.kernel.access import (
     SessionView,
     Visitor,
 )
+from coordinator.kernel.earnings_views import EarningsView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
@@ -89,6 +90,10 @@ class Reader(Protocol):
         ...
 
     async def owner(self, account: bytes) -> OwnerView | None: ...
+
+    async def earnings(self, account: bytes) -> EarningsView | None:
+        """What an owner's devices earn; None for an account that nobody has named."""
+        ...
 
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
         """Closed epochs below `before`, newest first."""
