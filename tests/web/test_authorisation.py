@@ -54,6 +54,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/owner/{id}": PUBLIC,
     "GET /api/v1/owners": PUBLIC,
     "GET /api/v1/owners/{id}": PUBLIC,
+    "GET /api/v1/owners/{id}/earnings": PUBLIC,
     "GET /api/v1/owners/{id}/rewards": PUBLIC,
     "POST /api/v1/statements": PUBLIC,  # signed by itself
     "GET /archive/batches/{number}": PUBLIC,
@@ -84,6 +85,8 @@ TABLE: dict[str, str] = {
     "GET /owners/{id}/ledger": PUBLIC,
     "GET /search": PUBLIC,
     "GET /static/{name}": PUBLIC,
+    "GET /verify": PUBLIC,
+    "GET /verify/offline.html": PUBLIC,
 }
 # Whom each word lets in, of the visitors below; a token that is over gets in nowhere, not even where all is public.
 BROWSERS = {"reader", "owner", "another owner", "operator"}
