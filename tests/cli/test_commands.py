@@ -138,7 +138,10 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ),
         ('[stores]\nintake = "sqlite:///data/intake.sqlite"', ["stores.intake: ", "would be published"]),
         ("limits = 3", ["limits: 3", "a table"]),
-        ("beacon_interval_s = 60", ["beacon_interval_s: no such setting", "known are broker, data_dir, engine, home_assistant, http"]),
+        (
+            "beacon_interval_s = 60",
+            ["beacon_interval_s: no such setting", "known are broker, data_dir, engine, home_assistant, http"],
+        ),
         ("[broker\nport = 1", ["line 1"]),
         ("data_dir = \x00", ["line 1"]),
         ("[broker]\nport = 0\n[http]\nport = 0", ["broker.port", "http.port"]),
