@@ -444,7 +444,8 @@ async def _people(settings: Settings, base: Path, service: Service) -> AsyncIter
 async def _web(settings: Settings, base: Path, service: Service, people: People) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
-    place = place_of(settings.http.host, settings.http.public_url, settings.http.hosts, settings.http.proxies)
+    http = settings.http
+    place = place_of(http.host, http.public_url, http.hosts, http.proxies, bool(http.certfile))
     app = make_app(
         service.queries,
         _submit(service),
@@ -454,7 +455,6 @@ async def _web(settings: Settings, base: Path, service: Service, people: People)
         people=people,
         place=place,
     )
-    http = settings.http
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:
         service.on_reload.append(lambda: certificate.renew())
