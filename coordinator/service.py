@@ -22,6 +22,7 @@ from coordinator.engine.packing import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
 from coordinator.engine.wire import Refused
+from coordinator.enrolling import Enrolling
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -42,7 +43,10 @@ from coordinator.settings import Settings
 from coordinator.settle.discovery import Topics
 from coordinator.settle.home_assistant import HomeAssistant, Shown
 from coordinator.snapshots import Snapshots
+from coordinator.store.access import AccessStore
+from coordinator.store.contacts import Contacts
 from coordinator.store.home import Home
+from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.store.prover import prover_of
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
@@ -54,7 +58,8 @@ from coordinator.store.timings import write_timings
 from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
-from coordinator.web.ports import BrokerAddress, OwnerSubmitted, Submit, Submitted
+from coordinator.web.hosts import place_of
+from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
 from device_client.core import cose, manifest, verdicts
@@ -308,7 +313,11 @@ async def _started(
         service.on_beacon.append(lambda number: proving.open_slot())
         service.on_beacon.append(lambda number: updating.open_slot())
         updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
-        async with broker.listening(), _web(settings, base, service):
+        async with (
+            broker.listening(),
+            _people(settings, base, service) as people,
+            _web(settings, base, service, people),
+        ):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
@@ -420,10 +429,31 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _web(settings: Settings, base: Path, service: Service) -> AsyncIterator[None]:
+async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[People]:
+    """Who may sign in, in a store that belongs to no batch. Raises OSError."""
+    access = await AccessStore.open(service.home)
+    try:
+        book, texts = OperatorLog(access.engine, service.clock), Texts(access.engine, service.clock)
+        enrolling = Enrolling(settings, base, service.home, service.node.genesis, service.stores)
+        yield People(access, book, texts, Contacts(access.engine), enrolling)
+    finally:
+        await access.close()
+
+
+@contextlib.asynccontextmanager
+async def _web(settings: Settings, base: Path, service: Service, people: People) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
-    app = make_app(service.queries, _submit(service), _Owners(service), broker=broker, flash_images=images)
+    place = place_of(settings.http.host, settings.http.public_url, settings.http.hosts, settings.http.proxies)
+    app = make_app(
+        service.queries,
+        _submit(service),
+        _Owners(service),
+        broker=broker,
+        flash_images=images,
+        people=people,
+        place=place,
+    )
     http = settings.http
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:

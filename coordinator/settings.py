@@ -2,11 +2,12 @@
 
 import os
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.store.home import Home
 
@@ -23,6 +24,12 @@ PAGE_ACCEPTED = "https://host or http://host:port, without a slash at the end"
 STORE_PREFIX = "sqlite:///"
 STORE_PATTERN = r"^(sqlite:///[^?#]*[^?#/])?$"
 STORE_ACCEPTED = "sqlite:////path/of/a.file, or sqlite:/// and a relative path; PostgreSQL is not supported yet"
+PUBLIC_PATTERN = r"^(https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)?$"
+PUBLIC_ACCEPTED = "https://host or http://host:port in lower case, without a path"
+HostName = Annotated[str, Field(pattern=r"^([a-z0-9.-]+|\[[0-9a-f:.]+\])$")]
+Address = Annotated[str, AfterValidator(lambda text: str(ip_address(text)))]
+HostNames = Annotated[list[HostName], Field(max_length=32, description="at most 32 host names in lower case")]
+Addresses = Annotated[list[Address], Field(max_length=32, description="at most 32 addresses")]
 # Keys of [broker] that mean something for one kind only.
 _ONLY = {
     "mosquitto": ("certfile", "keyfile"),
@@ -73,6 +80,9 @@ class HttpSettings(_Section):
     certfile: str = ""
     keyfile: str = ""
     flash_images: str = ""
+    public_url: Annotated[str, Field(pattern=PUBLIC_PATTERN, description=PUBLIC_ACCEPTED)] = ""
+    hosts: HostNames = []
+    proxies: Addresses = ["127.0.0.1", "::1"]
 
 
 class HomeAssistantSettings(_Section):
@@ -177,6 +187,7 @@ port = {mqtt_port}
 [http]              # the page and the API
 host = "127.0.0.1"
 port = {http_port}
+# public_url = "https://tally.example"  # where browsers find it, if that is not the address above
 
 [limits]
 statements_per_slot_max = 128   # of one device between two beacons; what is beyond is dropped without a receipt
@@ -270,7 +281,7 @@ def _check_stores(path: Path, settings: Settings) -> None:
     """A file of its own for each, and none where it would be published. Raises SettingsError."""
     home = settings.home(path.parent)
     root, private = home.root.resolve(), home.private.resolve()
-    taken: dict[Path, str] = {}
+    taken: dict[Path, str] = {home.store("access").resolve(): "access"}
     for store in type(settings.stores).model_fields:
         file = home.store(store).resolve()
         if file in taken:
@@ -297,10 +308,11 @@ def home_at(data_dir: Path) -> Home:
 
 def _told(path: Path, error: object) -> str:
     assert isinstance(error, dict)
-    key = ".".join(str(part) for part in error["loc"])
+    location = tuple(part for part in error["loc"] if isinstance(part, str))  # without places in a list
+    key = ".".join(location)
     if error["type"] == "extra_forbidden":
-        return f"{path}: {key}: no such setting; known are {', '.join(_known(error['loc'][:-1]))}"
-    accepted = _accepted(error["loc"])
+        return f"{path}: {key}: no such setting; known are {', '.join(_known(location[:-1]))}"
+    accepted = _accepted(location)
     return f"{path}: {key}: {error['input']!r} is not accepted; it must be {accepted}"
 
 
@@ -320,10 +332,10 @@ def _accepted(location: tuple[str, ...]) -> str:
         assert isinstance(annotation, type)
         model = annotation
     field = model.model_fields[location[-1]]
-    if choices := get_args(field.annotation):
-        return "one of " + ", ".join(f'"{choice}"' for choice in choices)
     if field.description:
         return field.description
+    if choices := get_args(field.annotation):
+        return "one of " + ", ".join(f'"{choice}"' for choice in choices)
     if field.annotation is bool:
         return "true or false"
     bounds = {type(one).__name__: one for one in field.metadata}

@@ -6,7 +6,6 @@ import re
 import secrets
 import signal
 import sys
-import time
 import tomllib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -18,15 +17,15 @@ import structlog
 import typer
 from amqtt.errors import BrokerError
 
-from coordinator import crash
+from coordinator import crash, token_code
 from coordinator.engine.engines import NAMES as ENGINES
 from coordinator.engine.engines import EngineFailed
 from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused, is_valid_key
+from coordinator.enrolling import provisioning
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
-from coordinator.logins import pinned_ca
 from coordinator.logs import LOG_PROCESSORS
 from coordinator.loops import collect_rarely, loop_factory
 from coordinator.recovery import Fault, restart
@@ -37,9 +36,8 @@ from coordinator.store.look import StoreBroken
 from device_client.core import cose
 from device_client.durable import write_secret
 from device_client.notify import Notifier
-from device_client.provisioning import Provisioning
 
-from . import EXIT_FAULT, fail, token_code
+from . import EXIT_FAULT, fail
 
 CONFIG = Annotated[Path, typer.Option("--config", help="The network's network.toml.")]
 DEFAULT_CONFIG = Path("network.toml")
@@ -134,20 +132,16 @@ def token_new(
     """Issue an enrolment token and write the provisioning file that a device needs. It holds a secret."""
     settings, home, genesis = opened(config)
     token = issue_token(home, genesis, _owner_key(owner), devices, last_epoch, secrets.token_bytes)
-    calendar = genesis.parameters.calendar
-    broker_host, broker_port = settings.broker.address
+    broker_host = settings.broker.address[0]
     if settings.broker.kind == "external" and host in LOOPBACK:
         host = broker_host
     if broker_host in LOOPBACK and host not in LOOPBACK:
         text = f"{config}: broker.host is {broker_host}, so devices elsewhere cannot reach {host}"
         typer.echo(f"edgetally: warning: {text}; set it to 0.0.0.0", err=True)
-    pinned = genesis.name, genesis.hash, genesis.root_key
     try:
-        ca = pinned_ca(settings.broker, config.parent)
+        given = provisioning(settings, config.parent, genesis, token, host)
     except (OSError, ValueError) as error:
         raise fail(f"{config}: broker.certfile: {error}") from None
-    tls = (settings.broker.is_tls, ca, int(time.time()))
-    given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4], *tls)
     try:
         code = token_code.made(given) if qr or qr_svg is not None else None
         if out is not None:
