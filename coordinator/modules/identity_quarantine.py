@@ -53,7 +53,16 @@ QUARANTINES = Table(
     "quarantines",
     (Column("device", ID16), Column("reason", U8), Column("evidence", HASH32), Column("last_epoch", U64)),
 )
-LIFTS = Table("lifts", (Column("device", ID16), Column("reason", U8), Column("evidence", HASH32)))
+LIFTS = Table(
+    "lifts",
+    (
+        Column("device", ID16),
+        Column("reason", U8),
+        Column("evidence", HASH32),
+        Column("ends", U8),  # 1: a quarantine
+        Column("answers", U8),  # 1: an appeal
+    ),
+)
 APPEALS = Table("appeals", (Column("device", ID16), Column("account", ID16), Column("text", HASH32)))
 
 Writing = dict[str, dict[Key, Row | None]]
@@ -108,13 +117,12 @@ def begin(book: Book, device: bytes, reason: int, evidence: bytes, last_epoch: i
         book.set(ENDS, (last_epoch, device), (batch,))
 
 
-def _end(book: Book, device: bytes, reason: int, evidence: bytes) -> None:
+def _end(book: Book, device: bytes) -> None:
     """From the next batch on."""
     before = book.device(device)
     assert before is not None and before.standing == QUARANTINED and not book.is_forked(device)
     book.put(device, before._replace(standing=ACTIVE, since_batch=book.frame.number))
     book.set(QUARANTINED_DEVICES, (device,), None)
-    book.lifts.append((device, reason, evidence))
 
 
 def executed(message: OwnerRow, book: Book) -> int:
@@ -150,10 +158,9 @@ def _lift(message: OwnerRow, book: Book) -> int:
     if held is not None and not rejects:
         if held[0] == reasons.FORK:
             return verdicts.FORK
-        _end(book, device, reason, evidence)
+        _end(book, device)
         book.set(ENDS, (held[2], device), None)
-    else:
-        book.lifts.append((device, reason, evidence))
+    book.lifts.append((device, reason, evidence, int(held is not None and not rejects), int(appeal is not None)))
     if appeal is not None:
         book.set(APPEALED, (device,), None)
     return verdicts.OK
@@ -177,7 +184,8 @@ def expire(book: Book) -> None:
         for device in _ending(book.ends, epoch):
             held = book.quarantined.get((device,))
             if held is not None and held[2] == epoch:
-                _end(book, device, reasons.EXPIRED, bytes(32))
+                _end(book, device)
+                book.lifts.append((device, reasons.EXPIRED, bytes(32), 1, 0))
 
 
 def suspended(book: Book) -> Mapping[int, frozenset[bytes]]:
@@ -212,7 +220,7 @@ def check(state: TableState, effects: Effects, standing_at: int) -> None:
     without a record. `standing_at` is the column of a device's standing."""
     devices, held = rows_of(state, "devices"), rows_of(state, QUARANTINED_DEVICES.name)
     changed, changed_held = (effects.delta.get(name, {}) for name in ("devices", QUARANTINED_DEVICES.name))
-    left = {row[0] for row in effects.records[LIFTS.name] if row[1] != reasons.APPEAL_REJECTED}
+    left = {row[0] for row in effects.records[LIFTS.name] if row[3]}
     for key in changed.keys() | changed_held.keys():
         before, row = devices.get(key), changed.get(key) or devices.get(key)
         was, now = held.get(key), changed_held[key] if key in changed_held else held.get(key)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from coordinator.engine.derivation import Rates
 from coordinator.engine.explain import Evidence, why_unpaid
+from coordinator.engine.explain_operator import Operated
 from coordinator.engine.provisional import (
     MONTH_S,
     Basis,
@@ -24,6 +25,7 @@ from coordinator.kernel.views import DeviceView, OwnerView, PayoutView, Reason
 from coordinator.kernel.windows import marks
 
 from .money_queries import MoneyQueries
+from .operator_queries import OperatorQueries
 from .schema import table_of
 
 LIFETIME = ("presence", "sensing", "owner_cap", "paid", "withheld", "released")
@@ -32,7 +34,7 @@ MONTH_EPOCHS_MAX = 40
 OPEN_EPOCHS_MAX = 4  # the running one, and those that wait for their deadline
 
 
-class EarningsQueries(MoneyQueries):
+class EarningsQueries(MoneyQueries, OperatorQueries):
     async def earnings(self, account: bytes) -> EarningsView | None:
         """None for an account that nobody has named."""
         owner = await self.owner(account)
@@ -158,15 +160,10 @@ class EarningsQueries(MoneyQueries):
         unpaid = [one for one in owner.devices if epoch >= 0 and not _paid(payouts.get(one.device), owner.account)]
         present = await self._of_devices("presence", "presence", epoch, unpaid)
         sensed = await self._of_devices("sensing", "sensing", epoch, unpaid)
-        proofs = table_of("identity", "quarantines")
-        wanted = proofs.c.device.in_([one.device for one in unpaid])
-        proved = await self._pairs("identity", sa.select(proofs.c.device, proofs.c.batch).where(wanted))
-        why = {
-            one.device: self._why(
-                one, epoch, present.get(one.device), sensed.get(one.device), proved.get(one.device, -1)
-            )
-            for one in unpaid
-        }
+        why = {}
+        for one in unpaid:
+            operated = await self._operated(one.device, epoch) if one.standing == "quarantined" else Operated()
+            why[one.device] = self._why(one, epoch, present.get(one.device), sensed.get(one.device), operated)
         found = []
         for one in owner.devices:
             row = payouts.get(one.device)
@@ -184,7 +181,7 @@ class EarningsQueries(MoneyQueries):
             )
         return sorted(found, key=lambda each: (not each.silent, each.why is None, each.device.device))
 
-    def _why(self, device: DeviceView, epoch: int, present: Any, sensed: Any, quarantine_batch: int) -> Reason:
+    def _why(self, device: DeviceView, epoch: int, present: Any, sensed: Any, operated: Operated) -> Reason:
         counts = {name: sensed._mapping[name] for name in SENSING_COUNTS} if sensed is not None else {}
         return why_unpaid(
             Evidence(
@@ -199,7 +196,7 @@ class EarningsQueries(MoneyQueries):
                 refusals={},
                 unproven={},
                 capped=None,
-                quarantine_batch=quarantine_batch,
+                operated=operated,
                 late_ppm=self._rates(epoch).late_ppm,
                 sums=None,
                 rates=self._rates(epoch),

@@ -193,8 +193,6 @@ class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
         )
         windows = self._calendar.windows(device.interval_s)
         present = await self._windows_present(device.device, epoch, closed)
-        proofs = table_of("identity", "quarantines")
-        proof = await self._one("identity", sa.select(proofs.c.batch).where(proofs.c.device == device.device))
         refused = table_of(INTAKE, "refused")
         unproven = await self._rows(
             INTAKE, sa.select(refused.c.code, refused.c.count).where(refused.c.device == device.device)
@@ -211,12 +209,12 @@ class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
             refusals=await self._codes(INTAKE, "refusals", device.device, epoch),
             unproven={row[0]: row[1] for row in unproven if not verdicts.is_receipted(row[0])},
             capped=(cap[0], cap[1]) if cap else None,
-            quarantine_batch=proof[0] if proof else -1,
             late_ppm=self._parameters(epoch).integer("sensing_late_ppm"),
             sums=await self._sums(device.device, row.owner, epoch) if row else None,
             rates=self._rates(epoch),
             enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
             told=await self.told(device, epoch),
+            operated=await self._operated(device.device, epoch),
         )
 
     async def _windows_present(self, device: bytes, epoch: int, closed: bool) -> int:

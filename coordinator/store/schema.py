@@ -58,8 +58,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
     "postings": (("epoch",), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
-    "corrections": (("account", "batch"), ("device", "epoch")),
-    "settlements": (("account", "batch"),),
+    "corrections": (("account",), ("device", "epoch")),
+    "settlements": (("account",),),
     "readings": (("device", "slot"),),
     "refusals": (("device", "slot"),),
 }

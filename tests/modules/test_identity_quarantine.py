@@ -96,7 +96,7 @@ def test_lifted_early_it_is_back_and_no_end_is_left() -> None:
     message, again = lift(2, 1), lift(3, 1)
     effects = batch(world, 10, 14, message, again, rows=(row(1, 2, 10),))
     assert told(effects, message, again) == ["ok", "nothing_open"]
-    assert effects.records["lifts"] == [(device_id(1), 1, EVIDENCE)] and world.state["quarantine_ends"] == {}
+    assert effects.records["lifts"] == [(device_id(1), 1, EVIDENCE, 1, 0)] and world.state["quarantine_ends"] == {}
     assert codes(batch(world, 15, 19, rows=(row(1, 3, 15),))) == ["ok"]
     anew = quarantine(4, 1, 2)
     assert told(batch(world, 20, 24, anew), anew) == ["ok"]
@@ -143,7 +143,7 @@ def test_an_appeal_is_the_owners_one_at_a_time_and_open_until_it_is_answered() -
     assert world.standing(1)[0] == identity.ACTIVE and list(world.state["appealed"]) == [(device_id(1),)]
     rejected = lift(2, 1, reasons.APPEAL_REJECTED)
     effects = batch(world, 20, 24, rejected)
-    assert told(effects, rejected) == ["ok"] and effects.records["lifts"] == [(device_id(1), 4, EVIDENCE)]
+    assert told(effects, rejected) == ["ok"] and effects.records["lifts"] == [(device_id(1), 4, EVIDENCE, 0, 1)]
     third = appeal(3, 1)
     assert told(batch(world, 25, 29, third), third) == ["ok"]  # about what was not paid, say
 

@@ -52,6 +52,8 @@ def upgrade() -> None:
         sa.Column("device", sa.LargeBinary(), nullable=False),
         sa.Column("reason", sa.BigInteger(), nullable=False),
         sa.Column("evidence", sa.LargeBinary(), nullable=False),
+        sa.Column("ends", sa.BigInteger(), nullable=False),
+        sa.Column("answers", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_lifts_device", "lifts", ["device"])
     op.create_table(
