@@ -27,7 +27,7 @@ from tests.store.driven import driven
 from .conftest import NOW_S, VALUES, WAITING, Lived, copied, said, silent
 
 LONG = os.environ.get("EDGETALLY_SOAK") == "1"
-BACKUPS_MAX, BEACONS_MAX = (200, 1000) if LONG else (8, 40)
+BACKUPS_MAX, BEACONS_MAX = (40, 400) if LONG else (8, 40)
 
 
 def told(what: str, done: int, total: int) -> None:
@@ -200,6 +200,10 @@ def test_the_commands(lived: Lived, tmp_path: Path) -> None:
     done = edgetally("backup", "--config", net.config, "--out", out)
     (path,) = out.iterdir()
     assert done.returncode == 0 and path.name.startswith("test-20") and "unencrypted" in done.stdout, done.stderr
+    with sqlite3.connect(net.home.stores / "access.sqlite") as connection:
+        ((action, subject),) = connection.execute("SELECT action, subject FROM operator_log").fetchall()
+    connection.close()
+    assert (action, subject) == ("backup_made", path.name)
     again = edgetally("restore", "--drill", path)
     assert again.returncode == 0 and again.stdout.startswith("OK  test of 20"), again.stderr
     damaged = bytearray(path.read_bytes())

@@ -158,7 +158,6 @@ WRONG = {
     'username = "me"': "give both or none",
     "devices_max = 0": "from 1 to 10000",
     "enabled = 1": "true or false",
-    'page_url = "https://example.org/"': "without a slash",
 }
 
 
