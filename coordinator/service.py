@@ -502,7 +502,7 @@ def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAss
         version=version("edgetally"),
         batch_s=calendar.batch_beacons * calendar.beacon_interval_s,
         interval_s=own.interval_s,
-        page=own.page_url,
+        page=settings.http.public_url.rstrip("/"),
     )
 
 
