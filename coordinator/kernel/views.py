@@ -182,6 +182,20 @@ class ReadingView(NamedTuple):
     values: list[int | None]
 
 
+class TimedReadingView(NamedTuple):
+    """A reading set of a device with public or private readings, and when it was measured: `time_ms` is unix time in
+    milliseconds, from the beacon `quoted` on. `place` is where it lies in the store: the next page begins behind it."""
+
+    slot: int
+    boot: int
+    seq: int
+    dt_ms: int
+    quoted: int
+    time_ms: int
+    values: list[int | None]
+    place: int
+
+
 class PresenceView(NamedTuple):
     epoch: int
     windows_present: int

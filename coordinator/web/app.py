@@ -16,6 +16,7 @@ from coordinator.web import (
     assets,
     bundle,
     earnings,
+    exports,
     flash,
     guard,
     header_log,
@@ -65,6 +66,8 @@ def make_app(
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)
+    app.add_routes(exports.routes)
+    app[exports.RUNNING] = [0]
     bundle.add_routes(app)
     submit.add_routes(app)
     if owners is not None:

@@ -1,5 +1,6 @@
 """What handlers find in the application: typed keys, set once by `make_app`."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,3 +16,5 @@ OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]
+# Of one request: how long it may take; an answer that is streamed may put it off.
+DEADLINE: web.RequestKey[asyncio.Timeout] = web.RequestKey("deadline", asyncio.Timeout)

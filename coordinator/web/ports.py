@@ -23,6 +23,7 @@ from coordinator.kernel.views import (
     PresenceView,
     ProofView,
     ReadingView,
+    TimedReadingView,
 )
 
 
@@ -55,6 +56,12 @@ class Reader(Protocol):
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         """Public readings of closed slots, oldest first, of slots > after_slot (-1 for all)."""
+        ...
+
+    async def all_readings(
+        self, device: bytes, slots: range, after: tuple[int, int], limit: int
+    ) -> list[TimedReadingView]:
+        """Public and private readings received in some slots, those behind (slot, place), in this order."""
         ...
 
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:

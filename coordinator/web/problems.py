@@ -19,6 +19,7 @@ TITLES = {
     "expectation": "Expectation is not supported",
     "fault": "Fault on our side",
     "method_not_allowed": "Method is not allowed here",
+    "no_readings": "No readings there",
     "not_found": "Nothing is here",
     "overloaded": "Too busy",
     "oversized": "Too large",
