@@ -26,11 +26,15 @@ BODIES: dict[int, tuple[str, ...]] = {
     kinds.REVOKE: ("device",),
     kinds.REPLACE: ("device", "by"),
     kinds.PARAMETER: ("name", "value"),
+    kinds.QUARANTINE: ("device", "reason", "evidence", "last_epoch"),
+    kinds.LIFT: ("device", "reason", "evidence"),
+    kinds.APPEAL: ("device", "text"),
     kinds.CORRECT: ("account", "device", "epoch", "amount", "reason"),
     kinds.SETTLE: ("account", "amount", "reference"),
+    kinds.READINGS: ("device", "public"),
 }
 # Files whose rows name what messages were about.
-EFFECTS = ("corrections.rows", "settlements.rows")
+EFFECTS = ("quarantines.rows", "lifts.rows", "appeals.rows", "corrections.rows", "settlements.rows")
 AHEAD_MAX = 64  # batches in which what a message started is looked for
 
 

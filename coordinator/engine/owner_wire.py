@@ -105,8 +105,12 @@ _SHAPES: dict[int, tuple[int | Container[int], ...]] = {
     kinds.ROTATE: (16, 32, 64),
     kinds.REVOKE: (16,),
     kinds.REPLACE: (16, 16),
-    kinds.CORRECT: (16, 16, _EPOCH, _AMOUNT, reasons.CORRECTION),
+    kinds.QUARANTINE: (16, reasons.sayable(reasons.QUARANTINE), 32, _EPOCH),
+    kinds.LIFT: (16, reasons.sayable(reasons.LIFT), 32),
+    kinds.APPEAL: (16, 32),
+    kinds.CORRECT: (16, 16, _EPOCH, _AMOUNT, reasons.sayable(reasons.CORRECTION)),
     kinds.SETTLE: (16, _AMOUNT, 32),
+    kinds.READINGS: (16, range(2)),
 }
 
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from coordinator.kernel.amounts import TOKEN, tokens
-from coordinator.web import assets, words
+from coordinator.web import access, assets, words
 
 FOLDER = Path(__file__).parent / "templates"
 DECIMALS_BRIGHT = 3
@@ -65,6 +65,7 @@ def _environment() -> Environment:
         took=words.took,
     )
     environment.globals["asset"] = assets.url
+    environment.globals["csrf_field"] = access.csrf_field
     return environment
 
 
@@ -73,7 +74,8 @@ ENVIRONMENT = _environment()
 
 def render(request: web.BaseRequest, template: str, status: int = 200, **values: Any) -> web.Response:
     """A page. Compressed where the browser takes it: nothing on these pages is secret."""
-    text = ENVIRONMENT.get_template(template).render(**values)
+    known = {"request": request, "visitor": access.visitor(request), "signing_in": access.is_on(request)}
+    text = ENVIRONMENT.get_template(template).render(**known, **values)
     response = web.Response(status=status, text=text, content_type="text/html", headers={"Vary": "Accept"})
     response.enable_compression()
     return response

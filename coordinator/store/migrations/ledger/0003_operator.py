@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.BigInteger(), nullable=False),
         sa.Column("id", sa.LargeBinary(), nullable=False),
     )
-    op.create_index("ix_corrections_account_batch", "corrections", ["account", "batch"])
+    op.create_index("ix_corrections_account", "corrections", ["account"])
     op.create_index("ix_corrections_device_epoch", "corrections", ["device", "epoch"])
     op.create_table(
         "settlements",
@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("reference", sa.LargeBinary(), nullable=False),
         sa.Column("id", sa.LargeBinary(), nullable=False),
     )
-    op.create_index("ix_settlements_account_batch", "settlements", ["account", "batch"])
+    op.create_index("ix_settlements_account", "settlements", ["account"])
 
 
 def downgrade() -> None:
