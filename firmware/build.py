@@ -31,7 +31,19 @@ NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py", "releases.py", 
 NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py", "wired.py"}  # of CPython
 OF_THE_PROCESS = {"board.mpy", "identity.mpy", "storage.mpy"}  # what a board does in another way
 # What stays in memory, on every device.
-HELD = {"client", "light", "outbox", "pending", "cbor", "cose", "statement", "codes", "link", "mqtt_packets", "mqtt_wire"}
+HELD = {
+    "client",
+    "light",
+    "outbox",
+    "pending",
+    "cbor",
+    "cose",
+    "statement",
+    "codes",
+    "link",
+    "mqtt_packets",
+    "mqtt_wire",
+}
 HELD |= {"counter", "shell", "ed25519", "sha512", "_ed25519_viper", "_field_viper", "_scalar_viper", "_sha512_viper"}
 HELD |= {"board", "storage"}
 

@@ -155,7 +155,7 @@ class EarningsQueries(MoneyQueries, OperatorQueries):
         present = await self._of_devices("presence", "presence", epoch, unpaid)
         sensed = await self._of_devices("sensing", "sensing", epoch, unpaid)
         jailed = [one.device for one in unpaid if one.standing == "quarantined"][:QUARANTINED_TOLD]
-        done = {device: await self.operated(device, epoch) for device in jailed}
+        done = {device: await self._operated(device, epoch) for device in jailed}
         why = {
             one.device: self._why(
                 one, epoch, present.get(one.device), sensed.get(one.device), done.get(one.device, Operated())

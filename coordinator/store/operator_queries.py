@@ -19,12 +19,11 @@ ROWID: sa.ColumnElement[int] = sa.literal_column("rowid", sa.BigInteger()).label
 
 
 class OperatorQueries(Reads):
-    # QUARANTINES AND APPEALS
-
-    async def operated(self, device: bytes, epoch: int) -> Operated:
-        """What was done to a device that touches an epoch."""
+    async def _operated(self, device: bytes, epoch: int) -> Operated:
         held, asked = await self.quarantines(device), await self.appeals(device)
         return Operated(*touching(epoch, held, asked, self._calendar), await self.corrections(device, epoch))
+
+    # QUARANTINES AND APPEALS
 
     async def quarantines(self, device: bytes) -> list[QuarantineView]:
         """All of one device, the newest first."""

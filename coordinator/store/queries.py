@@ -215,7 +215,7 @@ class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries, Reading
             rates=self._rates(epoch),
             enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
             told=await self.told(device, epoch),
-            operated=await self.operated(device.device, epoch),
+            operated=await self._operated(device.device, epoch),
         )
 
     async def _windows_present(self, device: bytes, epoch: int, closed: bool) -> int:
