@@ -197,6 +197,14 @@ class TimedReadingView(NamedTuple):
     place: int
 
 
+class DeletedView(NamedTuple):
+    """What became of a request to delete readings; `request` stands on the public record."""
+
+    request: bytes
+    last_slot: int
+    reports: int  # whose readings were there
+
+
 class PresenceView(NamedTuple):
     epoch: int
     windows_present: int

@@ -9,8 +9,9 @@ import asyncio
 from aiohttp import web
 
 from coordinator.engine.exports import FORMATS, Format
+from coordinator.kernel.access import OWNER, READ_PRIVATE
 from coordinator.kernel.views import DeviceView, TimedReadingView
-from coordinator.web import query
+from coordinator.web import access, query
 from coordinator.web.api import PREFIX, known_device
 from coordinator.web.keys import DEADLINE, LIMITS, READER
 from coordinator.web.problems import Problem
@@ -43,8 +44,10 @@ async def export(request: web.Request) -> web.StreamResponse:
 
 def demand_readings(request: web.Request, device: DeviceView) -> None:
     """Public readings are everybody's, private ones their owner's. Raises Problem readings_private."""
-    if not device.readings_public:
-        raise Problem(403, "readings_private", "This device was enrolled with private readings.")
+    who = access.visitor(request)
+    is_owner = who.role == OWNER and who.account == device.owner and READ_PRIVATE in who.scopes
+    if not device.readings_public and not is_owner:
+        raise Problem(403, "readings_private", "The readings of this device are private: sign in as its owner.")
 
 
 async def _slots(request: web.Request) -> range:

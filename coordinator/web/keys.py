@@ -14,6 +14,7 @@ from coordinator.web.ports import (
     Access,
     BrokerAddress,
     Contacts,
+    Deletions,
     Enrolment,
     OperatorLog,
     Owners,
@@ -26,6 +27,7 @@ BROKER: web.AppKey[BrokerAddress] = web.AppKey("broker", BrokerAddress)
 READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
 SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
 OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
+DELETIONS: web.AppKey[Deletions] = web.AppKey("deletions", Deletions)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]

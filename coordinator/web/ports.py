@@ -21,6 +21,7 @@ from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
     ConsistencyView,
+    DeletedView,
     DeviceView,
     EpochView,
     Explanation,
@@ -188,6 +189,15 @@ class Owners(Protocol):
     async def account(self, account: bytes) -> AccountView: ...
 
 
+class Deletions(Protocol):
+    """What owners take away again."""
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        """Delete a device's readings up to the end of a closed epoch. Raises ValueError, whose text says why not;
+        OSError, and then it goes on at the next start."""
+        ...
+
+
 class Submit(Protocol):
     async def __call__(self, message: bytes) -> Submitted:
         """Hand one statement message to the intake and wait for its durable commit or refusal."""
@@ -276,6 +286,8 @@ class Contacts(Protocol):
     async def add(self, person: Person, kind: str, address: str, events: frozenset[str], now: int) -> int: ...
 
     async def of_person(self, person: bytes) -> list[ContactView]: ...
+
+    async def of_account(self, account: bytes) -> list[ContactView]: ...
 
     async def remove(self, number: int, person: bytes) -> bool: ...
 

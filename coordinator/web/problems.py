@@ -26,6 +26,7 @@ TITLES = {
     "method_not_allowed": "Method is not allowed here",
     "no_readings": "No readings there",
     "not_allowed": "Not for you",
+    "not_deletable": "Cannot be deleted",
     "not_found": "Nothing is here",
     "not_provable": "Nothing to prove yet",
     "overloaded": "Too busy",

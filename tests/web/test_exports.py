@@ -7,7 +7,9 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +36,9 @@ class Shown:
         token = net.token()
         self.public, self.private, self.quiet = (Hand(net.given(token)) for _ in range(3))
         self.times: list[int] = []
+        self.owner = token.owner
+        self.at: Any = None
+        self.loop: Any = None
 
     async def live(self, at: Any) -> None:
         await at.beacons()
@@ -59,15 +64,18 @@ def several(hand: Hand, beacon: bytes) -> bytes:
     return hand.signed(hand.said(statement.KIND_REPORT, body, beacon), salt, readings)
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+@contextmanager
+def lived(folder: Path) -> Iterator[Shown]:
+    """The network after its story; it answers until the block ends."""
     values = {"epoch_beacons": EPOCH, "deadline_beacons": 1, "late_beacons_max": 4}
-    made = Shown(Net(tmp_path_factory.mktemp("exports") / "net", values))
+    made = Shown(Net(folder / "net", values))
     ready, over, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
+    made.loop = loop
 
     async def run() -> None:
         try:
             async with driven(made.net) as at:
+                made.at = at
                 await made.live(at)
                 ready.set()
                 await over.wait()
@@ -76,11 +84,19 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
-    assert ready.wait(60) and made.times
-    yield made
-    loop.call_soon_threadsafe(over.set)
-    thread.join(20)
-    loop.close()
+    try:
+        assert ready.wait(60) and made.times
+        yield made
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(20)
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    with lived(tmp_path_factory.mktemp("exports")) as made:
+        yield made
 
 
 def path(hand: Hand, extension: str, query: str = "") -> str:
