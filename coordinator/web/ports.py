@@ -22,6 +22,7 @@ from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
     ConsistencyView,
+    DeletedView,
     DeviceView,
     EpochView,
     Explanation,
@@ -34,6 +35,7 @@ from coordinator.kernel.views import (
     PresenceView,
     ProofView,
     ReadingView,
+    TimedReadingView,
 )
 
 
@@ -66,6 +68,12 @@ class Reader(Protocol):
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         """Public readings of closed slots, oldest first, of slots > after_slot (-1 for all)."""
+        ...
+
+    async def all_readings(
+        self, device: bytes, slots: range, after: tuple[int, int], limit: int
+    ) -> list[TimedReadingView]:
+        """Public and private readings received in some slots, those behind (slot, place), in this order."""
         ...
 
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
@@ -194,6 +202,15 @@ class Owners(Protocol):
     async def account(self, account: bytes) -> AccountView: ...
 
 
+class Deletions(Protocol):
+    """What owners take away again."""
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        """Delete a device's readings up to the end of a closed epoch. Raises ValueError, whose text says why not;
+        OSError, and then it goes on at the next start."""
+        ...
+
+
 class Submit(Protocol):
     async def __call__(self, message: bytes) -> Submitted:
         """Hand one statement message to the intake and wait for its durable commit or refusal."""
@@ -282,6 +299,8 @@ class Contacts(Protocol):
     async def add(self, person: Person, kind: str, address: str, events: frozenset[str], now: int) -> int: ...
 
     async def of_person(self, person: bytes) -> list[ContactView]: ...
+
+    async def of_account(self, account: bytes) -> list[ContactView]: ...
 
     async def remove(self, number: int, person: bytes) -> bool: ...
 

@@ -34,6 +34,7 @@ from coordinator.kernel.views import (
     ProofView,
     ReadingView,
     Reason,
+    TimedReadingView,
 )
 from coordinator.store.home import Home
 from coordinator.store.log_files import LogFiles
@@ -226,6 +227,16 @@ class FakeReader:
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         return [each for each in self.world.readings.get(device, []) if each.slot > after_slot][:limit]
+
+    async def all_readings(
+        self, device: bytes, slots: range, after: tuple[int, int], limit: int
+    ) -> list[TimedReadingView]:
+        rows = [
+            TimedReadingView(*one[:4], one.slot, BEACON_TIME * 1000 + one.dt_ms, one.values, place)
+            for place, one in enumerate(self.world.readings.get(device, []))
+            if one.slot in slots and (one.slot, place) > after
+        ]
+        return rows[:limit]
 
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
         number = self.world.network.epoch if epoch is None else epoch
