@@ -69,8 +69,8 @@ def _quarantined(one: QuarantineView) -> Reason:
         advice = "What was paid before stands. Enrol the real device again with a new key."
         return Reason("quarantined", 1, f"{text}: two machines signed with its key (fork).", advice)
     text = (
-        f"The operator has put the device in quarantine (quarantined) in batch {one.since_batch}, until the end of epoch"
-        f" {one.last_epoch}: {_because(one.reason)} ({one.reason})."
+        f"The operator has put the device in quarantine (quarantined) in batch {one.since_batch}, until the end of"
+        f" epoch {one.last_epoch}: {_because(one.reason)} ({one.reason})."
     )
     if one.ended:
         return Reason("quarantined", 1, text, "")
