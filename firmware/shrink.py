@@ -47,6 +47,19 @@ class _Shrinker(ast.NodeTransformer):
             return ast.copy_location(ast.Constant(self._constants[node.id]), node)
         return node
 
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None:
+            return None
+        return self.generic_visit(ast.copy_location(ast.Assign([node.target], node.value), node))
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         error = node.exc
         if self._wordless and isinstance(error, ast.Call) and all(isinstance(one, ast.Constant) for one in error.args):

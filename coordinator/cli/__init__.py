@@ -28,6 +28,7 @@ def main() -> None:
     flash.register(app)
     try:
         from . import (
+            access,
             audit,
             backup,
             batch,
@@ -36,6 +37,7 @@ def main() -> None:
             demo,
             doctor,
             firmware,
+            install_service,
             network,
             rebuild,
             replay,
@@ -53,11 +55,13 @@ def main() -> None:
         replay.register(app)
         rebuild.register(app)
         backup.register(app)
+        install_service.register(app)
         doctor.register(app)
         demo.register(app)
         bench.register(app)
         firmware.register(app)
         rollout.register(app)
+        access.register(app)
     app.callback()(_root)
     app()
 
@@ -85,7 +89,7 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    network = "init owner token up recover backup restore doctor demo bench firmware rollout"
+    network = "init owner token up recover backup restore install-service doctor demo bench firmware rollout access"
     archive = "verify compare explain payouts batch bundle replay"
     for name in f"{network} {archive}".split():
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

@@ -93,6 +93,16 @@ _SENSING_TEXT = {
 }
 
 
+_EARNING = ("present", "measured", "late_readings")  # reasons that do not tell why nothing was paid
+
+
+def why_unpaid(found: Evidence) -> Reason:
+    """In one sentence why a closed epoch paid nothing: the first reason of the explanation that is not a good one."""
+    telling = [reason for reason in explain(found).reasons if reason.code not in _EARNING]
+    small = "Its share came to less than one base unit (unpaid)."
+    return telling[0] if telling else Reason("unpaid", 1, small, "")
+
+
 def explain(found: Evidence) -> Explanation:
     """The explanation of one device and epoch."""
     channels = [name for name, _, _ in found.device.channels]
@@ -101,6 +111,7 @@ def explain(found: Evidence) -> Explanation:
     corrected = explain_operator.corrected(found.operated)
     reasons = [
         *standing,
+        *_standing(found),
         *_presence(found),
         *_sensing(found),
         *_statements(found),
@@ -137,6 +148,16 @@ def _summary(found: Evidence) -> str:
     if payout.owner_cap:
         parts.append(f"owner cap -{tokens(payout.owner_cap)}")
     return f"Epoch {found.epoch}: paid {tokens(payout.paid)} ({', '.join(parts)})."
+
+
+def _standing(found: Evidence) -> list[Reason]:
+    if found.enrolled_epoch > found.epoch:
+        text = f"It enrolled in epoch {found.enrolled_epoch}, after this one (enrolled_later)."
+        return [Reason("enrolled_later", 1, text, "")]
+    if found.device.standing == "revoked" and not found.windows_present:
+        text = "The owner has revoked or replaced it since (revoked)."
+        return [Reason("revoked", 1, text, "To earn with the board again, enrol it with a new key.")]
+    return []
 
 
 def _presence(found: Evidence) -> list[Reason]:

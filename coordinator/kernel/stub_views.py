@@ -87,10 +87,10 @@ class StubView(NamedTuple):
         """The stub as text: the same on the command line, in the API and on the page."""
         out = [one.text for one in self.shares]
         out += [one.text for one in self.changes if one.code in BEFORE_PAID]
-        if self.payout is not None:
+        if self.shares or self.changes:
             out.append(f"= paid: {self.paid}")
         out += [one.text for one in self.changes if one.code not in BEFORE_PAID]
-        if self.payout is not None:
+        if self.shares or self.changes:
             out.append(f"= credited to the owner: {self.credited}")
         return out
 

@@ -121,7 +121,8 @@ class DeviceQueries(Reads):
 
     async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
         closed, running = table_of("presence", "presence"), table_of("presence", "windows")
-        declared = await self.device(device)
+        devices = table_of("identity", "devices")
+        declared = await self._one("identity", sa.select(devices.c.interval_s).where(devices.c.device == device))
         if declared is None:
             return []
         windows = self._calendar.windows(declared.interval_s)

@@ -47,6 +47,7 @@ class Home:
         self.log_highest = self.private / "log.highest"
         self.rolled_back = self.private / "rolled_back.cose"
         self.restored = self.private / "restored.json"
+        self.home_assistant = self.private / "home_assistant.json"
         self.backups = self.private / "backups.json"
         self._lock: BinaryIO | None = None
 

@@ -1,5 +1,6 @@
 """Reads of money: owners, epochs and payouts."""
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,9 @@ OF_OWNER = (OWNER, SETTLED)
 
 class MoneyQueries(DeviceQueries):
     async def owners(self, limit: int) -> list[OwnerView]:
+        return await self._once_a_batch(("owners", limit), functools.partial(self._owners, limit))
+
+    async def _owners(self, limit: int) -> list[OwnerView]:
         table = table_of("rewards", "owner_totals")
         rows = await self._rows("rewards", sa.select(table.c.owner).order_by(table.c.paid.desc()).limit(limit))
         found = [await self.owner(row[0]) for row in rows]

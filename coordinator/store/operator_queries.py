@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from coordinator.engine.explain_operator import Operated, touching
 from coordinator.kernel import reasons
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.postings import NOBODY, OWNER, SETTLED, TREASURY
@@ -18,6 +19,10 @@ ROWID: sa.ColumnElement[int] = sa.literal_column("rowid", sa.BigInteger()).label
 
 
 class OperatorQueries(Reads):
+    async def _operated(self, device: bytes, epoch: int) -> Operated:
+        held, asked = await self.quarantines(device), await self.appeals(device)
+        return Operated(*touching(epoch, held, asked, self._calendar), await self.corrections(device, epoch))
+
     # QUARANTINES AND APPEALS
 
     async def quarantines(self, device: bytes) -> list[QuarantineView]:

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from coordinator.engine import log
-from coordinator.engine.derivation import Rates, Sums
+from coordinator.engine.derivation import Sums
 from coordinator.engine.explain import Evidence, explain
-from coordinator.engine.explain_operator import Operated, touching
 from coordinator.engine.proofs import Archived
-from coordinator.engine.stub import Correction, pay_stub
+from coordinator.engine.stub import pay_stub
 from coordinator.engine.views import BatchView
 from coordinator.kernel.stub_views import StubView
 from coordinator.kernel.views import (
@@ -31,8 +30,7 @@ from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
-from .money_queries import MoneyQueries
-from .operator_queries import OperatorQueries
+from .earnings_queries import EarningsQueries
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
@@ -60,16 +58,14 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQueries):
+class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
     """Implements the web's reader over the stores of one data directory."""
-
-    _counted: Counts | None = None
 
     # NETWORK
 
     async def network(self) -> NetworkView:
         live = self._live()
-        counts = await self._counts()
+        counts = await self._once_a_batch(("network",), self._counts)
         return NetworkView(
             name=self._genesis.name,
             genesis=self._genesis.hash,
@@ -89,13 +85,7 @@ class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQu
         )
 
     async def _counts(self) -> Counts:
-        """Of all devices and epochs: read once a batch, because nothing else changes them."""
         batches = await self._stores.applied("ledger") + 1
-        if self._counted is None or self._counted.batches != batches:
-            self._counted = await self._count(batches)
-        return self._counted
-
-    async def _count(self, batches: int) -> Counts:
         devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
         quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
         owners = sa.func.count(sa.distinct(devices.c.owner))
@@ -188,8 +178,9 @@ class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQu
             return None
         evidence = await self._evidence(declared, epoch, row.closed)
         postings = await self._postings_of(evidence.payout) if evidence.payout else []
-        corrections = [Correction(one.amount, one.reason) for one in evidence.operated.corrections]
-        return pay_stub(evidence, row, await self._statement_count(device, epoch), postings, corrections)
+        corrections, corrected = await self._corrections(device, epoch)
+        statements = await self._statement_count(device, epoch)
+        return pay_stub(evidence, row, statements, [*postings, *corrected], corrections)
 
     async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
         payouts, caps = table_of("rewards", "payouts"), table_of("rewards", "caps")
@@ -226,10 +217,6 @@ class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQu
             operated=await self._operated(device.device, epoch),
         )
 
-    async def _operated(self, device: bytes, epoch: int) -> Operated:
-        held, asked = await self.quarantines(device), await self.appeals(device)
-        return Operated(*touching(epoch, held, asked, self._calendar), await self.corrections(device, epoch))
-
     async def _windows_present(self, device: bytes, epoch: int, closed: bool) -> int:
         table = table_of("presence", "presence" if closed else "windows")
         row = await self._one("presence", sa.select(table).where(table.c.device == device, table.c.epoch == epoch))
@@ -242,9 +229,11 @@ class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQu
         payouts, epochs = table_of("rewards", "payouts"), table_of("rewards", "epochs")
         blocks = table_of("rewards", "payout_blocks")
         weights = "presence_ppm", "sensing_ppm"
-        of_block = sa.select(blocks.c.block, *(blocks.c[name] for name in weights)).where(blocks.c.epoch == epoch)
-        found = await self._rows("rewards", of_block)
-        whole = [row for row in found if row.block < device[:1]]
+        sums = []
+        for name in weights:
+            earlier = sa.case((blocks.c.block < device[:1], blocks.c[name]), else_=0)
+            sums += [_total(earlier), _total(blocks.c[name])]
+        split = await self._one("rewards", sa.select(*sums).where(blocks.c.epoch == epoch))
         in_block = payouts.c.epoch == epoch, payouts.c.device >= device[:1], payouts.c.device < device
         rest = await self._one("rewards", sa.select(*(_total(payouts.c[name]) for name in weights)).where(*in_block))
         gross = payouts.c.presence + payouts.c.sensing
@@ -252,17 +241,15 @@ class Queries(MoneyQueries, OwnerQueries, OperatorQueries, StubQueries, BundleQu
         of_owner = payouts.c.owner == owner, payouts.c.epoch == epoch
         shared = await self._one("rewards", sa.select(_total(earlier), _total(gross)).where(*of_owner))
         emission = await self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch))
-        split = []
-        for index, name in enumerate(weights):
-            split += [
-                sum(row._mapping[name] for row in whole) + rest[index],
-                sum(row._mapping[name] for row in found),
-            ]
-        return Sums(int(emission[0]), *map(int, split), *map(int, shared))
-
-    def _rates(self, epoch: int) -> Rates:
-        names = ("reward_presence_ppm", "reward_owner_cap_ppm", "reward_vetting_epochs", "reward_withheld_ppm")
-        return Rates(*(self._parameters(epoch).integer(name) for name in (*names, "sensing_late_ppm")))
+        presence_before, presence_all, sensing_before, sensing_all = map(int, split)
+        return Sums(
+            int(emission[0]),
+            presence_before + int(rest[0]),
+            presence_all,
+            sensing_before + int(rest[1]),
+            sensing_all,
+            *map(int, shared),
+        )
 
     async def _sensing(self, device: bytes, epoch: int, closed: bool) -> dict[str, int]:
         if closed:

@@ -4,7 +4,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from coordinator.kernel.postings import ACCOUNT_KINDS, CODE_RELEASED, CODE_REWARD, CODE_WITHHELD, CODES, OWNER, WITHHELD
+from coordinator.engine.stub import Correction
+from coordinator.kernel import reasons
+from coordinator.kernel.postings import (
+    ACCOUNT_KINDS,
+    CODE_CORRECTION,
+    CODE_RELEASED,
+    CODE_REWARD,
+    CODE_WITHHELD,
+    CODES,
+    OWNER,
+    WITHHELD,
+)
 from coordinator.kernel.stub_views import PostingView, StatementView
 from coordinator.kernel.views import PayoutView
 from coordinator.modules.sensing import MEASURED_NAMES
@@ -14,6 +25,8 @@ from .reads import Reads
 from .schema import table_of
 
 ROWID: sa.ColumnElement[int] = sa.literal_column("postings.rowid")
+
+CORRECTIONS_MAX = 20  # of one device and epoch
 
 
 class StubQueries(Reads):
@@ -95,6 +108,25 @@ class StubQueries(Reads):
         wanted = sa.select(ROWID).where(of_code, table.c.epoch == payout.epoch).order_by(ROWID)
         found = await self._rows("ledger", wanted.offset(place).limit(1))
         return int(found[0][0]) if found else None
+
+    async def _corrections(self, device: bytes, epoch: int) -> tuple[list[Correction], list[PostingView]]:
+        """What the operator paid later for a device and epoch, and its postings: those of an account in a batch stand
+        in the order of its corrections there."""
+        table, ledger = table_of("ledger", "corrections"), table_of("ledger", "postings")
+        rows: Any = sa.literal_column("corrections.rowid")
+        wanted = sa.select(table, rows.label("row")).where(table.c.device == device, table.c.epoch == epoch)
+        found, postings = [], []
+        for row in await self._rows("ledger", wanted.order_by(rows).limit(CORRECTIONS_MAX)):
+            found.append(Correction(row.account, row.amount, reasons.name(reasons.CORRECTION, row.reason)))
+            of_batch = table.c.account == row.account, table.c.batch == row.batch, rows < row.row
+            before = await self._one("ledger", sa.select(sa.func.count()).where(*of_batch))
+            when = self._calendar.epoch_of((row.batch + 1) * self._calendar.batch_beacons - 1)
+            posted = _numbered(ledger).where(
+                self._to(OWNER, row.account, CODE_CORRECTION), ledger.c.epoch == when, ledger.c.batch == row.batch
+            )
+            place = posted.order_by(ROWID).offset(before[0]).limit(1)
+            postings += [_posting(one) for one in await self._rows("ledger", place)]
+        return found, postings
 
     def _to(self, kind: int, holder: bytes, code: int) -> Any:
         table = table_of("ledger", "postings")

@@ -10,6 +10,10 @@ from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofVi
 AMOUNTS = frozenset(
     (
         "credited",
+        "moved",
+        "settled",
+        "so_far",
+        "whole",
         "paid",
         "treasury",
         "withheld",
@@ -19,7 +23,6 @@ AMOUNTS = frozenset(
         "owner_cap",
         "emission",
         "balance",
-        "settled",
     )
 )
 OWNER_DEVICES_MAX = 500
@@ -41,6 +44,11 @@ def plain(view: View) -> Json:
         if name in AMOUNTS:
             out[f"{name}_tokens"] = tokens(value)
     return out
+
+
+def named(name: str, value: int) -> Json:
+    """An amount with its text beside it."""
+    return {name: value, f"{name}_tokens": tokens(value)}
 
 
 def amounted(view: View) -> Json:

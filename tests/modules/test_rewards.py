@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.kernel.amounts import TOKEN
 from coordinator.kernel.module import Effects, ModuleView
 from coordinator.kernel.postings import EMISSION, OWNER, TREASURY, WITHHELD
-from coordinator.kernel.amounts import TOKEN
 from coordinator.modules import identity, rewards
 
 from .build import Alone, context, device_id, device_row, findings_view, frame, identity_view

@@ -9,6 +9,13 @@ from coordinator.engine import log
 from coordinator.engine.timing import Span
 from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.kernel.amounts import share_ppm, split
+from coordinator.kernel.earnings_views import (
+    DeviceEarnings,
+    EarningsView,
+    EstimateView,
+    LifetimeView,
+    MonthView,
+)
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
 from coordinator.kernel.views import (
     ArchiveView,
@@ -259,6 +266,10 @@ class FakeReader:
         view = self.world.owner(account)
         return view if view.devices else None
 
+    async def earnings(self, account: bytes) -> EarningsView | None:
+        owner = await self.owner(account)
+        return made_earnings(self.world, owner) if owner else None
+
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
         out = []
         for number in sorted(self.world.payouts, reverse=True):
@@ -332,6 +343,34 @@ def made_stub(view: DeviceView, epoch: EpochView, explained: Explanation) -> Stu
     where = epoch.first_slot, epoch.last_slot, epoch.batch, epoch.header, epoch.emission, EPOCH_BEACONS
     lines = row, shares, changes, paid, credited, [], explained
     return StubView(view.device, view.owner, epoch.number, state, *where, *lines)
+
+
+def made_earnings(shown: World, owner: OwnerView) -> EarningsView:
+    mine = [row for rows in shown.payouts.values() for row in rows if row.owner == owner.account]
+    total = {name: sum(getattr(row, name) for row in mine) for name in LifetimeView._fields[:-1]}
+    lifetime = LifetimeView(**total, credited=total["paid"] - total["withheld"] + total["released"])
+    epoch, open_epoch = shown.network.epoch - 1, shown.epochs[-1]
+    rows = {row.device: row for row in shown.payouts[epoch]}
+    why = Reason("absent", 12, "It proved its presence in none of 12 windows (absent).", "Check power & network.")
+    devices = [
+        DeviceEarnings(
+            each,
+            each.last_slot < 0,
+            shown.network.beacon,
+            rows[each.device],
+            rows[each.device].paid,
+            7,
+            why if rows[each.device].paid == 0 else None,
+        )
+        for each in owner.devices
+    ]
+    devices.sort(key=lambda one: (not one.silent, one.why is None))
+    where = open_epoch.number, open_epoch.first_slot, open_epoch.last_slot, open_epoch.first_slot + 3, epoch
+    estimate = EstimateView(*where, so_far=3_000_000_007, whole=10**12, presence=1, sensing=2, owner_cap=0, withheld=0)
+    moved = owner.balance - lifetime.credited
+    month, silent = MonthView(10**13, 0, epoch), sum(one.silent for one in devices)
+    unpaid = sum(one.why is not None for one in devices)
+    return EarningsView(owner, lifetime, 0, moved, epoch, [estimate], month, devices, silent, unpaid)
 
 
 def made_batch(number: int) -> BatchView:

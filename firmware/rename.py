@@ -1,0 +1,143 @@
+"""Shorter names for the bytecode of a board: those that its MicroPython has anyway.
+
+Every name that bytecode uses lies on the heap once, with its text and an entry in a table that doubles, unless
+MicroPython's own tables, which lie in flash, have it: `log`, `gather`, `ticks_add`. So each name that only our sources
+know becomes one of MICROPYTHON that none of them uses, the same one in every file; when those are used up, a short one.
+One name stands for one name, so nothing can mean something else than before, and `Naming.long` reads a traceback.
+
+A name stays where somebody else may know it: MicroPython (`SHARED`), a file that goes to the device as source, code
+that looks it up by its text (then it is a string of ours as well), whoever reads the class of an error. Modules keep
+theirs, and so do constants of viper files, which mpy-cross takes out.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+
+if __package__:
+    from .micropython_names import MICROPYTHON, SHARED
+else:  # beside a script
+    from micropython_names import MICROPYTHON, SHARED  # type: ignore[import-not-found,no-redef]
+
+
+class Naming:
+    """Of one application: `device` are (module, source) of all its files, in the order in which their names matter;
+    `kept` are sources that are not renamed and meet it on the device; `by_text` modules whose names are looked up."""
+
+    def __init__(self, device: Iterable[tuple[str, str]], kept: Iterable[str], by_text: Iterable[str] = ()) -> None:
+        defined: set[str] = set()
+        used: list[str] = []
+        foreign: set[str] = set(SHARED)
+        for source in kept:
+            foreign |= _identifiers(ast.parse(source))
+        for module, source in device:
+            tree = ast.parse(source)
+            foreign.add(module)
+            foreign |= _texts(tree) | _told(tree)
+            found = _defined(tree)
+            if module in by_text:
+                foreign |= found
+            defined |= found
+            used += sorted(_identifiers(tree))
+        renamed = [name for name in dict.fromkeys(used) if name in defined - foreign - MICROPYTHON and name[:2] != "__"]
+        free = _free(set(used) | foreign)
+        self.short = {name: next(free) for name in renamed}
+        self.long = {short: name for name, short in self.short.items()}
+
+    def renamed(self, source: str) -> str:
+        """The source with the short names."""
+        return ast.unparse(_Renamer(self.short).visit(ast.parse(source)))
+
+
+class _Renamer(ast.NodeTransformer):
+    """Every field that holds a name: of a function or class, an argument, an attribute, a variable."""
+
+    def __init__(self, short: dict[str, str]) -> None:
+        self._short = short
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for field, value in ast.iter_fields(node):
+            if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and field == "module"):
+                continue
+            if isinstance(node, ast.alias) and field == "name" and "." in value:
+                continue
+            if field in ("name", "asname", "id", "attr", "arg") and isinstance(value, str):
+                setattr(node, field, self._short.get(value, value))
+            elif field == "names" and isinstance(node, ast.Global | ast.Nonlocal):
+                node.names = [self._short.get(name, name) for name in node.names]
+        return super().generic_visit(node)
+
+
+def _identifiers(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        for field, value in ast.iter_fields(node):
+            if field in ("name", "asname", "id", "attr", "arg", "module") and isinstance(value, str):
+                found.update(value.split("."))
+            elif field == "names" and isinstance(node, ast.Global | ast.Nonlocal):
+                found.update(node.names)
+    return found
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """Names that this source gives to something that others can reach, arguments included, which have keywords."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
+        elif isinstance(node, ast.alias) and node.asname:
+            found.add(node.asname)
+        elif isinstance(node, ast.Global):
+            found.update(node.names)
+    for owner in ast.walk(tree):
+        if isinstance(owner, ast.Module | ast.ClassDef):
+            for statement in owner.body:
+                found |= {one.id for one in _stored(statement)}
+    return found - _constants(tree)
+
+
+def _stored(statement: ast.stmt) -> Iterator[ast.Name]:
+    if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node
+
+
+def _constants(tree: ast.Module) -> set[str]:
+    """Of `_NAME = const(5)`, which no bytecode holds."""
+    return {
+        name.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        for name in _stored(node)
+        if isinstance(node.value.func, ast.Name) and node.value.func.id == "const"
+    }
+
+
+def _texts(tree: ast.AST) -> set[str]:
+    """Strings that may be looked up as names, each part of a dotted one."""
+    return {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for part in node.value.split(".")
+        if part.isidentifier()
+    }
+
+
+def _told(tree: ast.AST) -> set[str]:
+    """Errors, whose class is printed."""
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases}
+
+
+def _free(taken: set[str]) -> Iterator[str]:
+    yield from sorted(MICROPYTHON - taken)
+    number = 0
+    while True:
+        name = "z%x" % number
+        if name not in taken:
+            yield name
+        number += 1
