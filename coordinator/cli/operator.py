@@ -1,6 +1,5 @@
 """`edgetally operator`: what the operator does to devices and balances, on the server, beside a running coordinator."""
 
-import asyncio
 import csv
 import hashlib
 import json
@@ -88,7 +87,9 @@ def correct(
     epoch: Annotated[int, typer.Option(min=0, help="The closed epoch that it is for.")],
     reason: Annotated[str, typer.Option(help=_one_of(reasons.CORRECTION))],
     evidence: Annotated[str, typer.Option("--evidence", help="A file, or the words: for the operator's log.")] = "",
-    account: Annotated[str | None, typer.Option("--account", help="Another account than the epoch was paid to.")] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", help="Another account than the epoch was paid to.")
+    ] = None,
     config: CONFIG = DEFAULT_CONFIG,
     as_json: AS_JSON = False,
 ) -> None:

@@ -49,10 +49,11 @@ class OperatorQueries(Reads):
         """Those without an answer in the order of their devices, behind `after`."""
         return [_appeal(row, row.since_batch, None) for row in await self._behind("appealed", after, limit)]
 
-    async def is_appealed(self, text: bytes) -> bool:
-        """Whether an open appeal names a text of this SHA-256."""
+    async def appellant(self, text: bytes) -> bytes:
+        """Whose open appeal names a text of this SHA-256; empty for nobody's."""
         table = table_of("identity", "appealed")
-        return await self._one("identity", sa.select(table.c.device).where(table.c.text == text)) is not None
+        row = await self._one("identity", sa.select(table.c.account).where(table.c.text == text))
+        return row.account if row is not None else b""
 
     async def _of_device(self, name: str, device: bytes, *where: Any) -> list[Any]:
         table = table_of("identity", name)

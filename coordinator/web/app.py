@@ -12,6 +12,7 @@ from aiohttp import web
 
 from coordinator.web import (
     access,
+    acts,
     api,
     archive,
     assets,
@@ -69,6 +70,7 @@ def make_app(
     app[ATTEMPTS] = Attempts()
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
+    app.add_routes(acts.routes)
     app.add_routes(header_log.routes)
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
@@ -83,6 +85,8 @@ def make_app(
         owner.add_routes(app)
     if people is not None:
         signing_in.add(app, people)
+        if owners is not None:
+            acts.add_texts(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)
