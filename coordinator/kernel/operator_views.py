@@ -1,4 +1,4 @@
-"""What the operator did and what owners say to it, as it is published: amounts in base units, texts as hashes."""
+"""What the operator did and what owners say to it, as published: amounts in base units, private texts as hashes."""
 
 from typing import NamedTuple
 

@@ -89,8 +89,7 @@ def _metadata(store: str) -> sa.MetaData:
     sa.Table("meta", metadata, sa.Column("applied", sa.BigInteger(), nullable=False))
     for table in (*STATE[store], *RECORDS[store]):
         _table(metadata, table)
-    if store == totals.STORE:
-        totals.declare(metadata)
+    totals.declare(store, metadata)
     return metadata
 
 

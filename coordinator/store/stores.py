@@ -104,10 +104,14 @@ class Stores:
         async with self._begun(store) as connection:
             for table in STATE[store]:
                 await _change(connection, store, table.name, table.key, delta.get(table.name, {}))
+            before = await _newest_rows(connection, store, records)
+            adding = [
+                (newest, sql) for of, sql in totals.ADDING.get(store, ()) if (newest := before.get(of)) is not None
+            ]
             for name, rows in records.items():
                 await _append(connection, table_of(store, name), batch, rows)
-            if store == totals.STORE:
-                await _total(connection, records.get("epochs", ()))
+            for newest, sql in adding:
+                await connection.exec_driver_sql(sql, (newest,))
             await connection.execute(sa.update(table_of(store, "meta")).values(applied=batch))
         crash.reached("mid_apply")
 
@@ -158,11 +162,10 @@ async def _append(connection: AsyncConnection, made: sa.Table, batch: int, rows:
     await _each(connection, sa.insert(made).values({number: sa.literal_column(str(batch)), **values}), rows)
 
 
-async def _total(connection: AsyncConnection, epochs: Records) -> None:
-    """Add the epochs that a batch has closed to the running totals."""
-    for epoch, *_ in rows_in(epochs):
-        for statement in totals.ADDING:
-            await connection.exec_driver_sql(statement, (epoch,))
+async def _newest_rows(connection: AsyncConnection, store: str, records: Mapping[str, Records]) -> dict[str, int]:
+    """By record table that has totals and gets rows: the number of its newest row."""
+    wanted = {of for of, _ in totals.ADDING.get(store, ()) if len(records.get(of, ()))}
+    return {of: int(await connection.scalar(sa.text(totals.newest_row(of))) or 0) for of in sorted(wanted)}
 
 
 async def _change(connection: AsyncConnection, store: str, name: str, key: int, changes: Changed) -> None:

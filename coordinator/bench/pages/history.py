@@ -99,9 +99,6 @@ def _payouts(home: Home, notes: Path, _: int) -> None:
 
 def _totals(home: Home, notes: Path, _: int) -> None:
     with _opened(home, "rewards", notes) as connection:
-        for statement in totals.ADDING:
-            for epoch in connection.execute("SELECT epoch FROM p.epochs").fetchall():
-                connection.execute(statement, epoch)
         connection.execute(
             "UPDATE epochs SET paid = (SELECT sum(paid) FROM owner_epochs WHERE epoch = epochs.epoch),"
             " devices = (SELECT sum(devices) FROM owner_epochs WHERE epoch = epochs.epoch)"
@@ -162,6 +159,12 @@ def _past(home: Home, notes: Path, store: str, table: str, values: str, epochs: 
         connection.execute(f"INSERT INTO {table} SELECT {values} FROM {epochs} AS past CROSS JOIN p.people")  # noqa: S608
         for _, statement in indexes:
             connection.execute(statement)
+        for of, statement in totals.ADDING.get(store, ()):
+            if of == table:
+                connection.execute(statement, (0,))
+        for of, statement in totals.ADDING.get(store, ()):
+            if of == table:
+                connection.execute(statement, (0,))
 
 
 @contextmanager
