@@ -560,6 +560,9 @@ class _Owners:
             return OwnerMessageView(message, "refused", "", -1, b"", 0, "")
         return None
 
+    async def appellant(self, text: bytes) -> bytes:
+        return self._inbox.appellant(text) or await self._queries.appellant(text)
+
     async def account(self, account: bytes) -> AccountView:
         view = await self._queries.account(account)
         return view._replace(next_nonce=max(view.nonce, self._inbox.highest(account)) + 1)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from coordinator.web import (
     access,
+    acts,
     api,
     archive,
     assets,
@@ -75,6 +76,7 @@ def make_app(
     app[ATTEMPTS] = Attempts()
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
+    app.add_routes(acts.routes)
     app.add_routes(header_log.routes)
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
@@ -97,6 +99,8 @@ def make_app(
     if deletions is not None:
         app[DELETIONS] = deletions
         app.add_routes(deleting.routes)
+        if owners is not None:
+            acts.add_texts(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)
