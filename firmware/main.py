@@ -8,6 +8,7 @@ of bytecode that runs in a heap of 96 KiB, sources need more. Exit codes: 0 afte
 import gc
 import sys
 
+gc.threshold(1_024)  # what is kept lies close together, or a full heap has room in pieces only
 HERE = sys.path[0]  # MicroPython puts the folder of the script there
 sys.path[:] = [HERE, HERE + "/lib", HERE + "/..", ".frozen"]
 
