@@ -26,7 +26,7 @@ def ready(arguments):
         sys.stderr.write("%s\n" % refused)
         return 2
     forget("provisioning")
-    body = bytearray(2_048)  # a sheet or a beacon has 1 KiB at most, fifteen certificates fit
+    body = bytearray(1_152)  # mqtt_packets.BODY_BYTES
     # Compiling takes several times what remains, so the largest comes first, while the heap is empty.
     for name in ("ed25519", "device_client.core.client", "link", "shell", "start"):
         gc.collect()
