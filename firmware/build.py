@@ -1,6 +1,7 @@
 """Compile the client for a device, on CPython: every module to bytecode that the device need not compile in its heap.
 
     python firmware/build.py FOLDER [--arch x64]
+    python firmware/build.py --names < LOG
 
 The folder then holds main.py and the .mpy files of the firmware and of device_client/core, laid out as main.py expects
 them: the process of the unix MicroPython. `application` gives the same for the slot of a board. Bytecode is the same
@@ -131,9 +132,16 @@ def application(arch: str) -> dict[str, bytes]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where to put main.py and the .mpy files")
+    parser.add_argument("folder", type=Path, nargs="?", help="where to put main.py and the .mpy files")
+    parser.add_argument("--names", action="store_true", help="copy a log, with the names of the sources in tracebacks")
     parser.add_argument("--arch", default="x64", help="architecture of the viper modules (x64)")
     arguments = parser.parse_args()
+    if arguments.names:
+        for line in sys.stdin:
+            print(naming().read(line), end="")
+        return 0
+    if arguments.folder is None:
+        parser.error("a folder is needed")
     try:
         made = build(arguments.folder, arguments.arch)
     except ModuleNotFoundError:

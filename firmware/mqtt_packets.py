@@ -14,7 +14,6 @@ Section numbers are those of the OASIS standard MQTT Version 3.1.1. Runs on CPyt
 memory as it can: hence numbers for names, and reasons as numbers in comments.
 """
 
-
 BODY_BYTES = 1_152  # a message of 1 KiB with its topic
 
 

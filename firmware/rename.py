@@ -11,12 +11,16 @@ theirs, and so do constants of viper files, which mpy-cross takes out.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 if __package__:
     from .micropython_names import MICROPYTHON, SHARED
 else:  # beside a script
     from micropython_names import MICROPYTHON, SHARED  # type: ignore[import-not-found,no-redef]
+
+
+_FRAME = re.compile(r"""^(\s*File "\w+", line \d+, in )(\w+)$""", re.MULTILINE)
 
 
 class Naming:
@@ -47,6 +51,10 @@ class Naming:
     def renamed(self, source: str) -> str:
         """The source with the short names."""
         return ast.unparse(_Renamer(self.short).visit(ast.parse(source)))
+
+    def read(self, log: str) -> str:
+        """What a device said, its tracebacks with the long names. Other files than ours have a path, and their own."""
+        return _FRAME.sub(lambda frame: frame[1] + self.long.get(frame[2], frame[2]), log)
 
 
 class _Renamer(ast.NodeTransformer):

@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+import sys
 import tempfile
 from importlib.metadata import distribution
 from pathlib import Path
@@ -77,6 +78,25 @@ def test_one_name_stands_for_one_and_none_for_another() -> None:
     assert not set(naming.long) & written
     assert not set(naming.short) & {path.stem for path in paths}
     assert {"Malformed", "BadSignature", "Refused"} & set(naming.short) == set(), "an error is read by people"
+
+
+TRACEBACK = """{"online": true}
+Traceback (most recent call last):
+  File "/main.py", line 121, in run
+  File "shell", line 1, in %s
+  File "asyncio/core.py", line 1, in %s
+  File "outbox", line 1, in %s
+MemoryError: memory allocation failed, allocating 298 bytes
+"""
+
+
+def test_a_traceback_can_be_read() -> None:
+    short = build.naming().short
+    said = TRACEBACK % (short["_make_contact"], short["_append"], short["_append"])
+    expected = TRACEBACK % ("_make_contact", short["_append"], "_append")
+    command = [sys.executable, build.__file__, "--names"]
+    done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == expected != said
 
 
 LIBRARY = '''
