@@ -18,7 +18,7 @@ def code(text):
 
 
 def tell(client, link, board):
-    """In the next report and on the serial line; a certificate that is not valid yet may mean that the clock is slow."""
+    """Say it in the next report and on the serial line. One that is not valid yet may mean that the clock is slow."""
     refused = code(link.certificate)
     link.certificate = ""
     client.notice(notices.CERTIFICATE_REFUSED, refused)

@@ -1,7 +1,7 @@
-"""The device as a process of the unix MicroPython: `micropython -X heapsize=96K -O3 main.py PROVISIONING.json`.
+"""The device as a process of the unix MicroPython: `micropython -X heapsize=80K -O3 main.py PROVISIONING.json`.
 
 It finds its modules beside itself, and `device_client` there, too, or in the folder above: `build.py` makes the folder
-of bytecode that runs in a heap of 96 KiB, sources need more. Exit codes: 0 after Ctrl-C, 1 if the state cannot be used,
+of bytecode that runs in a heap of 80 KiB, sources need more. Exit codes: 0 after Ctrl-C, 1 if the state cannot be used,
 2 if the provisioning cannot. A board has a `main` of its own and the same files otherwise.
 """
 

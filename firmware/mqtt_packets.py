@@ -3,8 +3,9 @@
 Theory of operation. The decoder never asks for more bytes than the packet at hand still has, so nothing is read ahead
 and one buffer, made once, is the memory that receiving takes, but for the rare large packet, which gets one of its own.
 The reader copies bytes into `window()` and says with `received(n)` how many came. A packet that is larger than what
-there is room for is read over the same buffer again and again and comes out as kind 0: the stream stays in step. Whatever 3.1.1 does not let a server send to this client, which never
-asks for QoS 2 and never unsubscribes, is `Malformed`; the only cure is a new connection (4.8).
+there is room for is read over the same buffer again and again and comes out as kind 0: the stream stays in step.
+Whatever 3.1.1 does not let a server send to this client, which never asks for QoS 2 and never unsubscribes, is
+`Malformed`; the only cure is a new connection (4.8).
 
 A packet is (kind, packet id, codes, topic, payload). Kinds are those of 2.2.1: 2 CONNACK, 3 PUBLISH, 4 PUBACK,
 9 SUBACK, 13 PINGRESP; 0, which is reserved there, is ours: dropped, too large. The packet id is 0 where a packet has

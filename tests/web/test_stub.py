@@ -1,7 +1,6 @@
 """The pay stub: it adds up, it says why where nothing was paid, and each number leads to what it rests on."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
