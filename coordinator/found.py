@@ -3,6 +3,7 @@
 Randomness is an argument, so that a simulation founds the same network from the same seed.
 """
 
+import fcntl
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,7 +56,7 @@ def issue_token(home: Home, genesis: Genesis, owner_key: bytes, devices: int, la
     """Make a token and leave the operator's message for the next batch; a running coordinator finds it there."""
     token = Token(random(32), cose.signer_id(owner_key), devices, last_epoch)
     write_secret(home.tokens / f"{token.public_key.hex()}.json", _token_text(token))
-    _say(home, genesis, owner_messages.TOKEN, [token.public_key, owner_key, devices, last_epoch])
+    say(home, genesis, owner_messages.TOKEN, [token.public_key, owner_key, devices, last_epoch])
     return token
 
 
@@ -65,10 +66,11 @@ def change_parameter(home: Home, genesis: Genesis, name: str, value: object) -> 
     Raises ParameterError for what the network cannot have.
     """
     genesis.parameters.changed(name, value)
-    return _say(home, genesis, owner_messages.PARAMETER, [name, value])
+    return say(home, genesis, owner_messages.PARAMETER, [name, value])
 
 
-def _say(home: Home, genesis: Genesis, kind: int, body: list[object]) -> bytes:
+def say(home: Home, genesis: Genesis, kind: int, body: list[object]) -> bytes:
+    """Sign a message as the operator and leave it for the next batch, durable; its id. Raises OSError."""
     key = nacl.signing.SigningKey(home.coordinator_key.read_bytes())
     nonce = _next_nonce(home)
     account = cose.signer_id(bytes(key.verify_key))
@@ -81,12 +83,19 @@ def _say(home: Home, genesis: Genesis, kind: int, body: list[object]) -> bytes:
 
 def load_tokens(home: Home) -> list[Token]:
     """Every token that this coordinator issued: the broker checks first connections against them."""
-    found = []
-    for path in sorted(home.tokens.glob("*.json")):
-        fields = json.loads(path.read_text())
-        seed, owner = bytes.fromhex(fields["seed"]), bytes.fromhex(fields["owner"])
-        found.append(Token(seed, owner, fields["devices"], fields["last_epoch"]))
-    return found
+    return [_read_token(path) for path in sorted(home.tokens.glob("*.json"))]
+
+
+def load_token(home: Home, public_key: bytes) -> Token | None:
+    """The one with this public key, if it was issued here."""
+    path = home.tokens / f"{public_key.hex()}.json"
+    return _read_token(path) if path.exists() else None
+
+
+def _read_token(path: Path) -> Token:
+    fields = json.loads(path.read_text())
+    seed, owner = bytes.fromhex(fields["seed"]), bytes.fromhex(fields["owner"])
+    return Token(seed, owner, fields["devices"], fields["last_epoch"])
 
 
 def _token_text(token: Token) -> bytes:
@@ -100,8 +109,11 @@ def _token_text(token: Token) -> bytes:
 
 
 def _next_nonce(home: Home) -> int:
-    """The operator's running number, durable before it is used, so that no two messages share one."""
+    """The operator's running number, durable before it is used, so that no two messages share one: commands and the
+    page may speak at once, each waits for the other."""
     path = home.private / "operator.nonce"
-    nonce = int(path.read_text()) + 1 if path.exists() else 1
-    replace_durably(path, str(nonce).encode())
+    with (home.private / "operator.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        nonce = int(path.read_text()) + 1 if path.exists() else 1
+        replace_durably(path, str(nonce).encode())
     return nonce

@@ -25,8 +25,13 @@ class Fault(RuntimeError):
 ROLLED_BACK = "rolled back: a device holds a beacon of ours that this disk has lost; run: edgetally recover {}"
 
 
+RESTORED = "restored from a backup; what was signed since then is gone from this disk; run: edgetally recover {}"
+
+
 def refuse_rolled_back(home: Home) -> None:
     """Raises Fault while it is known that the disk lost something, and `edgetally recover` has not been run."""
+    if home.restored.exists():
+        raise Fault(RESTORED.format(home.root))
     if home.rolled_back.exists():
         raise Fault(ROLLED_BACK.format(home.root))
 
@@ -54,15 +59,18 @@ def restart(home: Home) -> Restart:
         lost = shown(evidence, genesis.hash, certificates)
         if restarts and lost.incarnation < incarnation:
             home.rolled_back.unlink()
+            home.restored.unlink(missing_ok=True)
             return restarts[-1]
         incarnation, last = max(incarnation, lost.incarnation), lost.number
     if restarts and restarts[-1].first == first:  # no beacon was sent since the last one
         if not evidence:
+            home.restored.unlink(missing_ok=True)
             return restarts[-1]
         restarts.pop()
     made = Restart(incarnation + 1, first, last, evidence)
     replace_durably(home.restarts, pack_restarts([*restarts, made]))
     home.rolled_back.unlink(missing_ok=True)
+    home.restored.unlink(missing_ok=True)
     return made
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from coordinator.engine.packing import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
 from coordinator.engine.wire import Refused
+from coordinator.enrolling import Enrolling
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -34,11 +36,17 @@ from coordinator.kernel.tables import rows_in
 from coordinator.kernel.views import AccountView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
+from coordinator.outlets import MqttOutlet
 from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
+from coordinator.settle.discovery import Topics
+from coordinator.settle.home_assistant import HomeAssistant, Shown
 from coordinator.snapshots import Snapshots
+from coordinator.store.access import AccessStore
+from coordinator.store.contacts import Contacts
 from coordinator.store.home import Home
+from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.store.prover import prover_of
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
@@ -47,15 +55,18 @@ from coordinator.store.rollouts import Rollouts
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from coordinator.store.timings import write_timings
+from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
-from coordinator.web.ports import BrokerAddress, OwnerSubmitted, Submit, Submitted
+from coordinator.web.hosts import place_of
+from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
 from device_client.core import cose, manifest, verdicts
 
 log = structlog.get_logger("edgetally")
 RETRY_S = 1.0
+TURN_S, TURN_INTERVALS = 60.0, 4
 PUBLISH_S = 1.0
 UPDATE_TAG = bytes([manifest.QUESTION_TAG])
 
@@ -90,6 +101,9 @@ class Service:
     snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    on_batch: list[Callable[[], None]] = field(default_factory=list)  # must not wait
+    on_reload: list[Callable[[], object]] = field(default_factory=list)
+    turned: float = field(default_factory=time.monotonic)  # when the loop of beacons last came round
     _unapplied: SealedBatch | None = None  # durable as a folder, not in every store yet
     _keys_changed: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,6 +115,16 @@ class Service:
 
     async def stopped(self) -> None:
         await self._stop.wait()
+
+    def reload(self) -> None:
+        """What can be read again while we run is: the certificate of the pages."""
+        for told in self.on_reload:
+            told()
+
+    def turns(self) -> bool:
+        """Whether the loop of beacons comes round. A full disk does not stop it: it tries again."""
+        interval_s = self.node.genesis.parameters.calendar.beacon_interval_s
+        return time.monotonic() - self.turned < max(TURN_S, TURN_INTERVALS * interval_s)
 
     async def idle(self) -> None:
         """After `stop`: the last beat is over, so `beacon` may be called by hand."""
@@ -116,7 +140,7 @@ class Service:
             await self._seal_or_wait()
             await self._pause(interval_s)
         while not self._stop.is_set():
-            started = time.monotonic()
+            started = self.turned = time.monotonic()
             try:
                 await self.beacon()
             except OSError as error:
@@ -177,6 +201,8 @@ class Service:
             await self._count()
             await self.stores.checkpoint()
             await self.ingest.renewed()
+            for told in self.on_batch:
+                told()
             for epoch, emission, paid, treasury, devices in rows_in(
                 batch.sealed.executed.effects["rewards"].records["epochs"]
             ):
@@ -287,7 +313,11 @@ async def _started(
         service.on_beacon.append(lambda number: proving.open_slot())
         service.on_beacon.append(lambda number: updating.open_slot())
         updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
-        async with broker.listening(), _web(settings, base, service):
+        async with (
+            broker.listening(),
+            _people(settings, base, service) as people,
+            _web(settings, base, service, people),
+        ):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
                     tasks.create_task(link.run(), name="link"),
@@ -297,6 +327,10 @@ async def _started(
                     tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
                 ]
+                exported = _home_assistant(settings, base, service)
+                if exported is not None:
+                    service.on_batch.append(exported.offer)
+                    workers.append(tasks.create_task(exported.run(), name="home_assistant"))
                 await service._retain_keys()
                 beat = tasks.create_task(service.beat(), name="beat")
                 try:
@@ -395,17 +429,81 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _web(settings: Settings, base: Path, service: Service) -> AsyncIterator[None]:
+async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[People]:
+    """Who may sign in, in a store that belongs to no batch. Raises OSError."""
+    access = await AccessStore.open(service.home)
+    try:
+        book, texts = OperatorLog(access.engine, service.clock), Texts(access.engine, service.clock)
+        enrolling = Enrolling(settings, base, service.home, service.node.genesis, service.stores)
+        yield People(access, book, texts, Contacts(access.engine), enrolling)
+    finally:
+        await access.close()
+
+
+@contextlib.asynccontextmanager
+async def _web(settings: Settings, base: Path, service: Service, people: People) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
-    app = make_app(service.queries, _submit(service), _Owners(service), broker=broker, flash_images=images)
+    place = place_of(settings.http.host, settings.http.public_url, settings.http.hosts, settings.http.proxies)
+    app = make_app(
+        service.queries,
+        _submit(service),
+        _Owners(service),
+        broker=broker,
+        flash_images=images,
+        people=people,
+        place=place,
+    )
+    http = settings.http
+    certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
+    if certificate is not None:
+        service.on_reload.append(lambda: certificate.renew())
+    context = certificate.context if certificate else None
     runner = Runner(app)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.http.host, settings.http.port).start()
-        yield
+        await web.TCPSite(runner, http.host, http.port, ssl_context=context).start()
+        async with _watched(certificate):
+            yield
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _watched(certificate: Certificate | None) -> AsyncIterator[None]:
+    """Whoever renews a certificate need not tell us."""
+
+    async def watch(of: Certificate) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await asyncio.to_thread(of.look)
+
+    task = asyncio.create_task(watch(certificate), name="certificate") if certificate else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+
+
+def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAssistant | None:
+    own, node = settings.home_assistant, service.node
+    if not own.enabled:
+        return None
+    calendar, name = node.genesis.parameters.calendar, node.genesis.name
+    beacons = node.beacons.beacons
+    return HomeAssistant(
+        service.queries,
+        MqttOutlet(settings, base, f"edgetally-{name}-export"),
+        Topics(name, own.discovery_prefix),
+        Shown(own.show, own.accounts, own.devices_max),
+        service.home.home_assistant,
+        lambda slot: beacons[min(slot, len(beacons) - 1)].time,
+        version=version("edgetally"),
+        batch_s=calendar.batch_beacons * calendar.beacon_interval_s,
+        interval_s=own.interval_s,
+        page=own.page_url,
+    )
 
 
 def _submit(service: Service) -> Submit:

@@ -2,11 +2,12 @@
 
 import os
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from coordinator.store.home import Home
 
@@ -14,9 +15,21 @@ URL_PATTERN = r"^(mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)?$
 SCHEDULER_PATTERN = r"^((tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$"
 SCHEDULER_ACCEPTED = "tcp://host:port or tls://host:port"
 URL_ACCEPTED = "mqtt://host:port or mqtts://host:port"
+PREFIX_PATTERN = r"^[A-Za-z0-9_-]{1,32}(/[A-Za-z0-9_-]{1,32}){0,3}$"
+PREFIX_ACCEPTED = "letters, digits, _ and -, in up to four levels"
+ACCOUNTS_PATTERN = r"^([0-9a-f]{32}( [0-9a-f]{32}){0,99})?$"
+ACCOUNTS_ACCEPTED = "up to 100 account ids of 32 hex digits, with a space between them"
+PAGE_PATTERN = r"^(https?://[A-Za-z0-9._:/\[\]-]{1,200}[A-Za-z0-9\]])?$"
+PAGE_ACCEPTED = "https://host or http://host:port, without a slash at the end"
 STORE_PREFIX = "sqlite:///"
 STORE_PATTERN = r"^(sqlite:///[^?#]*[^?#/])?$"
 STORE_ACCEPTED = "sqlite:////path/of/a.file, or sqlite:/// and a relative path; PostgreSQL is not supported yet"
+PUBLIC_PATTERN = r"^(https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)?$"
+PUBLIC_ACCEPTED = "https://host or http://host:port in lower case, without a path"
+HostName = Annotated[str, Field(pattern=r"^([a-z0-9.-]+|\[[0-9a-f:.]+\])$")]
+Address = Annotated[str, AfterValidator(lambda text: str(ip_address(text)))]
+HostNames = Annotated[list[HostName], Field(max_length=32, description="at most 32 host names in lower case")]
+Addresses = Annotated[list[Address], Field(max_length=32, description="at most 32 addresses")]
 # Keys of [broker] that mean something for one kind only.
 _ONLY = {
     "mosquitto": ("certfile", "keyfile"),
@@ -64,7 +77,37 @@ class HttpSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    certfile: str = ""
+    keyfile: str = ""
     flash_images: str = ""
+    public_url: Annotated[str, Field(pattern=PUBLIC_PATTERN, description=PUBLIC_ACCEPTED)] = ""
+    hosts: HostNames = []
+    proxies: Addresses = ["127.0.0.1", "::1"]
+
+
+class HomeAssistantSettings(_Section):
+    """What Home Assistant is shown, and the broker at which it listens."""
+
+    enabled: bool = False
+    broker_url: Annotated[str, Field(pattern=URL_PATTERN, description=URL_ACCEPTED)] = ""
+    username: str = ""
+    password_file: str = ""
+    cafile: str = ""
+    discovery_prefix: Annotated[str, Field(pattern=PREFIX_PATTERN, description=PREFIX_ACCEPTED)] = "homeassistant"
+    show: Literal["public", "owners", "nothing"] = "public"
+    owners: Annotated[str, Field(pattern=ACCOUNTS_PATTERN, description=ACCOUNTS_ACCEPTED)] = ""
+    devices_max: Annotated[int, Field(ge=1, le=10_000)] = 500
+    interval_s: Annotated[int, Field(ge=1, le=3600)] = 30
+    page_url: Annotated[str, Field(pattern=PAGE_PATTERN, description=PAGE_ACCEPTED)] = ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.broker_url)
+        return found.hostname or "", found.port or (8883 if self.broker_url.startswith("mqtts:") else 1883)
+
+    @property
+    def accounts(self) -> frozenset[bytes]:
+        return frozenset(map(bytes.fromhex, self.owners.split()))
 
 
 class LimitSettings(_Section):
@@ -110,6 +153,7 @@ class Settings(_Section):
     http: HttpSettings = HttpSettings()
     limits: LimitSettings = LimitSettings()
     stores: StoreSettings = StoreSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
 
     def home(self, base: Path) -> Home:
         """The data directory; `base` is the folder of network.toml."""
@@ -143,6 +187,7 @@ port = {mqtt_port}
 [http]              # the page and the API
 host = "127.0.0.1"
 port = {http_port}
+# public_url = "https://tally.example"  # where browsers find it, if that is not the address above
 
 [limits]
 statements_per_slot_max = 128   # of one device between two beacons; what is beyond is dropped without a receipt
@@ -165,8 +210,11 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(fields)
         _check_broker(path, settings.broker)
+        if bool(settings.http.certfile) != bool(settings.http.keyfile):
+            raise SettingsError(f"{path}: http.certfile and http.keyfile: give both or none")
         _check_engine(path, settings)
         _check_stores(path, settings)
+        _check_home_assistant(path, settings)
         return settings
     except ValidationError as error:
         raise SettingsError("\n".join(_told(path, one) for one in error.errors())) from None
@@ -210,11 +258,30 @@ def _check_broker(path: Path, broker: BrokerSettings) -> None:
         raise SettingsError(f"{path}: broker.certfile and broker.keyfile: give both or none")
 
 
+def _check_home_assistant(path: Path, settings: Settings) -> None:
+    """Raises SettingsError."""
+    own = settings.home_assistant
+    if own.enabled and not own.broker_url and settings.broker.kind != "external":
+        told = "the network's own broker lets nobody in but devices; name the one of Home Assistant"
+        raise SettingsError(f"{path}: home_assistant.broker_url is missing: {told}, {URL_ACCEPTED}")
+    if own.broker_url:
+        try:
+            port = urlsplit(own.broker_url).port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise SettingsError(f"{path}: home_assistant.broker_url: {own.broker_url!r} must be {URL_ACCEPTED}")
+    if bool(own.username) != bool(own.password_file):
+        raise SettingsError(f"{path}: home_assistant.username and home_assistant.password_file: give both or none")
+    if (own.show == "owners") != bool(own.owners):
+        raise SettingsError(f'{path}: home_assistant.owners: needed for show = "owners", and for nothing else')
+
+
 def _check_stores(path: Path, settings: Settings) -> None:
     """A file of its own for each, and none where it would be published. Raises SettingsError."""
     home = settings.home(path.parent)
     root, private = home.root.resolve(), home.private.resolve()
-    taken: dict[Path, str] = {}
+    taken: dict[Path, str] = {home.store("access").resolve(): "access"}
     for store in type(settings.stores).model_fields:
         file = home.store(store).resolve()
         if file in taken:
@@ -241,10 +308,11 @@ def home_at(data_dir: Path) -> Home:
 
 def _told(path: Path, error: object) -> str:
     assert isinstance(error, dict)
-    key = ".".join(str(part) for part in error["loc"])
+    location = tuple(part for part in error["loc"] if isinstance(part, str))  # without places in a list
+    key = ".".join(location)
     if error["type"] == "extra_forbidden":
-        return f"{path}: {key}: no such setting; known are {', '.join(_known(error['loc'][:-1]))}"
-    accepted = _accepted(error["loc"])
+        return f"{path}: {key}: no such setting; known are {', '.join(_known(location[:-1]))}"
+    accepted = _accepted(location)
     return f"{path}: {key}: {error['input']!r} is not accepted; it must be {accepted}"
 
 
@@ -264,10 +332,12 @@ def _accepted(location: tuple[str, ...]) -> str:
         assert isinstance(annotation, type)
         model = annotation
     field = model.model_fields[location[-1]]
-    if choices := get_args(field.annotation):
-        return "one of " + ", ".join(f'"{choice}"' for choice in choices)
     if field.description:
         return field.description
+    if choices := get_args(field.annotation):
+        return "one of " + ", ".join(f'"{choice}"' for choice in choices)
+    if field.annotation is bool:
+        return "true or false"
     bounds = {type(one).__name__: one for one in field.metadata}
     if "Ge" in bounds and "Le" in bounds:
         return f"an integer from {bounds['Ge'].ge} to {bounds['Le'].le}"

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 
 
 class Notifier:
@@ -16,6 +17,10 @@ class Notifier:
 
     def ready(self) -> None:
         self._say("READY=1")
+
+    def reloading(self) -> None:
+        """What follows belongs to a reload; end it with `ready`."""
+        self._say(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def alive(self) -> None:
         self._say("WATCHDOG=1")

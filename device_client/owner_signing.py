@@ -25,6 +25,15 @@ def signed_message(
     return cose.wrap(account, payload, key.sign(signed).signature), cose.identity(signed)
 
 
+def signed_login(
+    key: nacl.signing.SigningKey, account: bytes, genesis: bytes, origin: str, challenge: bytes, expiry: int
+) -> bytes:
+    """An envelope that says: the holder of the account's key answers this challenge, on the page at this origin."""
+    payload = cbor.encode([origin, challenge, expiry])
+    signed = cose.signed_bytes(account, cose.external_aad(cose.TYPE_LOGIN, genesis), payload)
+    return cose.wrap(account, payload, key.sign(signed).signature)
+
+
 def account_key_body(new: nacl.signing.SigningKey, genesis: bytes, account: bytes) -> list[object]:
     """Body of a message that gives an account a new key, with the word of that key."""
     return [bytes(new.verify_key), _agreed(ACCOUNT_KEY, new, genesis, account)]

@@ -53,7 +53,8 @@ def device_key(index: int) -> nacl.signing.SigningKey:
     return nacl.signing.SigningKey(_bytes(b"device", index))
 
 
-def make(folder: Path, options: Options) -> Ground:
+def make(folder: Path, options: Options, **parameters: int) -> Ground:
+    """`parameters` are the network's that differ from the defaults."""
     folder.mkdir()
     home = home_of(folder)
     numbers = iter(range(1 << 30))
@@ -65,6 +66,7 @@ def make(folder: Path, options: Options) -> Ground:
         "beacon_interval_s": options.beacon_seconds,
         "deadline_beacons": DEADLINE_BEACONS,
         "late_beacons_max": LATE_BEACONS_MAX,
+        **parameters,
     }
     genesis = found_network(home, folder / "root.key", NETWORK, values, random)
     owner = bytes(nacl.signing.SigningKey(random(32)).verify_key)

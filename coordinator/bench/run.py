@@ -111,7 +111,7 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=self._folder) as text:
             folder = Path(text)
             copy = ground.copy(self._ground, folder / "network")
-            mqtt_port, http_port = _free_ports(2)
+            mqtt_port, http_port = free_ports(2)
             config = ground.write_settings(copy.folder, options, mqtt_port, http_port)
             with Child(module, [*arguments, str(config)], folder / "log") as coordinator:
                 job = self._job(copy, mqtt_port, coordinator.pid, only_rate, module == NAIVE)
@@ -234,7 +234,7 @@ def _signed(signers: list[Child]) -> int:
     return sum(int(signer.status.get("signed", 0)) for signer in signers)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

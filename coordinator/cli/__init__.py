@@ -27,7 +27,23 @@ def main() -> None:
     app.add_typer(device_app, name="device")
     flash.register(app)
     try:
-        from . import audit, batch, bench, demo, doctor, firmware, network, rebuild, replay, rollout, verify
+        from . import (
+            access,
+            audit,
+            backup,
+            batch,
+            bench,
+            bundle,
+            demo,
+            doctor,
+            firmware,
+            install_service,
+            network,
+            rebuild,
+            replay,
+            rollout,
+            verify,
+        )
     except ModuleNotFoundError as error:
         _without_coordinator(app, str(error.name))
     else:
@@ -35,13 +51,17 @@ def main() -> None:
         verify.register(app)
         audit.register(app)
         batch.register(app)
+        bundle.register(app)
         replay.register(app)
         rebuild.register(app)
+        backup.register(app)
+        install_service.register(app)
         doctor.register(app)
         demo.register(app)
         bench.register(app)
         firmware.register(app)
         rollout.register(app)
+        access.register(app)
     app.callback()(_root)
     app()
 
@@ -69,6 +89,7 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    names = "init owner token up recover verify compare explain payouts batch replay doctor demo bench firmware rollout"
-    for name in names.split():
+    network = "init owner token up recover backup restore install-service doctor demo bench firmware rollout access"
+    archive = "verify compare explain payouts batch bundle replay"
+    for name in f"{network} {archive}".split():
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

@@ -15,6 +15,7 @@ from coordinator.engine.genesis import parse_genesis
 from coordinator.engine.wire import Refused
 from coordinator.ingest.access import device_of
 from coordinator.kernel.amounts import tokens
+from coordinator.kernel.stub_views import StubView
 from coordinator.kernel.views import Explanation, PayoutView
 from coordinator.settings import SettingsError, home_at
 from coordinator.store.queries import Queries
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
 def explain(
     device: Annotated[str, typer.Argument(help="Device id, 32 hex digits.")],
     epoch: Annotated[int | None, typer.Option(min=0, help="Epoch; the newest closed one if not given.")] = None,
+    stub: Annotated[bool, typer.Option("--stub", help="The pay stub instead: line by line what it came to.")] = False,
     data_dir: DATA_DIR = Path("data"),
     as_json: AS_JSON = False,
 ) -> None:
@@ -46,14 +48,21 @@ def explain(
     if wanted is None:
         raise fail(f"{device!r} is not a device id: 32 lower-case hex digits")
 
-    async def look(queries: Queries) -> Explanation | None:
+    async def look(queries: Queries) -> tuple[Explanation, StubView | None] | None:
         if epoch is not None and await queries.epoch(epoch) is None:
             raise fail(f"epoch {epoch} has not begun; the running one is {(await queries.network()).epoch}")
-        return await queries.explain(wanted, epoch)
+        explanation = await queries.explain(wanted, epoch)
+        if explanation is None:
+            return None
+        return explanation, await queries.pay_stub(wanted, explanation.epoch) if stub else None
 
-    found = asyncio.run(_with_queries(data_dir, look))
-    if found is None:
+    told = asyncio.run(_with_queries(data_dir, look))
+    if told is None:
         raise fail(f"device {device} is not known on this network")
+    found, view = told
+    if view is not None:
+        _show_stub(view, as_json)
+        return
     if as_json:
         reasons = [reason._asdict() for reason in found.reasons]
         payout = _payout_fields(found.payout) if found.payout else None
@@ -61,6 +70,15 @@ def explain(
         typer.echo(json.dumps(fields | {"reasons": reasons, "payout": payout}))
         return
     typer.echo("\n".join(found.lines()))
+
+
+def _show_stub(view: StubView, as_json: bool) -> None:
+    if not as_json:
+        typer.echo("\n".join([view.explanation.summary, *view.lines()]))
+        return
+    fields = {"device": view.device.hex(), "epoch": view.epoch, "paid": view.paid, "credited": view.credited}
+    shares, changes = [one._asdict() for one in view.shares], [one._asdict() for one in view.changes]
+    typer.echo(json.dumps(fields | {"shares": shares, "changes": changes}))
 
 
 def payouts(

@@ -82,6 +82,22 @@ def answer(url: str, path: str, body: bytes | None = None) -> dict[str, Any]:
     return found
 
 
+def fetch(url: str, path: str, bytes_max: int) -> bytes:
+    """A file of at most so many bytes; ends the command with the coordinator's own words where it refuses."""
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise fail(f"--url: {url!r} does not begin with http:// or https://")
+    try:
+        with urllib.request.urlopen(url.rstrip("/") + path, timeout=ANSWER_S) as reply:  # noqa: S310 - checked above
+            data: bytes = reply.read(bytes_max + 1)
+    except urllib.error.HTTPError as error:
+        raise fail(_refused(error), 1) from None
+    except OSError as error:
+        raise fail(f"{url}: {getattr(error, 'reason', error)}", 1) from None
+    if len(data) > bytes_max:
+        raise fail(f"{url}: the answer has more than {bytes_max} bytes", 1)
+    return data
+
+
 def _refused(error: urllib.error.HTTPError) -> str:
     try:
         problem = json.loads(error.read(ANSWER_BYTES_MAX))

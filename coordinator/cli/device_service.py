@@ -3,8 +3,6 @@
 import os
 import pwd
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +10,8 @@ import typer
 
 from . import fail
 from .device_home import SERVICE, STATE, loaded, state_folder
+from .units import checked_paths, checked_user, command, install
 
-UNITS = Path("/etc/systemd/system")
 UNIT = """\
 # Made by `edgetally device install-service`; it may be made again.
 [Unit]
@@ -83,44 +81,16 @@ def install_service(
     if only_print:
         typer.echo(unit, nl=False)
         return
-    if not Path("/run/systemd/system").is_dir():
-        raise fail("this machine does not run systemd; start `edgetally device run` with what starts its services", 1)
-    path = UNITS / f"{SERVICE}.service"
-    try:
-        path.write_text(unit)
-    except PermissionError:
-        raise fail(f"{path}: only root can write it; run: sudo {' '.join(sys.argv)}", 1) from None
-    except OSError as error:
-        raise fail(f"{path}: {error.strerror}", 1) from None
-    for command in (("daemon-reload",), ("enable", SERVICE), *((("restart", SERVICE),) if not no_start else ())):
-        done = subprocess.run(("systemctl", *command), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise fail(f"systemctl {' '.join(command)}: {done.stderr.strip()}", 1)
+    path = install(SERVICE, unit, "edgetally device run", start=not no_start)
     typer.echo(f"{path}: enabled" + ("" if no_start else " and started"))
     typer.echo("See it: edgetally device status, edgetally device logs, systemctl status " + SERVICE)
 
 
 def unit_text(folder: Path, user: str) -> str:
     """The unit for a state folder. Ends the command where it could not work."""
-    try:
-        owner = pwd.getpwnam(user)
-    except KeyError:
-        raise fail(f"--user: there is no user {user!r} on this machine") from None
-    if folder.stat().st_uid != owner.pw_uid:
-        held = pwd.getpwuid(folder.stat().st_uid).pw_name
-        raise fail(f"{folder} belongs to {held}, not to {user}; say --user {held}, or set it up as {user}")
-    for text in (str(folder), sys.argv[0]):
-        if any(character in text for character in " \t\n\"'\\%$"):
-            raise fail(f"{text!r}: a path in a unit must be free of spaces, quotes, % and $")
-    return UNIT.format(command=_command(), state=folder, user=user, groups=" ".join(_groups()))
-
-
-def _command() -> str:
-    """This very program, by its whole path."""
-    found = shutil.which(sys.argv[0])
-    if found is not None and Path(found).name == "edgetally":
-        return str(Path(found).absolute())
-    return f"{sys.executable} -m coordinator.cli"
+    checked_user(user, folder)
+    checked_paths(folder)
+    return UNIT.format(command=command(), state=folder, user=user, groups=" ".join(_groups()))
 
 
 def _groups() -> list[str]:
@@ -137,5 +107,5 @@ def logs(
     journal = shutil.which("journalctl")
     if journal is None:
         raise fail("journalctl is not on this machine: the log is where `edgetally device run` was started", 1)
-    command = [journal, "--unit", SERVICE, "--lines", str(lines), "--no-pager", *(("--follow",) if follow else ())]
-    os.execv(journal, command)  # noqa: S606 - our own arguments; Ctrl-C and exit code are the journal's
+    arguments = [journal, "--unit", SERVICE, "--lines", str(lines), "--no-pager", *(("--follow",) if follow else ())]
+    os.execv(journal, arguments)  # noqa: S606 - our own arguments; Ctrl-C and exit code are the journal's

@@ -6,9 +6,9 @@ import re
 import secrets
 import signal
 import sys
-import time
 import tomllib
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,15 +17,15 @@ import structlog
 import typer
 from amqtt.errors import BrokerError
 
-from coordinator import crash
+from coordinator import crash, token_code
 from coordinator.engine.engines import NAMES as ENGINES
 from coordinator.engine.engines import EngineFailed
 from coordinator.engine.genesis import NAME_PATTERN, Genesis, parse_genesis
 from coordinator.engine.wire import Refused, is_valid_key
+from coordinator.enrolling import provisioning
 from coordinator.found import found_network, issue_token
 from coordinator.kernel.amounts import PPM
 from coordinator.kernel.parameters import ParameterError
-from coordinator.logins import pinned_ca
 from coordinator.logs import LOG_PROCESSORS
 from coordinator.loops import collect_rarely, loop_factory
 from coordinator.recovery import Fault, restart
@@ -35,12 +35,13 @@ from coordinator.store.home import Home, HomeInUse
 from coordinator.store.look import StoreBroken
 from device_client.core import cose
 from device_client.durable import write_secret
-from device_client.provisioning import Provisioning
+from device_client.notify import Notifier
 
-from . import EXIT_FAULT, fail, token_code
+from . import EXIT_FAULT, fail
 
 CONFIG = Annotated[Path, typer.Option("--config", help="The network's network.toml.")]
 DEFAULT_CONFIG = Path("network.toml")
+STATUS_S = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -131,20 +132,16 @@ def token_new(
     """Issue an enrolment token and write the provisioning file that a device needs. It holds a secret."""
     settings, home, genesis = opened(config)
     token = issue_token(home, genesis, _owner_key(owner), devices, last_epoch, secrets.token_bytes)
-    calendar = genesis.parameters.calendar
-    broker_host, broker_port = settings.broker.address
+    broker_host = settings.broker.address[0]
     if settings.broker.kind == "external" and host in LOOPBACK:
         host = broker_host
     if broker_host in LOOPBACK and host not in LOOPBACK:
         text = f"{config}: broker.host is {broker_host}, so devices elsewhere cannot reach {host}"
         typer.echo(f"edgetally: warning: {text}; set it to 0.0.0.0", err=True)
-    pinned = genesis.name, genesis.hash, genesis.root_key
     try:
-        ca = pinned_ca(settings.broker, config.parent)
+        given = provisioning(settings, config.parent, genesis, token, host)
     except (OSError, ValueError) as error:
         raise fail(f"{config}: broker.certfile: {error}") from None
-    tls = (settings.broker.is_tls, ca, int(time.time()))
-    given = Provisioning(*pinned, token.seed, host, broker_port, *calendar[:4], *tls)
     try:
         code = token_code.made(given) if qr or qr_svg is not None else None
         if out is not None:
@@ -198,7 +195,8 @@ def up(
     except crash.UnknownPoint as error:
         raise fail(str(error)) from None
     structlog.configure(processors=LOG_PROCESSORS, logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
-    typer.echo(f"page    http://{settings.http.host}:{settings.http.port}/", err=True)
+    scheme = "https" if settings.http.certfile else "http"
+    typer.echo(f"page    {scheme}://{settings.http.host}:{settings.http.port}/", err=True)
     kind = "" if settings.broker.kind == "embedded" else f"   {settings.broker.kind}"
     typer.echo(f"broker  {':'.join(map(str, settings.broker.address))}{kind}", err=True)
     run_guarded(_up(settings, config.parent))
@@ -227,9 +225,39 @@ def recover(data_dir: Annotated[Path, typer.Argument(help="The data directory th
 
 
 async def _up(settings: Settings, base: Path) -> None:
+    notifier = Notifier()
     async with running(settings, base) as service:
         stop_on_signals(service)
-        await service.stopped()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service, notifier)
+        notifier.ready()
+        async with _telling(service, notifier):
+            await service.stopped()
+        notifier.stopping()
+
+
+def _reload(service: Service, notifier: Notifier) -> None:
+    notifier.reloading()
+    service.reload()
+    notifier.ready()
+
+
+@asynccontextmanager
+async def _telling(service: Service, notifier: Notifier) -> AsyncIterator[None]:
+    """The service manager hears how far we are; and that we live only while this loop and that of beacons turn."""
+
+    async def tell() -> None:
+        while True:
+            if service.turns():
+                notifier.alive()
+            node = service.node
+            notifier.status(f"beacon {node.beacons.newest}, {node.next_batch} batches")
+            await asyncio.sleep(notifier.watchdog_s / 4 or STATUS_S)
+
+    task = asyncio.create_task(tell(), name="notify")
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def stop_on_signals(service: Service) -> None:

@@ -5,6 +5,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,7 +13,7 @@ from coordinator.found import change_parameter
 from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.amounts import AMOUNT_MAX, DECIMALS, TOKEN, tokens
 from coordinator.kernel.parameters import ParameterError
-from device_client.owner_signing import account_key_body, rotate_body
+from device_client.owner_signing import account_key_body, rotate_body, signed_login
 
 from . import fail
 from .calls import Body, account_of, call, is_refused, read_id, read_key, say, show
@@ -44,6 +45,7 @@ def register(owner: typer.Typer) -> None:
     owner.command("revoke", epilog=f"Example: edgetally owner revoke 9a0e... {named}")(revoke)
     owner.command("replace", epilog=f"Example: edgetally owner replace 9a0e... 77b2... {named}")(replace)
     owner.command("change-key", epilog=f"Example: edgetally owner change-key --new-key alice2.key {named}")(change_key)
+    owner.command("login", epilog="Example: edgetally owner login --key alice.key --url http://server:8080")(login)
     owner.command("status", epilog="Example: edgetally owner status --key alice.key --url http://server:8080")(status)
     owner.command("set-parameter", epilog="Example: edgetally owner set-parameter reward_budget 5000000000")(
         set_parameter
@@ -155,6 +157,29 @@ def status(
         raise fail("say which: a message's id, --key or --account")
     subject = read_id(account, "--account") if key is None and account else account_of(read_key(key or Path()), account)
     show(call(url, f"/api/v1/accounts/{subject.hex()}"), as_json)
+
+
+def login(
+    key: KEY,
+    url: URL = LOCAL,
+    account: ACCOUNT = None,
+    genesis: GENESIS = None,
+) -> None:
+    """Print an address that signs you in on the page once, within 5 minutes. The key stays here."""
+    signing = read_key(key)
+    asked = call(url, "/login/challenge")
+    if genesis is not None and genesis != asked["genesis"]:
+        raise fail(f"{url} is of network {asked['genesis']}, not {genesis}", 1)
+    here = urlsplit(url)
+    # Where we believe to be, not where the answer says that we are: what it signs is good for no other page.
+    origin = f"{here.scheme}://{here.netloc}".lower()
+    subject = account_of(signing, account)
+    try:
+        challenge, network = bytes.fromhex(asked["challenge"]), bytes.fromhex(asked["genesis"])
+        envelope = signed_login(signing, subject, network, origin, challenge, int(asked["expiry"]))
+    except (KeyError, ValueError, TypeError):
+        raise fail(f"{url}: this is no coordinator", 1) from None
+    typer.echo(call(url, "/login/owner", envelope)["address"])
 
 
 def set_parameter(

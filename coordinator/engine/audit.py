@@ -142,7 +142,7 @@ class Auditor:
         previous, next_slot = NO_HEADER, 0
         if start.manifest is None:
             return previous, next_slot
-        if numbers and numbers[0] < start.number:
+        if numbers and numbers[0] == 0:
             for number in range(start.number):
                 self._roots.reached()
                 header, header_id, leaf = self._batches.header(number, previous, next_slot)

@@ -3,22 +3,23 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from coordinator.kernel.postings import EMISSION, WITHHELD
+from coordinator.kernel.postings import CODE_CORRECTION, CODE_SETTLED, EMISSION, WITHHELD
 from coordinator.kernel.tables import Value
 
 from .diagnose_rows import TABLES
 
-BOOKS = ("postings.rows", "payouts.rows", "epochs.rows")
+BOOKS = ("postings.rows", "payouts.rows", "epochs.rows", "corrections.rows", "settlements.rows")
 
 
 def imbalance(files: Mapping[str, bytes]) -> str:
-    """The first epoch closed in this batch whose sums differ, in words; empty when all balance.
+    """The first epoch closed in this batch whose sums differ, or else what the operator moved, in words; empty when all
+    balance.
 
     Emission = paid + treasury = what the postings take from the emission account; paid = the sum of the payouts; and
-    what leaves the withheld accounts = what the payouts release.
+    what leaves the withheld accounts = what the payouts release. Corrections and settlements sum to their postings.
     Raises ValueError for files that are not whole rows.
     """
-    postings, payouts, epochs = (TABLES[name].unpack(files.get(name, b"")) for name in BOOKS)
+    postings, payouts, epochs, corrections, settlements = (TABLES[name].unpack(files.get(name, b"")) for name in BOOKS)
     issued = _sums((row[0], row[5]) for row in postings if row[1] == EMISSION)
     paid_out = _sums((row[0], row[6]) for row in payouts)
     freed = _sums((row[0], row[5]) for row in postings if row[1] == WITHHELD)
@@ -34,6 +35,13 @@ def imbalance(files: Mapping[str, bytes]) -> str:
         if freed[epoch] != released[epoch]:
             told = f"released {released[epoch]}, its postings release {freed[epoch]}"
             return f"epoch {epoch} does not balance: {told}"
+    for name, code, rows, at in (
+        ("corrections", CODE_CORRECTION, corrections, 3),
+        ("settlements", CODE_SETTLED, settlements, 1),
+    ):
+        posted, moved = sum(int(row[5]) for row in postings if row[6] == code), sum(int(row[at]) for row in rows)
+        if posted != moved:
+            return f"{name} do not balance: they sum to {moved}, their postings to {posted}"
     return ""
 
 

@@ -155,6 +155,7 @@ def _inputs(
             case.state.get("accounts", {}),
             rows,
             ahead,
+            [row for name in diagnose_owner.EFFECTS for row in _rows(files, changed, name)],
         )
         found.append((OWNER_FILE, owner))
     if MEASURED_FILE in changed and verdicts is not None:
@@ -171,6 +172,10 @@ def _inputs(
 
 def _trusted(files: Files, changed: set[str], name: str, unpack: Callable[[bytes], list[Row]]) -> list[Row] | None:
     return unpack(files[name]) if name in files and name not in changed else None
+
+
+def _rows(files: Files, changed: set[str], name: str) -> list[Row]:
+    return _trusted(files, changed, name, diagnose_rows.TABLES[name].unpack) or []
 
 
 def _codes(have: bytes, want: bytes) -> Fault | None:

@@ -26,7 +26,15 @@ BODIES: dict[int, tuple[str, ...]] = {
     kinds.REVOKE: ("device",),
     kinds.REPLACE: ("device", "by"),
     kinds.PARAMETER: ("name", "value"),
+    kinds.QUARANTINE: ("device", "reason", "evidence", "last_epoch"),
+    kinds.LIFT: ("device", "reason", "evidence"),
+    kinds.APPEAL: ("device", "text"),
+    kinds.CORRECT: ("account", "device", "epoch", "amount", "reason"),
+    kinds.SETTLE: ("account", "amount", "reference"),
+    kinds.READINGS: ("device", "public"),
 }
+# Files whose rows name what messages were about.
+EFFECTS = ("quarantines.rows", "lifts.rows", "appeals.rows", "corrections.rows", "settlements.rows")
 AHEAD_MAX = 64  # batches in which what a message started is looked for
 
 
@@ -38,18 +46,21 @@ def fault(
     accounts: TableState,
     verdicts: list[Row] | None,
     ahead: "Ahead",
+    effects: Sequence[Row] = (),
 ) -> Fault | None:
-    """None where nothing speaks against the file. `verdicts` are the rows of owner_verdicts.rows where they stand."""
+    """None where nothing speaks against the file. `verdicts` are the rows of owner_verdicts.rows where they stand, and
+    `effects` those of the files that name what messages were about."""
     try:
         messages = unpack_owner_messages(data)
     except BadInput as error:
         return Fault("length", str(error))
     held = [row[0] for row in accounts.get("accounts", {}).values()]
     known = [*keys, *(key for key in held if isinstance(key, bytes)), *_brought(messages)]
+    named = sorted({value for row in effects for value in row if isinstance(value, bytes)})
     places = []
     for index, message in enumerate(messages):
         nonces: Iterable[Any] = [row[1] for row in verdicts or []]
-        found = _message(message, genesis, known, [*nonces, *range(1000)], ahead)
+        found = _message(message, genesis, known, [*nonces, *range(1000)], ahead, named)
         if found:
             return Fault(found.field, f"owner message {index}: {found.what}")
         signed = wire.envelope(message, cose.TYPE_OWNER, genesis)
@@ -105,7 +116,12 @@ class Ahead:
 
 
 def _message(
-    message: bytes, genesis: bytes, keys: Sequence[bytes], nonces: Iterable[Any], ahead: Ahead
+    message: bytes,
+    genesis: bytes,
+    keys: Sequence[bytes],
+    nonces: Iterable[Any],
+    ahead: Ahead,
+    named: Sequence[bytes],
 ) -> Fault | None:
     fields: dict[str, tuple[tuple[int, ...], Iterable[Any]]] = {"kind": ((0,), range(256)), "nonce": ((1,), nonces)}
     names: tuple[str, ...] = ()
@@ -113,7 +129,9 @@ def _message(
         kind, _, body, *_ = wire.decoded(cose.unwrap(message).payload)
         names = BODIES.get(kind, tuple(f"body[{at}]" for at in range(len(body))))
         for at, (name, value) in enumerate(zip(names, body, strict=False)):
-            others: Iterable[Any] = [*sorted(ahead.token_keys), *keys] if type(value) is bytes else near(value, 3000)
+            others: Iterable[Any] = (
+                [*sorted(ahead.token_keys), *keys, *named] if type(value) is bytes else near(value, 3000)
+            )
             fields[name] = ((2, at), others)
     except (ValueError, TypeError):
         pass

@@ -11,9 +11,10 @@ from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, Explanation, PayoutView, Reason
 from device_client.core import verdicts
 
-from . import explain_notices
+from . import explain_notices, explain_operator
 from .derivation import Rates, Sums, Windows, derivation
 from .explain_notices import Told
+from .explain_operator import Operated
 
 
 class Evidence(NamedTuple):
@@ -30,12 +31,12 @@ class Evidence(NamedTuple):
     refusals: dict[int, int]
     unproven: dict[int, int]
     capped: tuple[int, int] | None  # what the owner's devices earned together, and the cap
-    quarantine_batch: int
     late_ppm: int
     sums: Sums | None  # None where it was not paid anything that could be explained
     rates: Rates
     enrolled_epoch: int
     told: Sequence[Told] = ()  # what the device said about itself
+    operated: Operated = Operated()  # what the operator did
 
 
 _VERDICT_TEXT = {
@@ -50,7 +51,7 @@ _VERDICT_TEXT = {
     verdicts.UNKNOWN_BEACON: ("{n} refused (unknown_beacon): they quote a beacon that this network never sent.", ""),
     verdicts.DUPLICATE: ("{n} repeated (duplicate): counted once already, repeating earns nothing.", ""),
     verdicts.OUT_OF_WINDOW: ("{n} refused (out_of_window): too far behind what the device sent since.", ""),
-    verdicts.QUARANTINED: ("{n} not counted (quarantined): signed with a key that two machines hold.", ""),
+    verdicts.QUARANTINED: ("{n} not counted (quarantined): the device was in quarantine.", ""),
     verdicts.FORK: (
         "{n} prove a copied key (fork): they cannot come from the same device as another statement that we hold.",
         "Enrol the real device again with a new key.",
@@ -92,11 +93,32 @@ _SENSING_TEXT = {
 }
 
 
+_EARNING = ("present", "measured", "late_readings")  # reasons that do not tell why nothing was paid
+
+
+def why_unpaid(found: Evidence) -> Reason:
+    """In one sentence why a closed epoch paid nothing: the first reason of the explanation that is not a good one."""
+    telling = [reason for reason in explain(found).reasons if reason.code not in _EARNING]
+    small = "Its share came to less than one base unit (unpaid)."
+    return telling[0] if telling else Reason("unpaid", 1, small, "")
+
+
 def explain(found: Evidence) -> Explanation:
     """The explanation of one device and epoch."""
     channels = [name for name, _, _ in found.device.channels]
     told = explain_notices.reasons(found.told, channels)
-    reasons = [*_standing(found), *_presence(found), *_sensing(found), *_statements(found), *told, *_deductions(found)]
+    standing = explain_operator.standing(found.operated)
+    corrected = explain_operator.corrected(found.operated)
+    reasons = [
+        *standing,
+        *_standing(found),
+        *_presence(found),
+        *_sensing(found),
+        *_statements(found),
+        *told,
+        *_deductions(found),
+        *corrected,
+    ]
     state = "closed" if found.closed else "open"
     return Explanation(
         found.device.device, found.epoch, state, found.payout, _summary(found), reasons, _derivation(found)
@@ -129,11 +151,13 @@ def _summary(found: Evidence) -> str:
 
 
 def _standing(found: Evidence) -> list[Reason]:
-    if found.device.standing != "quarantined":
-        return []
-    batch, reason = found.quarantine_batch, found.device.reason
-    text = f"The device is quarantined (quarantined) since batch {batch}: two machines signed with its key ({reason})."
-    return [Reason("quarantined", 1, text, "What was paid before stands. Enrol the real device again with a new key.")]
+    if found.enrolled_epoch > found.epoch:
+        text = f"It enrolled in epoch {found.enrolled_epoch}, after this one (enrolled_later)."
+        return [Reason("enrolled_later", 1, text, "")]
+    if found.device.standing == "revoked" and not found.windows_present:
+        text = "The owner has revoked or replaced it since (revoked)."
+        return [Reason("revoked", 1, text, "To earn with the board again, enrol it with a new key.")]
+    return []
 
 
 def _presence(found: Evidence) -> list[Reason]:

@@ -17,8 +17,8 @@ from .wire import Refused
 
 HEADER_FILE = "header.cose"
 NO_HEADER = bytes(32)  # the id before the first
-RULES_VERSION = 3
-RELEASES = {3: "0.1"}  # rules version -> the release of edgetally that executes it
+RULES_VERSION = 4
+RELEASES = {4: "0.1"}  # rules version -> the release of edgetally that executes it
 _FIELD_TYPES: tuple[Any, ...] = (int, bytes, int, int, int, bytes, int, bytes, int, bytes, bytes, list, list)
 
 

@@ -6,9 +6,11 @@ An account is the first 16 bytes of SHA-256 of its first public key. So a messag
 nobody knows yet, and proves by itself that it is the right one.
 """
 
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from coordinator.kernel import owner_messages as kinds
+from coordinator.kernel import reasons
 from coordinator.kernel.module import OwnerRow
 from coordinator.kernel.parameters import PARAMETER_NAME_CHARS_MAX, UNITS_MAX
 from coordinator.kernel.tables import TableState
@@ -93,21 +95,29 @@ def _checked(message: wire.OwnerMessage, account: bytes, genesis: bytes) -> list
     return body
 
 
-# By kind: an integer stands for a byte string of that length, None for an amount.
-_SHAPES: dict[int, tuple[int | None, ...]] = {
+_AMOUNT, _EPOCH = range(1, statement.I64_MAX + 1), range(statement.I64_MAX + 1)
+
+# By kind: a number stands for a byte string of that length, a container for one of its integers.
+_SHAPES: dict[int, tuple[int | Container[int], ...]] = {
     kinds.KEY: (32, 64),
-    kinds.TRANSFER: (16, None),
+    kinds.TRANSFER: (16, _AMOUNT),
     kinds.DEVICE_TRANSFER: (16, 16),
     kinds.ROTATE: (16, 32, 64),
     kinds.REVOKE: (16,),
     kinds.REPLACE: (16, 16),
+    kinds.QUARANTINE: (16, reasons.sayable(reasons.QUARANTINE), 32, _EPOCH),
+    kinds.LIFT: (16, reasons.sayable(reasons.LIFT), 32),
+    kinds.APPEAL: (16, 32),
+    kinds.CORRECT: (16, 16, _EPOCH, _AMOUNT, reasons.sayable(reasons.CORRECTION)),
+    kinds.SETTLE: (16, _AMOUNT, 32),
+    kinds.READINGS: (16, range(2)),
 }
 
 
-def _fits(value: object, wanted: int | None) -> bool:
-    if wanted is None:
-        return type(value) is int and 1 <= value <= statement.I64_MAX
-    return type(value) is bytes and len(value) == wanted
+def _fits(value: object, wanted: int | Container[int]) -> bool:
+    if isinstance(wanted, int):
+        return type(value) is bytes and len(value) == wanted
+    return type(value) is int and value in wanted
 
 
 def _agrees(what: str, genesis: bytes, subject: bytes, public_key: bytes, countersignature: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from coordinator.kernel.epochs import Calendar
 from coordinator.modules.identity import VERDICTS
 from device_client.core import asking, cbor, cose, merkle, proofs
-from device_client.core.asking import KIND_PAYOUT, Question
+from device_client.core.asking import KIND_PAYOUT, KIND_STATEMENT, Question
 from device_client.core.statement import U32_MAX
 
 from . import log, wire
@@ -161,6 +161,13 @@ class Prover:
         held = self._tree(KIND_PAYOUT, self.closing_batch(epoch))
         assert isinstance(held, _Payouts)
         return held.leaf(epoch, device)
+
+    def statements_leaf(self, batch: int, device: bytes, boot: int) -> Leaf | None:
+        """The leaf of a device's boot in a batch, which must be published."""
+        held = self._tree(KIND_STATEMENT, batch)
+        assert isinstance(held, _Statements)
+        at = held.places.get(_KEY.pack(device, boot))
+        return None if at is None else Leaf(at, held.tree.size, held.tree.path(at), held.leaves[at], held.ids[at])
 
     def _statement(self, question: Question, batch: int, device: bytes) -> Leaf | None:
         held = self._tree(question.kind, batch)

@@ -15,8 +15,9 @@ from .explain import Evidence, explain
 
 
 class Correction(NamedTuple):
-    """Paid later for this epoch, by the operator: amount and the reason's code."""
+    """Paid later for this epoch, by the operator, from the treasury; usually to the owner."""
 
+    account: bytes
     amount: int
     reason: str
 
@@ -30,13 +31,15 @@ def pay_stub(
 ) -> StubView:
     """`postings` are those of this payout and its corrections."""
     payout = found.payout
+    owner = payout.owner if payout else found.device.owner
     shares = _shares(found, payout) if payout is not None else []
-    changes = [*(_changes(payout) if payout is not None else []), *map(_corrected, corrections)]
+    changes = _changes(payout) if payout is not None else []
+    changes += [_corrected(one, owner) for one in corrections]
     paid = sum(one.amount for one in shares) + _sum(changes, True)
     assert paid == (payout.paid if payout else 0), f"stub of {found.device.device.hex()} in epoch {epoch.number}"
     return StubView(
         device=found.device.device,
-        owner=payout.owner if payout else found.device.owner,
+        owner=owner,
         epoch=epoch.number,
         state="closed" if found.closed else "open",
         first_slot=epoch.first_slot,
@@ -109,10 +112,10 @@ def _changes(payout: PayoutView) -> list[ChangeLine]:
     return [ChangeLine(code, amount, _change_text(amount, text)) for code, amount, text in lines if amount]
 
 
-def _corrected(one: Correction) -> ChangeLine:
-    return ChangeLine(
-        "correction", one.amount, _change_text(one.amount, f"corrected by the operator ({one.reason})")
-    )
+def _corrected(one: Correction, owner: bytes) -> ChangeLine:
+    to = "" if one.account == owner else f" to account {one.account.hex()}"
+    text = _change_text(one.amount, f"corrected by the operator{to} ({one.reason})")
+    return ChangeLine("correction", one.amount, text)
 
 
 def _change_text(amount: int, text: str) -> str:

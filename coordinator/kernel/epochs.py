@@ -33,9 +33,11 @@ class Calendar(NamedTuple):
 
     def closing(self, first_slot: int, last_slot: int) -> range:
         """Epochs that a batch of the slots [first_slot, last_slot] closes."""
-        before = (first_slot - self.deadline_beacons) // self.epoch_beacons
-        after = (last_slot + 1 - self.deadline_beacons) // self.epoch_beacons
-        return range(max(0, before), max(0, after))
+        return range(self.epochs_closed(first_slot - 1), self.epochs_closed(last_slot))
+
+    def epochs_closed(self, last_slot: int) -> int:
+        """How many epochs are closed by the batches up to the one that ends with this slot."""
+        return max(0, (last_slot + 1 - self.deadline_beacons) // self.epoch_beacons)
 
     def window_beacons(self, interval_s: int) -> int:
         """Length of a presence window for a declared report interval; never beyond the epoch."""

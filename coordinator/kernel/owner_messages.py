@@ -8,6 +8,12 @@
     revoke           an owner   [device]
     replace          an owner   [device, the device that takes its place]
     parameter        operator   [name, value]
+    quarantine       operator   [device, reason, SHA-256 of the evidence, last epoch]
+    lift             operator   [device, reason, SHA-256 of the evidence]
+    appeal           an owner   [device, SHA-256 of a text]
+    correct          operator   [account, device, epoch, amount, reason]
+    settle           operator   [account, amount, SHA-256 of the payment's reference]
+    readings         an owner   [device, 1 for public or 0]
 
 Kind 1 is a certificate by the root key and never stands in a batch.
 """
@@ -20,6 +26,12 @@ ROTATE = 6
 REVOKE = 7
 REPLACE = 8
 PARAMETER = 9
+QUARANTINE = 10
+LIFT = 11
+APPEAL = 12
+CORRECT = 13
+SETTLE = 14
+READINGS = 15
 
 KINDS = {
     TOKEN: "token",
@@ -30,6 +42,14 @@ KINDS = {
     REVOKE: "revoke",
     REPLACE: "replace",
     PARAMETER: "parameter",
+    QUARANTINE: "quarantine",
+    LIFT: "lift",
+    APPEAL: "appeal",
+    CORRECT: "correct",
+    SETTLE: "settle",
+    READINGS: "readings",
 }
-OPERATOR_KINDS = (TOKEN, PARAMETER)
-DEVICE_KINDS = (DEVICE_TRANSFER, ROTATE, REVOKE, REPLACE)
+OPERATOR_KINDS = (TOKEN, PARAMETER, QUARANTINE, LIFT, CORRECT, SETTLE)
+MONEY_KINDS = (CORRECT, SETTLE)  # what the operator does to balances
+DEVICE_KINDS = (DEVICE_TRANSFER, ROTATE, REVOKE, REPLACE, READINGS)  # by the device's owner
+QUARANTINE_KINDS = (QUARANTINE, LIFT, APPEAL)

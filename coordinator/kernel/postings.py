@@ -1,7 +1,8 @@
 """Double entry: every amount leaves one account and enters another, under a code that says why.
 
 An account is a kind and an id of 16 bytes. `emission` is the only one that may go below zero: its balance is minus what
-the network has ever issued. `withheld` belongs to a device, everything else to an owner or to the network.
+the network has ever issued. `withheld` belongs to a device, everything else to an owner or to the network. What an
+owner was paid outside of the network lies in the owner's `settled` account, for ever.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,14 @@ EMISSION = 0
 TREASURY = 1
 OWNER = 2
 WITHHELD = 3
-ACCOUNT_KINDS = {EMISSION: "emission", TREASURY: "treasury", OWNER: "owner", WITHHELD: "withheld"}
+SETTLED = 4
+ACCOUNT_KINDS = {
+    EMISSION: "emission",
+    TREASURY: "treasury",
+    OWNER: "owner",
+    WITHHELD: "withheld",
+    SETTLED: "settled",
+}
 NOBODY = bytes(16)
 
 CODE_REWARD = 1
@@ -20,6 +28,8 @@ CODE_UNEARNED = 4
 CODE_OWNER_CAP = 5
 CODE_TRANSFER = 6
 CODE_REPLACED = 7
+CODE_CORRECTION = 8
+CODE_SETTLED = 9
 CODES = {
     CODE_REWARD: "reward",
     CODE_WITHHELD: "withheld",
@@ -28,6 +38,8 @@ CODES = {
     CODE_OWNER_CAP: "owner_cap",
     CODE_TRANSFER: "transfer",
     CODE_REPLACED: "replaced",
+    CODE_CORRECTION: "correction",
+    CODE_SETTLED: "settled",
 }
 
 

@@ -1,7 +1,7 @@
 """What a pay stub says: one device, one epoch, line by line, down to the postings. Amounts are base units.
 
-    presence + sensing - owner_cap = paid
-    paid - withheld + released + corrections = credited, which is what reached the owner's account
+paid     = presence + sensing - owner_cap
+credited = paid - withheld + released + corrections: what reached the owner's account
 """
 
 from collections.abc import Sequence
@@ -87,10 +87,10 @@ class StubView(NamedTuple):
         """The stub as text: the same on the command line, in the API and on the page."""
         out = [one.text for one in self.shares]
         out += [one.text for one in self.changes if one.code in BEFORE_PAID]
-        if self.payout is not None:
+        if self.shares or self.changes:
             out.append(f"= paid: {self.paid}")
         out += [one.text for one in self.changes if one.code not in BEFORE_PAID]
-        if self.payout is not None:
+        if self.shares or self.changes:
             out.append(f"= credited to the owner: {self.credited}")
         return out
 

@@ -138,6 +138,7 @@ class OwnerView(NamedTuple):
     capped_epochs: list[int]  # epochs in which the owner's cap was reached
     nonce: int  # of the newest message that a batch holds, 0 for none
     public_key: bytes  # that signs for the account now, empty where it is not known yet
+    settled: int = 0  # paid outside of the network so far
 
 
 class OwnerMessageView(NamedTuple):

@@ -1,7 +1,8 @@
 """Who may speak: tokens, devices, their chains of statements, and the verdict on every statement.
 
 A device enrols with a token that an operator issued to an owner. From then on each statement is placed in the chain of
-its boot; two statements that cannot both come from one holder of the key quarantine the device from that batch on.
+its boot; two statements that cannot both come from one holder of the key quarantine the device from that batch on, for
+good. The operator may quarantine one for a time (identity_quarantine).
 Every other module builds on the verdicts found here.
 """
 
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from coordinator.kernel import owner_messages as kinds
+from coordinator.kernel import reasons
 from coordinator.kernel.following import Followed, Straight, ages, follow, held_chains, rows_of_chains, straight
 from coordinator.kernel.gathered import Gathered
 from coordinator.kernel.held import Wanted
@@ -24,8 +26,10 @@ from coordinator.kernel.tables import BLOB, HASH32, ID16, U8, U32, U64, Column, 
 from device_client.core import cbor, verdicts
 
 from . import identity_owner as owner
+from . import identity_quarantine
+from .identity_quarantine import APPEALED, APPEALS, ENDS, LIFTS, QUARANTINED_DEVICES, QUARANTINES, Book
 
-# PARAMETERS: none of its own; the deadlines belong to time.
+# PARAMETERS are those of identity_quarantine; the deadlines belong to time.
 
 # TABLES
 
@@ -87,8 +91,6 @@ VERDICTS = Table(
         Column("measured", U8),
     ),
 )
-QUARANTINES = Table("quarantines", (Column("device", ID16), Column("code", U8), Column("proof", HASH32)))
-
 
 # The keys before the newest rotations, 32 bytes each, newest first: what the intake let through before it knew a new
 # one is still validly signed.
@@ -123,10 +125,12 @@ class Token(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """Verdict by owner message id, and (device, the device that took its place)."""
+    """Verdict by owner message id, (device, the device that took its place), and by epoch that closes the devices that
+    were in quarantine until its end or longer."""
 
     owner: Mapping[bytes, int] = {}
     replaced: Sequence[tuple[bytes, bytes]] = ()
+    suspended: Mapping[int, frozenset[bytes]] = {}
 
 
 class Placed(NamedTuple):
@@ -190,7 +194,7 @@ def finish(context: Context, partials: Sequence[Placed]) -> Effects:
     delta: Writing = {table.name: {} for table in (TOKENS, DEVICES)}
     messages = context.reads["accounts"].findings.accepted
     owner_codes = owner.granted(messages.get(kinds.TOKEN, ()), rows_of(context.state, "tokens"), delta)
-    quarantines: list[Row] = []
+    book = Book(context.state, context.frame, delta, device_of)
     codes, intervals = [np.zeros(0, np.uint8)], [np.zeros(0, np.uint32)]
     chains, activity = Gathered(CHAINS), Gathered(ACTIVITY)
     dropped: list[Key] = []
@@ -201,7 +205,7 @@ def finish(context: Context, partials: Sequence[Placed]) -> Effects:
         chains.take(devices, chosen, going.boot, going.first_slot, going.high, going.lost, going.ids, going.gaps)
         activity.take(devices, chosen, placed.statements, placed.last_slot)
         for followed in placed.followed:
-            device, of_rows = _settled(followed, context, delta, quarantines)
+            device, of_rows = _settled(followed, context, delta, book)
             start = int(lane.starts[followed.place])
             placed.codes[start : start + len(of_rows)] = of_rows
             if device is None:
@@ -218,19 +222,20 @@ def finish(context: Context, partials: Sequence[Placed]) -> Effects:
     found = np.concatenate(codes)
     records: dict[str, Records] = {
         "verdicts": _verdict_rows(context.statements, found),
-        "quarantines": quarantines,
     }
     # Behind the statements: a key or an owner that a message names holds from the next batch on.
-    moved, replaced = owner.moved(messages, context.state, delta, context.frame.number, device_of)
+    moved, replaced = owner.moved(messages, context.state, book)
+    identity_quarantine.expire(book)
+    suspended = identity_quarantine.suspended(book)
+    records |= {"quarantines": book.quarantines, "lifts": book.lifts, "appeals": book.appeals}
     after = chains.changes()
     changed = {"chains": {**after, **dict.fromkeys(dropped)} if dropped else after, "activity": activity.changes()}
     of_statements: dict[str, Columns] = {"code": found, "interval_s": np.concatenate(intervals)}
-    return Effects({**delta, **changed}, records, Findings({**owner_codes, **moved}, replaced), of_statements)
+    findings = Findings({**owner_codes, **moved}, replaced, suspended)
+    return Effects({**delta, **changed}, records, findings, of_statements)
 
 
-def _settled(
-    followed: Followed, context: Context, delta: Writing, quarantines: list[Row]
-) -> tuple[Device | None, list[int]]:
+def _settled(followed: Followed, context: Context, delta: Writing, book: Book) -> tuple[Device | None, list[int]]:
     """A followed device after the batch, None if it is not enrolled, and the final codes of its statements."""
     key = (followed.device,)
     held = context.state.get("devices", {}).get(key)
@@ -238,11 +243,11 @@ def _settled(
     refusal = 0
     if device is None and followed.enroll is not None:
         device, refusal = _enrolled(followed.enroll, context, delta)
-    if followed.proof and device is not None and device.standing == ACTIVE:
-        device = device._replace(standing=QUARANTINED, since_batch=context.frame.number)
-        quarantines.append((followed.device, verdicts.FORK, followed.proof))
     if device is not None and device != before:
         delta["devices"][key] = tuple(device)
+    if followed.proof and device is not None and device.standing != REVOKED and not book.is_forked(followed.device):
+        identity_quarantine.begin(book, followed.device, reasons.FORK, followed.proof, identity_quarantine.NEVER)
+        device = book.device(followed.device)
     return device, [_final(chained, row is followed.enroll, device, refusal) for row, chained in followed.rows]
 
 
@@ -310,24 +315,21 @@ def _enrolled(row: StatementRow, context: Context, delta: Writing) -> tuple[Devi
 
 
 def check(context: Context, effects: Effects) -> None:
-    """No token is overspent; every statement has one verdict; a quarantine is never lifted by a statement."""
+    """No token is overspent; every statement has one verdict; what identity_quarantine says."""
     for key, row in effects.delta["tokens"].items():
         assert row is not None and row[2] <= row[1], f"token {key!r} is overspent"  # type: ignore[operator]
     codes = effects.of_statements["code"]
     assert len(codes) == len(effects.records["verdicts"]) == len(context.statements), "a verdict is missing"
-    for key, row in effects.delta["devices"].items():
-        before = context.state.get("devices", {}).get(key)
-        assert row is not None
-        assert not (before and before[8] == QUARANTINED and row[8] != QUARANTINED), f"{key!r} left quarantine"
+    identity_quarantine.check(context.state, effects, Device._fields.index("standing"))
 
 
 MODULE = Module(
     name="identity",
-    version=1,
+    version=2,
     reads=("accounts",),
-    parameters=(),
-    state=(TOKENS, DEVICES, CHAINS, ACTIVITY, FORMER_KEYS),
-    records=(VERDICTS, QUARANTINES),
+    parameters=identity_quarantine.PARAMETERS,
+    state=(TOKENS, DEVICES, CHAINS, ACTIVITY, FORMER_KEYS, QUARANTINED_DEVICES, ENDS, APPEALED),
+    records=(VERDICTS, QUARANTINES, LIFTS, APPEALS),
     held=(Wanted(DEVICES, ("interval_s", "standing")), Wanted(CHAINS), Wanted(ACTIVITY)),
     partial=partial,
     finish=finish,

@@ -3,10 +3,11 @@
 Tokens are granted before the statements of their batch, so that a device may enrol at once. What changes a device comes
 behind them: the statements of the batch were signed and received under the old order.
 
-A device in quarantine changes no more: what its copied key has done must not be moved out of sight.
+A device in quarantine does not change: what it has done must not be moved out of sight. What puts it there and takes it
+out again is in identity_quarantine.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from coordinator.kernel import owner_messages as kinds
@@ -15,6 +16,9 @@ from coordinator.kernel.rows import Rows, rows_of
 from coordinator.kernel.standing import ACTIVE, QUARANTINED, REVOKED
 from coordinator.kernel.tables import Key, Row, TableState
 from device_client.core import cose, verdicts
+
+from . import identity_quarantine
+from .identity_quarantine import Book
 
 if TYPE_CHECKING:
     from .identity import Device
@@ -38,56 +42,52 @@ def granted(messages: Iterable[OwnerRow], tokens: Rows, delta: Writing) -> Codes
     return codes
 
 
-def moved(
-    messages_by_kind: Mapping[int, list[OwnerRow]],
-    state: TableState,
-    delta: Writing,
-    batch: int,
-    device_of: Callable[[Row], "Device"],
-) -> tuple[Codes, Replaced]:
+def moved(messages_by_kind: Mapping[int, list[OwnerRow]], state: TableState, book: Book) -> tuple[Codes, Replaced]:
     """Execute what changes devices, in canonical order over all kinds. Returns verdicts and (old, new) replacements."""
-    devices, former = rows_of(state, "devices"), rows_of(state, "former_keys")
-    messages = [one for kind in kinds.DEVICE_KINDS for one in messages_by_kind.get(kind, ())]
+    chosen = (*kinds.DEVICE_KINDS, *kinds.QUARANTINE_KINDS)
+    messages = [one for kind in chosen for one in messages_by_kind.get(kind, ())]
     messages.sort(key=lambda one: (one.account, one.nonce, one.id))
+    former = rows_of(state, "former_keys")
     codes: Codes = {}
     replaced: Replaced = []
-
-    def held(device: bytes) -> "Device | None":
-        row = delta["devices"].get((device,)) or devices.get((device,))
-        return device_of(row) if row else None
-
-    def put(device: bytes, changed: "Device") -> None:
-        delta["devices"][(device,)] = tuple(changed)
-
     for message in messages:
-        device = message.body[0]
-        old = held(device)
-        codes[message.id] = code = _refusal(message, old)
-        if code or old is None:
-            continue
-        if message.kind == kinds.DEVICE_TRANSFER:
-            put(device, old._replace(owner=message.body[1]))
-        elif message.kind == kinds.ROTATE:
-            row = delta.get("former_keys", {}).get((device,)) or former.get((device,)) or (b"",)
-            kept = (old.public_key + row[0])[: FORMER_KEYS_MAX * 32]  # type: ignore[operator]
-            delta.setdefault("former_keys", {})[(device,)] = (kept,)
-            put(device, old._replace(public_key=message.body[1]))
-        elif message.kind == kinds.REVOKE:
-            put(device, old._replace(standing=REVOKED, since_batch=batch))
+        if message.kind in kinds.QUARANTINE_KINDS:
+            codes[message.id] = identity_quarantine.executed(message, book)
         else:
-            new = held(message.body[1])
-            codes[message.id] = code = _refusal(message, new)
-            if code or new is None:
-                continue
-            if new.standing != ACTIVE:
-                codes[message.id] = verdicts.REVOKED
-                continue
-            # The two change ages: no age is ever held by two devices, however often they are replaced.
-            first, last = sorted((old.enrolled_slot, new.enrolled_slot))
-            put(device, old._replace(enrolled_slot=last, standing=REVOKED, since_batch=batch))
-            put(message.body[1], new._replace(enrolled_slot=first))
-            replaced.append((device, message.body[1]))
+            codes[message.id] = _changed(message, book, former, replaced)
     return codes, replaced
+
+
+def _changed(message: OwnerRow, book: Book, former: Rows, replaced: Replaced) -> int:
+    device, batch = message.body[0], book.frame.number
+    old = book.device(device)
+    code = _refusal(message, old)
+    if code or old is None:
+        return code
+    if message.kind == kinds.DEVICE_TRANSFER:
+        book.put(device, old._replace(owner=message.body[1]))
+    elif message.kind == kinds.READINGS:
+        book.put(device, old._replace(readings_public=message.body[1]))
+    elif message.kind == kinds.ROTATE:
+        row = book.delta.get("former_keys", {}).get((device,)) or former.get((device,)) or (b"",)
+        kept = (old.public_key + row[0])[: FORMER_KEYS_MAX * 32]  # type: ignore[operator]
+        book.delta.setdefault("former_keys", {})[(device,)] = (kept,)
+        book.put(device, old._replace(public_key=message.body[1]))
+    elif message.kind == kinds.REVOKE:
+        book.put(device, old._replace(standing=REVOKED, since_batch=batch))
+    else:
+        new = book.device(message.body[1])
+        code = _refusal(message, new)
+        if code or new is None:
+            return code
+        if new.standing != ACTIVE:
+            return verdicts.REVOKED
+        # The two change ages: no age is ever held by two devices, however often they are replaced.
+        first, last = sorted((old.enrolled_slot, new.enrolled_slot))
+        book.put(device, old._replace(enrolled_slot=last, standing=REVOKED, since_batch=batch))
+        book.put(message.body[1], new._replace(enrolled_slot=first))
+        replaced.append((device, message.body[1]))
+    return verdicts.OK
 
 
 def _refusal(message: OwnerRow, device: "Device | None") -> int:
@@ -98,6 +98,6 @@ def _refusal(message: OwnerRow, device: "Device | None") -> int:
         return verdicts.NOT_OWNER
     if device.standing == QUARANTINED:
         return verdicts.QUARANTINED
-    if device.standing == REVOKED and message.kind in (kinds.ROTATE, kinds.REVOKE):
+    if device.standing == REVOKED and message.kind in (kinds.ROTATE, kinds.REVOKE, kinds.READINGS):
         return verdicts.REVOKED
     return 0

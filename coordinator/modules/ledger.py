@@ -1,7 +1,8 @@
 """The books: every posting of the batch, and the balance of every account. Debits equal credits, always.
 
-Transfers between owners come first, against what the accounts held before the batch, in the order of (account, nonce,
-id); one that cannot be paid is refused and moves nothing. The rewards of the batch are posted behind them.
+What the operator does to balances comes first, then transfers between owners in the order of (account, nonce, id), both
+against what the accounts held before the batch; one that cannot be paid is refused and moves nothing. The rewards of
+the batch are posted behind them.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,12 @@ from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.amounts import AMOUNT_MAX
 from coordinator.kernel.module import Context, Effects, Module, OwnerRow
 from coordinator.kernel.postings import CODE_TRANSFER, EMISSION, OWNER
-from coordinator.kernel.rows import Rows, rows_of
+from coordinator.kernel.rows import Overlaid, Rows, rows_of
 from coordinator.kernel.tables import I64, ID16, U8, U64, Column, Key, Row, Table
 from device_client.core import verdicts
 
-from . import transfers
+from . import ledger_operator, transfers
+from .ledger_operator import CORRECTIONS, SETTLED_REFERENCES, SETTLEMENTS
 
 # TABLES
 
@@ -38,11 +40,23 @@ POSTINGS = Table(
 
 
 def finish(context: Context, _partials: Sequence[None]) -> Effects:
-    """Findings: the verdict on each transfer, by message id."""
+    """Findings: the verdict on each message that moves money, by its id."""
     held = rows_of(context.state, "balances")
-    epoch = context.frame.parameters.calendar.epoch_of(context.frame.last_slot)
-    messages = context.reads["accounts"].findings.accepted.get(kinds.TRANSFER, [])
-    changed, rows, codes = _transferred(messages, held, epoch)
+    calendar = context.frame.parameters.calendar
+    last_slot = context.frame.last_slot
+    epoch = calendar.epoch_of(last_slot)
+    accepted = context.reads["accounts"].findings.accepted
+    messages = [one for kind in kinds.MONEY_KINDS for one in accepted.get(kind, ())]
+    devices = rows_of(context.reads["identity"].after, "devices")
+    references = rows_of(context.state, "settled")
+    before = ledger_operator.Before(held, references, devices, calendar, last_slot)
+    done = ledger_operator.operated(messages, before)
+    rows: list[Row] = [(epoch, *one.debit, *one.credit, one.amount, one.code) for one in done.postings]
+    changed = dict(done.balances)
+    balances = Overlaid(held, done.balances) if done.balances else held
+    after, paid, codes = _transferred(accepted.get(kinds.TRANSFER, []), balances, epoch)
+    changed.update(after)
+    rows += paid
     postings = context.reads["rewards"].findings
     held.prefetch(account for _, posting in postings for account in (posting.debit, posting.credit))
     for epoch, posting in postings:
@@ -50,7 +64,11 @@ def finish(context: Context, _partials: Sequence[None]) -> Effects:
             row = changed.get(account) or held.get(account) or (0,)
             changed[account] = (int(row[0]) + amount,)
         rows.append((epoch, *posting.debit, *posting.credit, posting.amount, posting.code))
-    return Effects({"balances": changed}, {"postings": rows}, codes)
+    delta: dict[str, dict[Key, Row | None]] = {"balances": changed}
+    if done.references:
+        delta["settled"] = done.references
+    records = {"postings": rows, "corrections": done.corrections, "settlements": done.settlements}
+    return Effects(delta, records, {**done.codes, **codes})
 
 
 def _transferred(
@@ -93,15 +111,16 @@ def check(context: Context, effects: Effects) -> None:
         assert abs(balance) <= AMOUNT_MAX, f"balance of {key!r} beyond 64 bits"
         assert balance >= 0 or key[0] == EMISSION, f"{key!r} is overdrawn"
     assert moved == 0, "debits and credits differ"
+    ledger_operator.check(context.state, effects)
 
 
 MODULE = Module(
     name="ledger",
-    version=1,
-    reads=("accounts", "rewards"),
+    version=2,
+    reads=("accounts", "identity", "rewards"),
     parameters=(),
-    state=(BALANCES,),
-    records=(POSTINGS,),
+    state=(BALANCES, SETTLED_REFERENCES),
+    records=(POSTINGS, CORRECTIONS, SETTLEMENTS),
     held=(),
     partial=None,
     finish=finish,

@@ -6,7 +6,8 @@
     vetting: a part of a new device's pay is withheld, and released when it has been here long enough
 
 What nobody earned goes to the treasury by a posting that says so. Quarantined devices earn nothing in the epoch that
-closes, nor is what was withheld from them released. A revoked device earns what it has proved until then.
+closes, nor in one that was over before their quarantine was, and nothing withheld from them is released meanwhile. A
+revoked device earns what it has proved until then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -175,9 +176,10 @@ def _earned(epoch: int, emission: int, context: Context) -> list[Earned]:
     measured: Mapping[bytes, int] = context.reads["sensing"].findings[epoch]
     ids = sorted(present.keys() | measured.keys())
     declared: list[tuple[bytes, int, bool]] = []  # owner, enrolled_slot, good standing
+    suspended = context.reads["identity"].findings.suspended.get(epoch, frozenset())
     for key, row in rows_of(context.reads["identity"].after, "devices").each((device,) for device in ids):
         assert row is not None, f"{key!r} is of no device"
-        declared.append((row[1], row[3], row[8] != QUARANTINED))  # type: ignore[arg-type]
+        declared.append((row[1], row[3], row[8] != QUARANTINED and key[0] not in suspended))  # type: ignore[arg-type]
     presence_pool = share_ppm(emission, context.frame.parameters.integer("reward_presence_ppm"))
     presence_ppm = [present.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]
     sensing_ppm = [measured.get(device, 0) if one[2] else 0 for device, one in zip(ids, declared, strict=True)]
@@ -223,7 +225,7 @@ def check(_context: Context, effects: Effects) -> None:
 
 MODULE = Module(
     name="rewards",
-    version=1,
+    version=2,
     reads=("identity", "presence", "sensing"),
     parameters=PARAMETERS,
     state=(WITHHELD_FROM,),

@@ -7,11 +7,12 @@ import sqlalchemy as sa
 
 from coordinator.engine import explain_notices, wire
 from coordinator.engine.explain_notices import Told
+from coordinator.kernel import reasons
 from coordinator.kernel.chains import Chain
 from coordinator.kernel.views import DeviceView, NoticeView, PayoutView, PresenceView, ReadingView
 from coordinator.kernel.windows import marks
 from coordinator.modules.identity import QUARANTINED, REVOKED
-from device_client.core import notice_names, verdicts
+from device_client.core import notice_names
 from device_client.core.statement import MISSING
 
 from .reads import Reads
@@ -36,16 +37,14 @@ class DeviceQueries(Reads):
     async def _device_views(self, rows: Sequence[Any]) -> list[DeviceView]:
         ids = [row.device for row in rows]
         chains, totals = table_of("identity", "chains"), table_of("rewards", "device_totals")
-        withheld, proofs = table_of("rewards", "withheld"), table_of("identity", "quarantines")
+        withheld, jailed = table_of("rewards", "withheld"), table_of("identity", "quarantined")
         gaps: dict[bytes, int] = {}
         for row in await self._rows("identity", sa.select(chains).where(chains.c.device.in_(ids))):
             gaps[row.device] = gaps.get(row.device, 0) + Chain.unpack(*row[2:]).missing
         paid_sum = sa.select(totals.c.device, totals.c.paid).where(totals.c.device.in_(ids))
         paid = await self._pairs("rewards", paid_sum)
         held = await self._pairs("rewards", sa.select(withheld).where(withheld.c.device.in_(ids)))
-        reasons = await self._pairs(
-            "identity", sa.select(proofs.c.device, proofs.c.code).where(proofs.c.device.in_(ids))
-        )
+        why = await self._pairs("identity", sa.select(jailed.c.device, jailed.c.reason).where(jailed.c.device.in_(ids)))
         active = table_of("identity", "activity")
         spoke = {
             row.device: (row.statements, row.last_slot)
@@ -58,7 +57,7 @@ class DeviceQueries(Reads):
                 device=row.device,
                 owner=row.owner,
                 standing=self._standing(row, epoch),
-                reason=_why(reasons.get(row.device)),
+                reason=reasons.name(reasons.QUARANTINE, why[row.device]) if row.device in why else "",
                 enrolled_slot=row.enrolled_slot,
                 last_slot=spoke[row.device][1] if spoke[row.device][0] else -1,
                 interval_s=row.interval_s,
@@ -122,7 +121,8 @@ class DeviceQueries(Reads):
 
     async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
         closed, running = table_of("presence", "presence"), table_of("presence", "windows")
-        declared = await self.device(device)
+        devices = table_of("identity", "devices")
+        declared = await self._one("identity", sa.select(devices.c.interval_s).where(devices.c.device == device))
         if declared is None:
             return []
         windows = self._calendar.windows(declared.interval_s)
@@ -154,7 +154,3 @@ def _values(data: bytes) -> list[int | None]:
 
 def _channels(row: Any) -> list[tuple[str, str, int]]:
     return [(name, unit, exponent) for name, unit, exponent in wire.decoded(row.channels)]
-
-
-def _why(code: int | None) -> str:
-    return verdicts.name(code) if code is not None else ""

@@ -46,6 +46,9 @@ class Home:
         self.mosquitto = self.private / "mosquitto"
         self.log_highest = self.private / "log.highest"
         self.rolled_back = self.private / "rolled_back.cose"
+        self.restored = self.private / "restored.json"
+        self.home_assistant = self.private / "home_assistant.json"
+        self.backups = self.private / "backups.json"
         self._lock: BinaryIO | None = None
 
     @property

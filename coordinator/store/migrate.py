@@ -6,9 +6,12 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from . import access_schema
 from .schema import METADATA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# What `Stores` opens and `rebuild` makes anew, and beside it what is in no batch at all.
+DECLARED = {**METADATA, access_schema.ACCESS: access_schema.METADATA}
 
 
 def migrate(store: str, path: Path) -> None:
@@ -29,5 +32,5 @@ def config_of(store: str, connection: sa.Connection) -> Config:
     config.set_main_option("version_locations", str(MIGRATIONS / store))
     config.set_main_option("path_separator", "newline")
     config.attributes["connection"] = connection
-    config.attributes["metadata"] = METADATA[store]
+    config.attributes["metadata"] = DECLARED[store]
     return config

@@ -1,18 +1,25 @@
 """Reads of money: owners, epochs and payouts."""
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
 
+from coordinator.kernel.postings import OWNER, SETTLED
 from coordinator.kernel.views import EpochView, OwnerEpochView, OwnerView, PayoutView
 from coordinator.modules.rewards import emission_of
 
 from .device_queries import DeviceQueries
 from .schema import table_of
 
+OF_OWNER = (OWNER, SETTLED)
+
 
 class MoneyQueries(DeviceQueries):
     async def owners(self, limit: int) -> list[OwnerView]:
+        return await self._once_a_batch(("owners", limit), functools.partial(self._owners, limit))
+
+    async def _owners(self, limit: int) -> list[OwnerView]:
         table = table_of("rewards", "owner_totals")
         rows = await self._rows("rewards", sa.select(table.c.owner).order_by(table.c.paid.desc()).limit(limit))
         found = [await self.owner(row[0]) for row in rows]
@@ -24,10 +31,11 @@ class MoneyQueries(DeviceQueries):
         rows = await self._rows("identity", sa.select(devices).where(devices.c.owner == account).limit(1000))
         views = await self._device_views(sorted(rows, key=lambda row: bytes(row.device)))
         balances, caps = table_of("ledger", "balances"), table_of("rewards", "caps")
-        balance = await self._one(
-            "ledger", sa.select(balances.c.balance).where(balances.c.kind == 2, balances.c.holder == account)
-        )
-        if known is None and balance is None and not rows:
+        held = sa.select(balances.c.kind, balances.c.balance).where(balances.c.holder == account)
+        balance = {
+            row.kind: row.balance for row in await self._rows("ledger", held.where(balances.c.kind.in_(OF_OWNER)))
+        }
+        if known is None and not balance and not rows:
             return None
         capped = await self._rows(
             "rewards", sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch)
@@ -37,12 +45,13 @@ class MoneyQueries(DeviceQueries):
         return OwnerView(
             account=account,
             devices=views,
-            balance=balance[0] if balance else 0,
+            balance=balance.get(OWNER, 0),
             paid=paid[0] if paid else 0,
             withheld=sum(view.withheld for view in views),
             capped_epochs=[row[0] for row in capped],
             nonce=known.nonce if known is not None else 0,
             public_key=known.public_key if known is not None else b"",
+            settled=balance.get(SETTLED, 0),
         )
 
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:

@@ -42,10 +42,8 @@ class NewFile:
     def finish(self, applied: int) -> None:
         """Complete at this batch: durable, and in the place of the old file."""
         with self._errors():
-            if self._store == totals.STORE:
-                for epoch in self._connection.execute("SELECT epoch FROM epochs").fetchall():
-                    for statement in totals.ADDING:
-                        self._connection.execute(statement, epoch)
+            for _, statement in totals.ADDING.get(self._store, ()):
+                self._connection.execute(statement, (0,))
             self._connection.execute("UPDATE meta SET applied = ?", (applied,))
             self._connection.execute("COMMIT")
             self._connection.execute("PRAGMA journal_mode=WAL")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from coordinator.engine import log
-from coordinator.engine.derivation import Rates, Sums
+from coordinator.engine.derivation import Sums
 from coordinator.engine.explain import Evidence, explain
 from coordinator.engine.proofs import Archived
 from coordinator.engine.stub import pay_stub
@@ -29,7 +29,8 @@ from coordinator.modules.rewards import PAYOUTS
 from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
-from .money_queries import MoneyQueries
+from .bundle_queries import BundleQueries
+from .earnings_queries import EarningsQueries
 from .owner_queries import OwnerQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
@@ -57,16 +58,14 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(MoneyQueries, OwnerQueries, StubQueries):
+class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
     """Implements the web's reader over the stores of one data directory."""
-
-    _counted: Counts | None = None
 
     # NETWORK
 
     async def network(self) -> NetworkView:
         live = self._live()
-        counts = await self._counts()
+        counts = await self._once_a_batch(("network",), self._counts)
         return NetworkView(
             name=self._genesis.name,
             genesis=self._genesis.hash,
@@ -86,13 +85,7 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries):
         )
 
     async def _counts(self) -> Counts:
-        """Of all devices and epochs: read once a batch, because nothing else changes them."""
         batches = await self._stores.applied("ledger") + 1
-        if self._counted is None or self._counted.batches != batches:
-            self._counted = await self._count(batches)
-        return self._counted
-
-    async def _count(self, batches: int) -> Counts:
         devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
         quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
         owners = sa.func.count(sa.distinct(devices.c.owner))
@@ -185,7 +178,9 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries):
             return None
         evidence = await self._evidence(declared, epoch, row.closed)
         postings = await self._postings_of(evidence.payout) if evidence.payout else []
-        return pay_stub(evidence, row, await self._statement_count(device, epoch), postings)
+        corrections, corrected = await self._corrections(device, epoch)
+        statements = await self._statement_count(device, epoch)
+        return pay_stub(evidence, row, statements, [*postings, *corrected], corrections)
 
     async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
         payouts, caps = table_of("rewards", "payouts"), table_of("rewards", "caps")
@@ -198,8 +193,6 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries):
         )
         windows = self._calendar.windows(device.interval_s)
         present = await self._windows_present(device.device, epoch, closed)
-        proofs = table_of("identity", "quarantines")
-        proof = await self._one("identity", sa.select(proofs.c.batch).where(proofs.c.device == device.device))
         refused = table_of(INTAKE, "refused")
         unproven = await self._rows(
             INTAKE, sa.select(refused.c.code, refused.c.count).where(refused.c.device == device.device)
@@ -216,12 +209,12 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries):
             refusals=await self._codes(INTAKE, "refusals", device.device, epoch),
             unproven={row[0]: row[1] for row in unproven if not verdicts.is_receipted(row[0])},
             capped=(cap[0], cap[1]) if cap else None,
-            quarantine_batch=proof[0] if proof else -1,
             late_ppm=self._parameters(epoch).integer("sensing_late_ppm"),
             sums=await self._sums(device.device, row.owner, epoch) if row else None,
             rates=self._rates(epoch),
             enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
             told=await self.told(device, epoch),
+            operated=await self._operated(device.device, epoch),
         )
 
     async def _windows_present(self, device: bytes, epoch: int, closed: bool) -> int:
@@ -236,9 +229,11 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries):
         payouts, epochs = table_of("rewards", "payouts"), table_of("rewards", "epochs")
         blocks = table_of("rewards", "payout_blocks")
         weights = "presence_ppm", "sensing_ppm"
-        of_block = sa.select(blocks.c.block, *(blocks.c[name] for name in weights)).where(blocks.c.epoch == epoch)
-        found = await self._rows("rewards", of_block)
-        whole = [row for row in found if row.block < device[:1]]
+        sums = []
+        for name in weights:
+            earlier = sa.case((blocks.c.block < device[:1], blocks.c[name]), else_=0)
+            sums += [_total(earlier), _total(blocks.c[name])]
+        split = await self._one("rewards", sa.select(*sums).where(blocks.c.epoch == epoch))
         in_block = payouts.c.epoch == epoch, payouts.c.device >= device[:1], payouts.c.device < device
         rest = await self._one("rewards", sa.select(*(_total(payouts.c[name]) for name in weights)).where(*in_block))
         gross = payouts.c.presence + payouts.c.sensing
@@ -246,17 +241,15 @@ class Queries(MoneyQueries, OwnerQueries, StubQueries):
         of_owner = payouts.c.owner == owner, payouts.c.epoch == epoch
         shared = await self._one("rewards", sa.select(_total(earlier), _total(gross)).where(*of_owner))
         emission = await self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch))
-        split = []
-        for index, name in enumerate(weights):
-            split += [
-                sum(row._mapping[name] for row in whole) + rest[index],
-                sum(row._mapping[name] for row in found),
-            ]
-        return Sums(int(emission[0]), *map(int, split), *map(int, shared))
-
-    def _rates(self, epoch: int) -> Rates:
-        names = ("reward_presence_ppm", "reward_owner_cap_ppm", "reward_vetting_epochs", "reward_withheld_ppm")
-        return Rates(*(self._parameters(epoch).integer(name) for name in (*names, "sensing_late_ppm")))
+        presence_before, presence_all, sensing_before, sensing_all = map(int, split)
+        return Sums(
+            int(emission[0]),
+            presence_before + int(rest[0]),
+            presence_all,
+            sensing_before + int(rest[1]),
+            sensing_all,
+            *map(int, shared),
+        )
 
     async def _sensing(self, device: bytes, epoch: int, closed: bool) -> dict[str, int]:
         if closed:

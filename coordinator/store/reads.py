@@ -1,9 +1,9 @@
 """What all reads share: the stores, the network's calendar, and how far the network is."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from coordinator.engine import wire
 from coordinator.engine.genesis import Genesis
@@ -30,6 +30,10 @@ class Live(NamedTuple):
     accounts: TableState  # with the changes of parameters
 
 
+Kept = TypeVar("Kept")
+KEPT_MAX = 64  # answers that are kept until the next batch
+
+
 class Reads:
     """One data directory, read-only."""
 
@@ -39,6 +43,8 @@ class Reads:
         self._genesis = genesis
         self._calendar = genesis.parameters.calendar
         self._live = live
+        self._kept: dict[tuple[object, ...], Any] = {}
+        self._kept_at = -2
         self._parameters_at = (-2, 0)
         self._parameters_held = genesis.parameters
         self._log_files = LogFiles(home.log)
@@ -55,9 +61,19 @@ class Reads:
             self._parameters_at = live.beacon, epoch
         return self._parameters_held
 
+    async def _once_a_batch(self, key: tuple[object, ...], read: Callable[[], Awaitable[Kept]]) -> Kept:
+        """What only a batch changes, and many pages show."""
+        batch = await self._stores.applied("ledger")
+        if self._kept_at != batch or len(self._kept) > KEPT_MAX:
+            self._kept, self._kept_at = {}, batch
+        if key not in self._kept:
+            kept = self._kept
+            kept[key] = await read()  # kept for the batch at which it was begun, or for nobody
+            return kept[key]  # type: ignore[no-any-return]
+        return self._kept[key]  # type: ignore[no-any-return]
+
     async def _rows(self, store: str, statement: Any) -> Sequence[Any]:
-        async with self._stores.connect(store) as connection:
-            return list((await connection.execute(statement)).all())
+        return await self._stores.rows(store, statement)
 
     async def _one(self, store: str, statement: Any) -> Any:
         rows = await self._rows(store, statement.limit(1))

@@ -48,6 +48,9 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "tallies": (("epoch", "device"),),
     "verdicts": (("device", "slot"),),
     "quarantines": (("device",),),
+    "lifts": (("device",),),
+    "appeals": (("device",),),
+    "appealed": (("text",),),
     "told": (("device", "code", "boot", "seq"),),
     "presence": (("device", "epoch"),),
     "sensing": (("device", "epoch"),),
@@ -55,6 +58,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
     "postings": (("epoch",), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
+    "corrections": (("account",), ("device", "epoch")),
+    "settlements": (("account",),),
     "readings": (("device", "slot"),),
     "refusals": (("device", "slot"),),
 }
@@ -84,8 +89,7 @@ def _metadata(store: str) -> sa.MetaData:
     sa.Table("meta", metadata, sa.Column("applied", sa.BigInteger(), nullable=False))
     for table in (*STATE[store], *RECORDS[store]):
         _table(metadata, table)
-    if store == totals.STORE:
-        totals.declare(metadata)
+    totals.declare(store, metadata)
     return metadata
 
 

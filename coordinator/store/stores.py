@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from . import totals
 from .home import Home
 from .look import failure, look_at_all
 from .migrate import migrate
+from .reading import Reading
 from .schema import INTAKE, METADATA, STATE, table_of
 from .state_rows import StoreState
 
@@ -32,6 +33,7 @@ class Stores:
     def __init__(self, home: Home, engines: dict[str, AsyncEngine]) -> None:
         self._home = home
         self._engines = engines
+        self._reading = Reading({store: home.store(store) for store in engines})
         self._state: StoreState | None = None
 
     @classmethod
@@ -57,20 +59,19 @@ class Stores:
         """The last connection to a store brings its write-ahead log into the file."""
         if self._state is not None:
             self._state.close()
+        await self._reading.close()
         for engine in self._engines.values():
             await engine.dispose()
 
-    def connect(self, store: str) -> AsyncConnection:
-        """A connection to read with: `async with stores.connect(store) as connection`."""
-        return self._engines[store].connect()
+    async def rows(self, store: str, statement: sa.Executable) -> Sequence[Any]:
+        """All rows of a query, which bounds them itself. Raises OSError."""
+        return await self._reading.rows(store, statement)
 
     async def applied(self, store: str) -> int:
         """Number of the last batch in a store, -1 for none. Raises OSError."""
-        with self._errors(store):
-            async with self.connect(store) as connection:
-                applied = await connection.scalar(sa.select(table_of(store, "meta").c.applied))
-        assert isinstance(applied, int), f"store {store} has no meta row"
-        return applied
+        rows = await self.rows(store, sa.select(table_of(store, "meta").c.applied))
+        assert len(rows) == 1, f"store {store} has no meta row"
+        return int(rows[0].applied)
 
     def state(self) -> StoreState:
         """The state as the rules want it, read when they ask for it; every store must be at the newest batch.
@@ -89,12 +90,11 @@ class Stores:
     async def load(self, store: str, *names: str) -> dict[str, dict[Key, Row]]:
         """Whole state tables of a store, all unless some are named: for what is small."""
         state: dict[str, dict[Key, Row]] = {}
-        async with self.connect(store) as connection:
-            for table in STATE[store]:
-                if names and table.name not in names:
-                    continue
-                rows = (await connection.execute(sa.select(table_of(store, table.name)))).all()
-                state[table.name] = {tuple(row[: table.key]): tuple(row[table.key :]) for row in rows}
+        for table in STATE[store]:
+            if names and table.name not in names:
+                continue
+            rows = await self.rows(store, sa.select(table_of(store, table.name)))
+            state[table.name] = {tuple(row[: table.key]): tuple(row[table.key :]) for row in rows}
         return state
 
     async def apply(self, store: str, batch: int, delta: Delta, records: Mapping[str, Records]) -> None:
@@ -104,10 +104,14 @@ class Stores:
         async with self._begun(store) as connection:
             for table in STATE[store]:
                 await _change(connection, store, table.name, table.key, delta.get(table.name, {}))
+            before = await _newest_rows(connection, store, records)
+            adding = [
+                (newest, sql) for of, sql in totals.ADDING.get(store, ()) if (newest := before.get(of)) is not None
+            ]
             for name, rows in records.items():
                 await _append(connection, table_of(store, name), batch, rows)
-            if store == totals.STORE:
-                await _total(connection, records.get("epochs", ()))
+            for newest, sql in adding:
+                await connection.exec_driver_sql(sql, (newest,))
             await connection.execute(sa.update(table_of(store, "meta")).values(applied=batch))
         crash.reached("mid_apply")
 
@@ -158,11 +162,10 @@ async def _append(connection: AsyncConnection, made: sa.Table, batch: int, rows:
     await _each(connection, sa.insert(made).values({number: sa.literal_column(str(batch)), **values}), rows)
 
 
-async def _total(connection: AsyncConnection, epochs: Records) -> None:
-    """Add the epochs that a batch has closed to the running totals."""
-    for epoch, *_ in rows_in(epochs):
-        for statement in totals.ADDING:
-            await connection.exec_driver_sql(statement, (epoch,))
+async def _newest_rows(connection: AsyncConnection, store: str, records: Mapping[str, Records]) -> dict[str, int]:
+    """By record table that has totals and gets rows: the number of its newest row."""
+    wanted = {of for of, _ in totals.ADDING.get(store, ()) if len(records.get(of, ()))}
+    return {of: int(await connection.scalar(sa.text(totals.newest_row(of))) or 0) for of in sorted(wanted)}
 
 
 async def _change(connection: AsyncConnection, store: str, name: str, key: int, changes: Changed) -> None:

@@ -4,7 +4,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from coordinator.kernel.postings import ACCOUNT_KINDS, CODE_RELEASED, CODE_REWARD, CODE_WITHHELD, CODES, OWNER, WITHHELD
+from coordinator.engine.stub import Correction
+from coordinator.kernel import reasons
+from coordinator.kernel.postings import (
+    ACCOUNT_KINDS,
+    CODE_CORRECTION,
+    CODE_RELEASED,
+    CODE_REWARD,
+    CODE_WITHHELD,
+    CODES,
+    OWNER,
+    WITHHELD,
+)
 from coordinator.kernel.stub_views import PostingView, StatementView
 from coordinator.kernel.views import PayoutView
 from coordinator.modules.sensing import MEASURED_NAMES
@@ -13,13 +24,13 @@ from device_client.core import verdicts
 from .reads import Reads
 from .schema import table_of
 
-ROWID = sa.literal_column("postings.rowid")
+ROWID: sa.ColumnElement[int] = sa.literal_column("postings.rowid")
+
+CORRECTIONS_MAX = 20  # of one device and epoch
 
 
 class StubQueries(Reads):
-    async def statements(
-        self, device: bytes, epoch: int, after: tuple[int, int], limit: int
-    ) -> list[StatementView]:
+    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
         """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`."""
         table = table_of("identity", "verdicts")
         statement = (
@@ -98,6 +109,25 @@ class StubQueries(Reads):
         found = await self._rows("ledger", wanted.offset(place).limit(1))
         return int(found[0][0]) if found else None
 
+    async def _corrections(self, device: bytes, epoch: int) -> tuple[list[Correction], list[PostingView]]:
+        """What the operator paid later for a device and epoch, and its postings: those of an account in a batch stand
+        in the order of its corrections there."""
+        table, ledger = table_of("ledger", "corrections"), table_of("ledger", "postings")
+        rows: Any = sa.literal_column("corrections.rowid")
+        wanted = sa.select(table, rows.label("row")).where(table.c.device == device, table.c.epoch == epoch)
+        found, postings = [], []
+        for row in await self._rows("ledger", wanted.order_by(rows).limit(CORRECTIONS_MAX)):
+            found.append(Correction(row.account, row.amount, reasons.name(reasons.CORRECTION, row.reason)))
+            of_batch = table.c.account == row.account, table.c.batch == row.batch, rows < row.row
+            before = await self._one("ledger", sa.select(sa.func.count()).where(*of_batch))
+            when = self._calendar.epoch_of((row.batch + 1) * self._calendar.batch_beacons - 1)
+            posted = _numbered(ledger).where(
+                self._to(OWNER, row.account, CODE_CORRECTION), ledger.c.epoch == when, ledger.c.batch == row.batch
+            )
+            place = posted.order_by(ROWID).offset(before[0]).limit(1)
+            postings += [_posting(one) for one in await self._rows("ledger", place)]
+        return found, postings
+
     def _to(self, kind: int, holder: bytes, code: int) -> Any:
         table = table_of("ledger", "postings")
         return sa.and_(table.c.credit_holder == holder, table.c.credit_kind == kind, table.c.code == code)
@@ -118,7 +148,7 @@ class StubQueries(Reads):
 def _numbered(table: sa.Table) -> Any:
     """Postings with their place in the store, and that of the first one of their batch."""
     same = table.alias("same")
-    first = sa.select(sa.func.min(sa.literal_column("same.rowid"))).where(same.c.batch == table.c.batch)
+    first: Any = sa.select(sa.func.min(sa.literal_column("same.rowid"))).where(same.c.batch == table.c.batch)
     return sa.select(table, ROWID.label("row"), first.correlate(table).scalar_subquery().label("first"))
 
 

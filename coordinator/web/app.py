@@ -10,10 +10,29 @@ from pathlib import Path
 
 from aiohttp import web
 
-from coordinator.web import api, archive, assets, flash, guard, header_log, headers, owner, pages, stub, submit
-from coordinator.web.keys import BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, READER, SUBMIT
+from coordinator.web import (
+    access,
+    api,
+    archive,
+    assets,
+    bundle,
+    earnings,
+    flash,
+    guard,
+    header_log,
+    headers,
+    owner,
+    pages,
+    signing_in,
+    stub,
+    submit,
+    verify,
+)
+from coordinator.web.attempts import Attempts
+from coordinator.web.hosts import Place
+from coordinator.web.keys import ATTEMPTS, BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, PLACE, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
-from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
+from coordinator.web.ports import BrokerAddress, Owners, People, Reader, Submit
 from coordinator.web.problems import REFUSED
 
 
@@ -26,14 +45,17 @@ def make_app(
     flash_images: Path | None = None,
     limits: Limits = DEFAULT,
     now: Callable[[], float] = time.time,
+    people: People | None = None,
+    place: Place = Place(),  # noqa: B008 - a plain value
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
-    pages; `flash_images` is a folder with images for boards.
+    pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
+    browsers find the server.
     """
     app = web.Application(
-        middlewares=[guard.make_guard()],
+        middlewares=[guard.make_guard(), access.resolve],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -43,6 +65,8 @@ def make_app(
     app[FLASH_IMAGES] = flash_images
     app[LIMITS] = limits
     app[NOW] = now
+    app[PLACE] = place
+    app[ATTEMPTS] = Attempts()
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
     app.add_routes(header_log.routes)
@@ -50,10 +74,16 @@ def make_app(
     app.add_routes(pages.routes)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
+    app.add_routes(earnings.routes)
+    bundle.add_routes(app)
+    app.add_routes(verify.routes)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners
         owner.add_routes(app)
+    if people is not None:
+        signing_in.add(app, people)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
+    app.on_response_prepare.append(access.on_prepare)
     return app

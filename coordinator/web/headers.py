@@ -20,11 +20,11 @@ SECURITY = {
 
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     """Signal of aiohttp: an answer is about to leave."""
-    if isinstance(response, web.HTTPException):
+    if isinstance(response, web.HTTPException) and response.status >= 400:
         # Raised before any middleware runs (an unknown Expect header): the same shape as everything else.
         problem = problems.from_http(response)
-        response.headers.popall("Content-Length", None)
         response.body = problems.document(problem, request)
+        response.headers["Content-Length"] = str(len(response.body))  # which was counted before
         response.content_type = "application/problem+json"
         response.charset = None
     response.headers.update(SECURITY)

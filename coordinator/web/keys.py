@@ -5,8 +5,21 @@ from pathlib import Path
 
 from aiohttp import web
 
+from coordinator.web.attempts import Attempts
+from coordinator.web.challenges import Challenges
+from coordinator.web.hosts import Place
 from coordinator.web.limits import Limits
-from coordinator.web.ports import BrokerAddress, Owners, Reader, Submit
+from coordinator.web.ports import (
+    Access,
+    BrokerAddress,
+    Contacts,
+    Enrolment,
+    OperatorLog,
+    Owners,
+    Reader,
+    Submit,
+    Texts,
+)
 
 BROKER: web.AppKey[BrokerAddress] = web.AppKey("broker", BrokerAddress)
 READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
@@ -15,3 +28,11 @@ OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]
+PLACE: web.AppKey[Place] = web.AppKey("place", Place)
+ATTEMPTS: web.AppKey[Attempts] = web.AppKey("attempts", Attempts)
+ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
+OPERATOR_LOG: web.AppKey[OperatorLog] = web.AppKey("operator_log", OperatorLog)
+TEXTS: web.AppKey[Texts] = web.AppKey("texts", Texts)
+CONTACTS: web.AppKey[Contacts] = web.AppKey("contacts", Contacts)
+ENROLMENT: web.AppKey[Enrolment] = web.AppKey("enrolment", Enrolment)
+CHALLENGES: web.AppKey[Challenges] = web.AppKey("challenges", Challenges)

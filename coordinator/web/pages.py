@@ -16,7 +16,6 @@ EPOCHS_DRAWN = 40
 DEVICES_SHOWN = 25
 DEVICES_PER_PAGE = 100
 OWNERS_SHOWN = 8
-OWNER_DEVICES_SHOWN = 100
 QUERY_CHARS_MAX = 80
 STALLED_BEACONS = 4
 REFRESH_MIN_S, REFRESH_MAX_S = 2, 60
@@ -71,27 +70,6 @@ async def device(request: web.Request) -> web.Response:
     values = await device_page.read(request)
     state = await request.app[READER].network()
     return render(request, "device.html", **frame(request, state), **values)
-
-
-@routes.get("/owners/{id}")
-async def owner(request: web.Request) -> web.Response:
-    reader, account = request.app[READER], query.path_id(request)
-    before = query.number(request, "before")
-    view = await reader.owner(account)
-    if view is None:
-        raise Problem(404, "unknown_account", "No owner has this account.")
-    rows = await reader.owner_epochs(account, before, EPOCHS_DRAWN + 1)
-    return render(
-        request,
-        "owner.html",
-        **frame(request, await reader.network()),
-        owner=view,
-        devices=view.devices[:OWNER_DEVICES_SHOWN],
-        capped=sorted(view.capped_epochs, reverse=True),
-        rows=rows[:EPOCHS_DRAWN],
-        older=rows[EPOCHS_DRAWN - 1].epoch if len(rows) > EPOCHS_DRAWN else None,
-        chart=figures.rewards(rows[:EPOCHS_DRAWN]),
-    )
 
 
 @routes.get("/batches/{n}")

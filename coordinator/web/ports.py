@@ -5,6 +5,17 @@ from typing import NamedTuple, Protocol
 
 from coordinator.engine.log import Tile
 from coordinator.engine.views import BatchView
+from coordinator.kernel.access import (
+    ActionView,
+    ApiTokenView,
+    ContactView,
+    EnrolmentToken,
+    PasskeyView,
+    Person,
+    SessionView,
+    Visitor,
+)
+from coordinator.kernel.earnings_views import EarningsView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
@@ -80,6 +91,10 @@ class Reader(Protocol):
 
     async def owner(self, account: bytes) -> OwnerView | None: ...
 
+    async def earnings(self, account: bytes) -> EarningsView | None:
+        """What an owner's devices earn; None for an account that nobody has named."""
+        ...
+
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
         """Closed epochs below `before`, newest first."""
         ...
@@ -107,6 +122,11 @@ class Reader(Protocol):
     async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
         """Of a closed epoch, at the log of the first `size` batches or at the newest checkpoint; None without a payout
         there."""
+        ...
+
+    async def bundle(self, device: bytes, epoch: int, slot: int | None) -> bytes | None:
+        """A file that shows what a device was paid for an epoch (engine/bundle.py), with the batch of `slot` in it if
+        one is given; None for an unknown device, one that said nothing in the slot, and before the first checkpoint."""
         ...
 
     async def batch(self, number: int) -> BatchView | None: ...
@@ -165,3 +185,116 @@ class Submit(Protocol):
     async def __call__(self, message: bytes) -> Submitted:
         """Hand one statement message to the intake and wait for its durable commit or refusal."""
         ...
+
+
+class Access(Protocol):
+    """Who may sign in. Secrets go in and out as text, once; times are unix seconds. Methods that add raise TooMany."""
+
+    async def person(self, role: str, account: bytes, name: str, now: int) -> Person:
+        """The one of this role, account and name; it is made if there is none."""
+        ...
+
+    async def invite(self, person: Person, now: int, lifetime_s: int) -> str:
+        """The code of a link that signs this person in once."""
+        ...
+
+    async def redeem(self, code: str, now: int) -> Person | None: ...
+
+    async def open_session(self, person: Person, means: str, now: int) -> str: ...
+
+    async def session(self, secret: str, now: int) -> SessionView | None:
+        """None for one that is unknown or over."""
+        ...
+
+    async def sessions(self, person: bytes | None, now: int) -> list[SessionView]: ...
+
+    async def end_session(self, session: bytes, person: bytes | None = None) -> bool: ...
+
+    async def end_sessions(self, person: bytes | None) -> int: ...
+
+    async def new_token(self, person: Person, name: str, scopes: frozenset[str], now: int, lifetime_s: int) -> str: ...
+
+    async def token(self, secret: str, now: int) -> ApiTokenView | None:
+        """None for one that is unknown or over."""
+        ...
+
+    async def tokens(self, person: bytes | None) -> list[ApiTokenView]: ...
+
+    async def revoke_token(self, token: bytes, person: bytes | None = None) -> bool: ...
+
+    async def add_passkey(
+        self, person: bytes, credential: bytes, public_key: bytes, count: int, name: str, now: int
+    ) -> bool: ...
+
+    async def passkey(self, credential: bytes) -> tuple[PasskeyView, Person] | None: ...
+
+    async def passkeys(self, person: bytes) -> list[PasskeyView]: ...
+
+    async def passkey_used(self, credential: bytes, count: int, now: int) -> None: ...
+
+    async def remove_passkey(self, credential: bytes, person: bytes) -> bool: ...
+
+    async def spend(self, digest: bytes, now: int, ends: int) -> bool:
+        """False for what was spent before."""
+        ...
+
+    async def seed(self) -> bytes:
+        """32 secret bytes, the same in every process."""
+        ...
+
+
+class OperatorLog(Protocol):
+    """What operators did. Every action of an operator adds one row before it answers."""
+
+    async def add(self, visitor: Visitor, action: str, subject: str, reason: str = "", evidence: str = "") -> int: ...
+
+    async def actions(self, before: int | None, limit: int, action: str = "") -> list[ActionView]:
+        """The newest first, those numbered below `before`, of one kind if one is named."""
+        ...
+
+    async def kinds(self) -> list[str]: ...
+
+
+class Texts(Protocol):
+    """Words whose SHA-256 batches hold; the operator may read them, and the owner of `account`."""
+
+    async def put(self, text: str, account: bytes = b"") -> bytes: ...
+
+    async def get(self, digest: bytes) -> tuple[str, bytes] | None: ...
+
+
+class Contacts(Protocol):
+    """Where people want to be told of what."""
+
+    async def add(self, person: Person, kind: str, address: str, events: frozenset[str], now: int) -> int: ...
+
+    async def of_person(self, person: bytes) -> list[ContactView]: ...
+
+    async def remove(self, number: int, person: bytes) -> bool: ...
+
+
+class Enrolment(Protocol):
+    """Enrolment tokens of this coordinator. They are secret, but for their public key."""
+
+    async def issue(self, owner_key: bytes, devices: int, last_epoch: int) -> bytes:
+        """The new token's public key. Raises ValueError for a key that nobody can sign with, OSError."""
+        ...
+
+    async def issued(self) -> list[EnrolmentToken]:
+        """Those that a batch holds, the newest first, at most some hundreds."""
+        ...
+
+    async def provisioning(self, public_key: bytes, host: str) -> tuple[str, bytes] | None:
+        """(what a device needs to know as JSON, its QR code as SVG), None for no such token. `host` is where devices
+        reach the broker. Raises ValueError for what no QR code holds."""
+        ...
+
+
+class People(NamedTuple):
+    """All that signing in needs; without it a server has public pages only."""
+
+    access: Access
+    operator_log: OperatorLog
+    texts: Texts
+    contacts: Contacts
+    enrolment: Enrolment

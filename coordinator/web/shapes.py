@@ -8,7 +8,22 @@ from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofView, ReadingView
 
 AMOUNTS = frozenset(
-    ("credited", "paid", "treasury", "withheld", "released", "presence", "sensing", "owner_cap", "emission", "balance")
+    (
+        "credited",
+        "moved",
+        "settled",
+        "so_far",
+        "whole",
+        "paid",
+        "treasury",
+        "withheld",
+        "released",
+        "presence",
+        "sensing",
+        "owner_cap",
+        "emission",
+        "balance",
+    )
 )
 OWNER_DEVICES_MAX = 500
 
@@ -29,6 +44,11 @@ def plain(view: View) -> Json:
         if name in AMOUNTS:
             out[f"{name}_tokens"] = tokens(value)
     return out
+
+
+def named(name: str, value: int) -> Json:
+    """An amount with its text beside it."""
+    return {name: value, f"{name}_tokens": tokens(value)}
 
 
 def amounted(view: View) -> Json:

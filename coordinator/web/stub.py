@@ -1,6 +1,6 @@
 """The pay stub of a device and epoch, the statements behind it and the postings that paid it: pages and API.
 
-Each number on the stub leads down: to the statements of the epoch, to the row in the batch and its proof, to the ledger.
+Each number on the stub leads down: to the statements of the epoch, to the payout's row and proof, to the ledger.
 """
 
 from aiohttp import web
@@ -57,9 +57,7 @@ async def statements_json(request: web.Request) -> web.Response:
     shown = found[:limit]
     rows = [shapes.plain(each) for each in shown]
     more = len(found) > limit
-    following = (
-        api.link(request, epoch=epoch, boot=shown[-1].boot, seq=shown[-1].seq, limit=limit) if more else None
-    )
+    following = api.link(request, epoch=epoch, boot=shown[-1].boot, seq=shown[-1].seq, limit=limit) if more else None
     return web.json_response(shapes.Page(rows, following).under("statements", device=device.device.hex(), epoch=epoch))
 
 

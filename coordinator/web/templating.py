@@ -7,11 +7,12 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from coordinator.kernel.amounts import tokens
-from coordinator.web import assets, words
+from coordinator.kernel.amounts import TOKEN, tokens
+from coordinator.web import access, assets, words
 
 FOLDER = Path(__file__).parent / "templates"
 DECIMALS_BRIGHT = 3
+WHOLE_FROM = 1000  # tokens from which an estimate has no decimals
 
 
 def amount(value: int) -> Markup:
@@ -21,6 +22,13 @@ def amount(value: int) -> Markup:
     text = tokens(value)
     cut = text.index(".") + 1 + DECIMALS_BRIGHT
     return Markup('<data class="amount" value="{}">{}<small>{}</small></data>').format(value, text[:cut], text[cut:])
+
+
+def about(value: int) -> Markup:
+    """An estimate: tokens, no more digits than anybody should believe."""
+    whole, part = divmod(value, TOKEN)
+    text = f"{whole:,}" if whole >= WHOLE_FROM else f"{whole}.{part // (TOKEN // 1000):03d}"
+    return Markup('<data class="estimate" value="{}">≈ {}</data>').format(value, text)
 
 
 def number(value: int) -> Markup:
@@ -43,6 +51,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
+        about=about,
         amount=amount,
         number=number,
         short=short,
@@ -52,9 +61,11 @@ def _environment() -> Environment:
         duration=words.duration,
         moment=words.moment,
         percent=words.percent,
+        weight=words.weight,
         took=words.took,
     )
     environment.globals["asset"] = assets.url
+    environment.globals["csrf_field"] = access.csrf_field
     return environment
 
 
@@ -63,7 +74,8 @@ ENVIRONMENT = _environment()
 
 def render(request: web.BaseRequest, template: str, status: int = 200, **values: Any) -> web.Response:
     """A page. Compressed where the browser takes it: nothing on these pages is secret."""
-    text = ENVIRONMENT.get_template(template).render(**values)
+    known = {"request": request, "visitor": access.visitor(request), "signing_in": access.is_on(request)}
+    text = ENVIRONMENT.get_template(template).render(**known, **values)
     response = web.Response(status=status, text=text, content_type="text/html", headers={"Vary": "Accept"})
     response.enable_compression()
     return response

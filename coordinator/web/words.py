@@ -74,6 +74,12 @@ def percent(ppm: int) -> str:
     return f"{whole}.{part:04d}".rstrip("0").rstrip(".") + " %"
 
 
+def weight(ppm: int) -> str:
+    """Millionths as a plain number, exactly: 916666 -> '0.916666', 4750000 -> '4.75'."""
+    whole, part = divmod(ppm, 1_000_000)
+    return f"{whole:,}.{part:06d}".rstrip("0").rstrip(".")
+
+
 def moment(unix_s: int) -> str:
     """A time of the wall in UTC; one outside the calendar is shown as its number."""
     try:

@@ -19,6 +19,7 @@ TYPE_RECEIPTS = "receipts"
 TYPE_HEADER = "header"
 TYPE_PROOF = "proof"
 TYPE_MANIFEST = "manifest"
+TYPE_LOGIN = "login"
 
 KID_BYTES = 16
 SIGNATURE_BYTES = 64

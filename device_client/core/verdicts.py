@@ -33,6 +33,8 @@ NOT_OWNER = 18
 NOT_ALLOWED = 19
 REVOKED = 20
 BAD_PARAMETER = 21
+BAD_EPOCH = 22
+NOTHING_OPEN = 23
 
 MALFORMED = 64
 OVERSIZED = 65
@@ -71,6 +73,8 @@ NAMES = {
     NOT_ALLOWED: "not_allowed",
     REVOKED: "revoked",
     BAD_PARAMETER: "bad_parameter",
+    BAD_EPOCH: "bad_epoch",
+    NOTHING_OPEN: "nothing_open",
     MALFORMED: "malformed",
     OVERSIZED: "oversized",
     BAD_SIGNATURE: "bad_signature",

@@ -3,7 +3,7 @@
 import re
 
 from coordinator.engine.beacons import BEACON_BYTES_MAX
-from coordinator.kernel import chains
+from coordinator.kernel import chains, owner_messages, reasons
 from coordinator.proving import QUESTIONS_PER_SLOT_MAX
 from coordinator.updating import QUESTIONS_PER_SLOT_MAX as CHUNKS_PER_SLOT_MAX
 from device_client.core import (
@@ -51,6 +51,17 @@ def test_the_table_of_notices_is_that_of_the_code() -> None:
 def test_the_table_of_reasons_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| \S", TEXT.split("### Releases")[1].split("\n### ")[0], re.MULTILINE)
     assert [(int(code), name) for code, name in rows] == list(enumerate(manifest.REASONS))[1:]
+
+
+def test_the_tables_of_owner_messages_are_those_of_the_code() -> None:
+    part = TEXT.split("### Owner messages")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (operator|account|owner) \| \S", part, re.MULTILINE)
+    assert {int(kind): name.removeprefix("account_") for kind, name, _ in rows} == owner_messages.KINDS
+    assert tuple(int(kind) for kind, _, who in rows if who == "operator") == owner_messages.OPERATOR_KINDS
+    named = re.findall(r"^\| (\d+) \| `(\w+)` \| `(\w+)` \|$", part, re.MULTILINE)
+    assert [(kind, int(code), name) for code, kind, name in named] == [
+        (kind, code, name) for kind, of_kind in reasons.OF.items() for code, name in of_kind.items()
+    ]
 
 
 def test_cddl_says_the_constants_of_the_code() -> None:

@@ -9,7 +9,7 @@ import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.cli import token_code
+from coordinator import token_code
 from device_client.provisioning import Provisioning, ProvisioningError, load_provisioning
 from device_client.token_uri import CHARS_MAX, SCHEME, from_uri, to_uri
 from tests.certificates import authority

@@ -17,7 +17,9 @@ README = ROOT / "README.md"
 QUERIES = {
     "/api/v1/log/inclusion": "?batch=1&size=5",
     "/api/v1/log/consistency": "?first=3&second=5",
+    "/api/v1/devices/{id}/bundle": "?epoch=1",
     "/api/v1/devices/{id}/proof": "?epoch=1",
+    "/api/v1/devices/{id}/statements": "?epoch=1",
 }
 
 
@@ -71,7 +73,7 @@ def get_routes() -> list[str]:
 def _get(port: int, path: str) -> Any:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return json.load(answer)
+            return json.load(answer) if "json" in answer.headers.get_content_type() else answer.read()
     except urllib.error.HTTPError as error:
         with error:
             return json.load(error)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from coordinator.kernel import reasons
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.epochs import Calendar
 from coordinator.kernel.parameters import Parameters
@@ -83,6 +84,13 @@ def test_what_a_device_says_about_itself(root: Path) -> None:
     rows = rows_under((root / "docs/reference/reasons.md").read_text(), "## What a device says about itself")
     assert {int(row[1]): row[0] for row in rows} == notice_names.NAMES
     assert all(row[2] and row[3] for row in rows)
+
+
+def test_reasons_of_the_operator(root: Path) -> None:
+    rows = rows_under((root / "docs/reference/reasons.md").read_text(), "## Reasons of the operator")
+    told = {(row[2], int(row[1])): row[0] for row in rows}
+    assert told == {(of, code): name for of, known in reasons.OF.items() for code, name in known.items()}
+    assert all(row[3] and row[4] for row in rows)
 
 
 def test_what_explain_adds(root: Path) -> None:

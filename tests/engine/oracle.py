@@ -6,11 +6,14 @@ column, no lane, no delta. State is everything that was ever said.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from fractions import Fraction
 from itertools import pairwise
 
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.chains import ID8, Chain, Place
-from coordinator.kernel.module import Frame
+from coordinator.kernel.module import Frame, OwnerRow
+from coordinator.kernel.reasons import APPEAL_REJECTED
 from coordinator.kernel.statements import StatementRow
 from coordinator.modules.sensing import CONSTANT, MEASURED
 from device_client.core import verdicts
@@ -19,15 +22,23 @@ from device_client.core.statement import KIND_ENROLL, KIND_REPORT
 MILLION = 1_000_000
 
 
+FORK = "fork"
+
+
 class Oracle:
-    """Devices that enrol with one token of `places`, of one owner; everybody declares `interval_s`."""
+    """Devices that enrol with one token of `places`, of one owner; everybody declares `interval_s`. The operator's
+    messages come in the order of their nonces, the owner's behind them."""
 
     def __init__(self, places: int, interval_s: int) -> None:
         self.places = places
         self.interval_s = interval_s
         self.chains: dict[bytes, dict[int, Chain]] = defaultdict(dict)
         self.enrolled: set[bytes] = set()
-        self.jailed: set[bytes] = set()
+        self.jailed: dict[bytes, object] = {}  # until the end of an epoch, or for a fork
+        self.unpaid: set[tuple[bytes, int]] = set()  # (device, epoch) up to which it earns nothing
+        self.appeals: set[bytes] = set()
+        self.references: set[bytes] = set()
+        self.treasury, self.owned, self.settled = 0, 0, 0
         self.present: dict[tuple[bytes, int], set[int]] = defaultdict(set)
         self.measured: dict[tuple[bytes, int], set[int]] = defaultdict(set)
         self.late: Counter[tuple[bytes, int]] = Counter()
@@ -47,6 +58,60 @@ class Oracle:
                 for notice, value in row.body[2] if len(row.body) > 2 else ():
                     self._tell(row, notice, value)
         return codes
+
+    def say(self, frame: Frame, message: OwnerRow) -> int:
+        """The verdict on one message of the operator or the owner; money before all that is of devices."""
+        calendar, body = frame.parameters.calendar, message.body
+        if message.kind == kinds.CORRECT:
+            if (body[2] + 1) * calendar.epoch_beacons + calendar.deadline_beacons > frame.last_slot + 1:
+                return verdicts.BAD_EPOCH
+            if body[1] not in self.enrolled:
+                return verdicts.UNKNOWN_DEVICE
+            if body[3] > self.treasury:
+                return verdicts.INSUFFICIENT_BALANCE
+            self.treasury, self.owned = self.treasury - body[3], self.owned + body[3]
+            return verdicts.OK
+        if message.kind == kinds.SETTLE:
+            if body[2] in self.references:
+                return verdicts.DUPLICATE
+            if body[1] > self.owned:
+                return verdicts.INSUFFICIENT_BALANCE
+            self.references.add(body[2])
+            self.owned, self.settled = self.owned - body[1], self.settled + body[1]
+            return verdicts.OK
+        device = body[0]
+        if device not in self.enrolled:
+            return verdicts.UNKNOWN_DEVICE
+        if message.kind == kinds.QUARANTINE:
+            if device in self.jailed:
+                return verdicts.QUARANTINED
+            first = (frame.last_slot + 1) // calendar.epoch_beacons
+            if body[3] not in range(first, first + frame.parameters.integer("quarantine_epochs_max")):
+                return verdicts.BAD_EPOCH
+            self.jailed[device] = body[3]
+            self.unpaid.add((device, body[3]))
+            return verdicts.OK
+        if message.kind == kinds.APPEAL:
+            if device in self.appeals:
+                return verdicts.DUPLICATE
+            self.appeals.add(device)
+            return verdicts.OK
+        return self._lift(device, body[1])
+
+    def _lift(self, device: bytes, reason: int) -> int:
+        if device not in self.appeals and (device not in self.jailed or reason == APPEAL_REJECTED):
+            return verdicts.NOTHING_OPEN
+        if reason != APPEAL_REJECTED and device in self.jailed:
+            if self.jailed[device] == FORK:
+                return verdicts.FORK
+            self.unpaid.discard((device, self.jailed.pop(device)))  # type: ignore[arg-type]
+        self.appeals.discard(device)
+        return verdicts.OK
+
+    def end(self, frame: Frame) -> None:
+        """The batch is over: let go whose last epoch is."""
+        over = (frame.last_slot + 1) // frame.parameters.calendar.epoch_beacons
+        self.jailed = {device: until for device, until in self.jailed.items() if until == FORK or until >= over}  # type: ignore[operator]
 
     def _tell(self, row: StatementRow, notice: int, value: int) -> None:
         before, boot, seq, since = self.notices.get((row.device, notice), (-1, 0, 0, 0))
@@ -95,7 +160,7 @@ class Oracle:
             del self.chains[device]
             return [verdicts.NOT_ENROLLED] * len(rows)
         if verdicts.FORK in codes:
-            self.jailed.add(device)
+            self.jailed[device] = FORK
         return [verdicts.QUARANTINED if device in self.jailed and code in _COUNTS else code for code in codes]
 
     def _count(self, frame: Frame, row: StatementRow, code: int) -> None:
@@ -134,11 +199,17 @@ class Oracle:
         pool = budget * frame.parameters.integer("reward_presence_ppm") // MILLION
         presence, sensing = self.weights(frame, epoch)
         devices = sorted(presence.keys() | sensing.keys())
-        parts = [self._split(pool, presence, devices), self._split(budget - pool, sensing, devices)]
+        out = {device for device, last in self.unpaid if last >= epoch} | self.jailed.keys()
+        parts = [self._split(pool, presence, devices, out), self._split(budget - pool, sensing, devices, out)]
         return {device: (parts[0][at], parts[1][at]) for at, device in enumerate(devices)}
 
-    def _split(self, pool: int, weights: dict[bytes, int], devices: list[bytes]) -> list[int]:
-        each = [0 if device in self.jailed else weights.get(device, 0) for device in devices]
+    def pay(self, frame: Frame, paid: int) -> None:
+        """Of the budget of an epoch to the owner, the rest to the treasury."""
+        self.owned += paid
+        self.treasury += frame.parameters.integer("reward_budget") - paid
+
+    def _split(self, pool: int, weights: dict[bytes, int], devices: list[bytes], out: AbstractSet[bytes]) -> list[int]:
+        each = [0 if device in out else weights.get(device, 0) for device in devices]
         total = sum(each)
         sums = [sum(each[:at]) for at in range(len(each) + 1)]
         return [pool * after // total - pool * before // total if total else 0 for before, after in pairwise(sums)]

@@ -1,5 +1,6 @@
 """A small real network as an archive in memory, and a forger who holds the coordinator's key."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -20,12 +21,16 @@ from coordinator.engine.seal import MEASURED_FILE, OWNER_FILE, REFUSALS_FILE, ST
 from coordinator.engine.signatures import Signatures
 from coordinator.engine.state import NetworkState
 from coordinator.engine.wire import envelope
+from coordinator.found import say
 from coordinator.ingest.receipts import Signer
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.modules.accounts import in_force
+from coordinator.modules.rewards import PAYOUTS
 from coordinator.node import Node
 from coordinator.recovery import Fault, note_rolled_back, restart
 from device_client.core import cose, light
+from device_client.owner_signing import signed_message
 from tests.sim.cheats import Clone
 from tests.sim.device import SimDevice, stuck
 from tests.sim.network import LIMITS, Network, recovered
@@ -195,8 +200,9 @@ def published() -> Published:
 
 @cache
 def troubled() -> Published:
-    """Rows in every file: owners over the cap, two copied devices in quarantine whose statements are refused, and a
-    restart from an older disk with the beacon that proved it."""
+    """Rows in every file: owners over the cap, two copied devices in quarantine whose statements are refused, a restart
+    from an older disk with the beacon that proved it, an operator who corrects, settles and
+    quarantines, and owners who appeal."""
     parameters = {
         "batch_beacons": 3,
         "epoch_beacons": 6,
@@ -220,12 +226,42 @@ def troubled() -> Published:
             note_rolled_back(network.home, network.node.signer.envelope(cose.TYPE_BEACON, newest.payload()))
         restart(network.home)
         network.node = Node(network.home, recovered(network.home), LIMITS)
-        network.run(9)
+        network.run(6)
+        operate(network, devices)
+        network.run(6)
         while network.node.beacons.beacons[-1].log_size < network.node.next_batch:
             network.run(1)
         network.run(1)
         key = network.home.coordinator_key.read_bytes()
         return Published(read_public(network.home.root), network.genesis.hash, key)
+
+
+def operate(network: Network, devices: list[SimDevice]) -> None:
+    """The operator's messages and owners' appeals, twice what leaves a row, so that the rows have an order."""
+    rows = read_public(network.home.root)
+    last = max((name for name in rows if name.endswith("payouts.rows") and rows[name]), key=batch_of)
+    owners = sorted({row[2] for row in PAYOUTS.unpack(rows[last])})
+    now = network.genesis.parameters.calendar.epoch_of(network.node.beacons.newest)
+    for at in (0, 1):
+        say(network.home, network.genesis, kinds.CORRECT, [owners[at], devices[2 + at].id, at, 1_000 + at, 1 + at])
+        reference = hashlib.sha256(b"payment %d" % at).digest()
+        say(network.home, network.genesis, kinds.SETTLE, [owners[at], 500 + at, reference])
+        held = [devices[2 + at].id, 2 + at, hashlib.sha256(b"evidence %d" % at).digest(), now + 5 + at]
+        say(network.home, network.genesis, kinds.QUARANTINE, held)
+    network.run(3)
+    for at, name in ((2, "east"), (3, "north")):
+        key = nacl.signing.SigningKey(network.random(f"owner {name}").randbytes(32))
+        body = [devices[at].id, hashlib.sha256(b"appeal %d" % at).digest()]
+        account = cose.signer_id(bytes(key.verify_key))
+        network.node.owner_inbox.submit(signed_message(key, account, network.genesis.hash, kinds.APPEAL, 1, body)[0])
+    network.run(3)
+    for at in (2, 3):
+        lifted = [devices[at].id, at, hashlib.sha256(b"answer %d" % at).digest()]
+        say(network.home, network.genesis, kinds.LIFT, lifted)
+
+
+def batch_of(name: str) -> int:
+    return int(name.split("/")[1])
 
 
 def _newest(network: Network) -> light.Beacon:

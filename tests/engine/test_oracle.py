@@ -1,5 +1,6 @@
 """Whole batches against an oracle that knows no columns, on every engine, whatever the lanes."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,14 @@ from coordinator.engine.choice import make_engine
 from coordinator.engine.engines import Engine
 from coordinator.engine.execute import Executed, execute
 from coordinator.engine.state import MemoryState
+from coordinator.kernel import owner_messages as kinds
+from coordinator.kernel.module import Frame, OwnerRow
+from coordinator.kernel.postings import EMISSION, OWNER, SETTLED, TREASURY
 from coordinator.kernel.statements import StatementRow, Statements
 from coordinator.kernel.tables import encode_delta, rows_in
 from coordinator.modules import MODULES, sensing
-from tests.modules.build import enroll, frame, grant, ordered, row
+from device_client.core import cose
+from tests.modules.build import OPERATOR, device_id, enroll, frame, grant, key, ordered, row
 
 from .oracle import Oracle
 
@@ -31,7 +36,15 @@ said = st.tuples(
     st.sampled_from([0] * 15 + [1]),
     st.sampled_from([[]] * 6 + [[[2, 5]], [[2, 9], [16, 1]], [[16, 0]], [[16, 1], [63, 2**32 - 1]]]),
 )
-batches = st.lists(st.lists(said, max_size=25), min_size=1, max_size=8)
+# What operator and owner say: (kind, device or reference, epochs ahead or an epoch, reason or thousandths of a budget)
+words = st.tuples(
+    st.sampled_from([kinds.QUARANTINE] * 3 + [kinds.LIFT, kinds.APPEAL, kinds.CORRECT, kinds.SETTLE]),
+    st.integers(0, 6),
+    st.integers(-1, 3),
+    st.integers(1, 4),
+)
+batches = st.lists(st.tuples(st.lists(said, max_size=25), st.lists(words, max_size=4)), min_size=1, max_size=8)
+Drawn = list[tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]
 intervals = st.sampled_from([60, 120, 300])
 
 
@@ -65,6 +78,42 @@ class Speakers:
         return ordered(list(found.values()))
 
 
+def messages_of(drawn: list[tuple[Any, ...]], first_nonce: int, at: Frame) -> list[OwnerRow]:
+    """The messages in canonical order: the operator's account is the smallest."""
+    owner, epoch, found = key("owner"), at.last_slot // EPOCH, []
+    budget = at.parameters.integer("reward_budget")
+    for nonce, (kind, which, ahead, reason) in enumerate(drawn, start=first_nonce):
+        evidence, device, amount = key(f"text {which}"), device_id(which), budget * reason // 1000
+        body: list[Any] = {
+            kinds.QUARANTINE: [device, reason, evidence, max(0, epoch + ahead)],
+            kinds.LIFT: [device, reason, evidence],
+            kinds.APPEAL: [device, evidence],
+            kinds.CORRECT: [cose.signer_id(owner), device, max(0, epoch - 1 - ahead), amount, reason],
+            kinds.SETTLE: [cose.signer_id(owner), amount, evidence],
+        }[kind]
+        of_owner = kind == kinds.APPEAL
+        account = cose.signer_id(owner) if of_owner else OPERATOR
+        message = OwnerRow(account, nonce, kind, body, key(f"message {nonce}"), owner, not of_owner)
+        found.append(message)
+    return sorted(found, key=lambda one: (one.account, one.nonce))
+
+
+def verdicts_expected(oracle: Oracle, at: Frame, messages: list[OwnerRow]) -> dict[bytes, int]:
+    """Money first, then what is of devices."""
+    in_order = sorted(messages, key=lambda one: one.kind not in kinds.MONEY_KINDS)
+    return {one.id: oracle.say(at, one) for one in in_order}
+
+
+def balances(state: MemoryState) -> dict[int, int]:
+    """By kind of account, and no kind but the emission below zero."""
+    sums = Counter[int]()
+    for (kind, _), (balance,) in state.get("ledger", {}).get("balances", {}).items():
+        assert int(balance) >= 0 or kind == EMISSION
+        sums[int(kind)] += int(balance)
+    assert sums.total() == 0
+    return sums
+
+
 def everything(executed: Executed) -> list[object]:
     tables = {module.name: module.state for module in MODULES}
     return [
@@ -73,18 +122,24 @@ def everything(executed: Executed) -> list[object]:
     ]
 
 
-def check(drawn: list[list[tuple[Any, ...]]], interval_s: int, engine: Engine | None, lanes: int) -> None:
+def check(drawn: Drawn, interval_s: int, engine: Engine | None, lanes: int) -> None:
     oracle, speakers, state = Oracle(PLACES, interval_s), Speakers(interval_s), MemoryState()
     start = execute(state, frame(0, 0, messages=[grant(1, devices=PLACES)]), Statements.of([]))
     state.advance(0, {name: one.delta for name, one in start.effects.items()}, {})
     first = 1
-    for number, one in enumerate(drawn, start=1):
+    values = {"reward_owner_cap_ppm": 1_000_000, "reward_withheld_ppm": 0, "quarantine_epochs_max": 3}
+    for number, (one, spoken) in enumerate(drawn, start=1):
         rows = speakers.rows(first, one)
-        at = frame(first, first + 3, number, reward_owner_cap_ppm=1_000_000, reward_vetting_epochs=0)
+        at = frame(first, first + 3, number, **values)
+        messages = messages_of(spoken, 10 * number, at)
+        at = at._replace(owner_messages=messages)
         executed = execute(state, at, Statements.of(rows), engine, lanes)
         codes = oracle.batch(at, rows)
         effects = executed.effects
         assert effects["identity"].of_statements["code"].tolist() == codes
+        told = {one[3]: one[4] for one in rows_in(effects["messages"].records["owner_verdicts"])}
+        assert told == verdicts_expected(oracle, at, messages)
+        oracle.end(at)
         for epoch in at.closing:
             presence, measured = oracle.weights(at, epoch)
             assert effects["presence"].findings[epoch] == presence and effects["sensing"].findings[epoch] == measured
@@ -93,19 +148,23 @@ def check(drawn: list[list[tuple[Any, ...]]], interval_s: int, engine: Engine | 
             (epoch, device): amounts for epoch in at.closing for device, amounts in oracle.payouts(at, epoch).items()
         }
         assert paid == expected
+        for epoch in at.closing:
+            oracle.pay(at, sum(sum(amounts) for (of, _), amounts in expected.items() if of == epoch))
         assert sorted(rows_in(effects["notices"].records["told"])) == sorted(oracle.told)
         if lanes == 1 and engine is None:
             alone = everything(executed)
             for count in (2, 7, 64):
                 assert everything(execute(state, at, Statements.of(rows), None, count)) == alone
         state.advance(number, {name: done.delta for name, done in effects.items()}, {})
+        sums = balances(state)
+        assert (sums[TREASURY], sums[OWNER], sums[SETTLED]) == (oracle.treasury, oracle.owned, oracle.settled)
         first += 4
     assert dict(state.get("notices", {}).get("notices", {}).items()) == oracle.notices
 
 
 @settings(max_examples=150, deadline=None)
 @given(batches, intervals)
-def test_batches_give_what_the_oracle_says(drawn: list[list[tuple[Any, ...]]], interval_s: int) -> None:
+def test_batches_give_what_the_oracle_says(drawn: Drawn, interval_s: int) -> None:
     check(drawn, interval_s, None, 1)
 
 
@@ -117,5 +176,5 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=batches, interval_s=intervals)
-def test_every_engine_gives_it(engine: Engine, drawn: list[list[tuple[Any, ...]]], interval_s: int) -> None:
+def test_every_engine_gives_it(engine: Engine, drawn: Drawn, interval_s: int) -> None:
     check(drawn, interval_s, engine, 7)

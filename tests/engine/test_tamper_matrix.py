@@ -12,6 +12,7 @@ from typing import Any
 import cbor2
 import pytest
 
+from coordinator.engine import diagnose_owner
 from coordinator.engine.archive import Wrong
 from coordinator.engine.beacons import frame, unframed
 from coordinator.engine.diagnose_rows import TABLES
@@ -24,6 +25,7 @@ from coordinator.engine.packing import (
     unpack_readings,
     unpack_statements,
 )
+from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel.tables import Table
 from device_client.core import cose
 
@@ -247,6 +249,8 @@ def test_a_code_of_what_was_measured(net: Published) -> None:
 
 # OWNER MESSAGES
 
+LATER_KINDS = (kinds.QUARANTINE, kinds.LIFT, kinds.APPEAL, kinds.CORRECT, kinds.SETTLE)
+
 
 def owner_changes() -> dict[str, Callable[[list[bytes]], list[bytes]]]:
     def of(change: Callable[[list[Any]], Any]) -> Callable[[list[bytes]], list[bytes]]:
@@ -291,7 +295,7 @@ OWNER_CHANGES = owner_changes()
 @pytest.mark.parametrize("field", sorted(OWNER_CHANGES))
 @pytest.mark.parametrize("resigned", [False, True])
 def test_each_part_of_an_owner_message(net: Published, field: str, resigned: bool) -> None:
-    name = biggest(net, "owner.bin")
+    name = "batches/0/owner.bin"  # where the tokens were granted
     changed = OWNER_CHANGES[field](unpack_owner_messages(net.files[name]))
     files = {**net.files, name: pack_owner_messages(changed)}
     batch = int(name.split("/")[1])
@@ -304,6 +308,33 @@ def test_each_part_of_an_owner_message(net: Published, field: str, resigned: boo
         files.update({one: data for one, data in net.files.items() if one.split("/")[0] in ("batches", "readings")})
         files.update(covered(net, {**net.files, name: pack_owner_messages(changed)}, name))
     assert named(net, files) == (batch, name, field.split(" ")[0])
+
+
+def later_parts() -> list[tuple[int, int]]:
+    return [(kind, at) for kind in LATER_KINDS for at in range(len(diagnose_owner.BODIES[kind]))]
+
+
+@pytest.mark.parametrize(("kind", "at"), later_parts())
+@pytest.mark.parametrize("resigned", [False, True])
+def test_each_part_of_what_the_operator_says(net: Published, kind: int, at: int, resigned: bool) -> None:
+    name, messages, index = said(net, kind)
+    taken = cose.unwrap(messages[index])
+    payload = cbor2.loads(taken.payload)
+    payload[2][at] = other(payload[2][at])
+    messages[index] = cose.wrap(taken.kid, cbor2.dumps(payload), taken.signature)
+    files = {**net.files, name: pack_owner_messages(messages)}
+    found = named(net, covered(net, files, name) if resigned else files)
+    assert found == (int(name.split("/")[1]), name, diagnose_owner.BODIES[kind][at])
+
+
+def said(net: Published, kind: int) -> tuple[str, list[bytes], int]:
+    """A file with a message of a kind, its messages, and which it is."""
+    for name in net.files:
+        messages = unpack_owner_messages(net.files[name]) if name.endswith("/owner.bin") else []
+        for index, one in enumerate(messages):
+            if cbor2.loads(cose.unwrap(one).payload)[0] == kind:
+                return name, messages, index
+    raise LookupError(kind)
 
 
 # HEADERS

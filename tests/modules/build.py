@@ -151,7 +151,7 @@ def identity_view(devices: Mapping[int, Row], codes: Mapping[bytes, int]) -> Mod
 
 def aligned(view: ModuleView, rows: Sequence[StatementRow]) -> ModuleView:
     """`identity_view` beside the statements of one batch; any other as it is."""
-    if "devices" not in view.after or view.findings is None:
+    if "devices" not in view.after or not isinstance(view.findings, dict):
         return view
     devices = view.after["devices"]
     intervals = [int(devices[(one.device,)][4]) if (one.device,) in devices else 0 for one in rows]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.kernel import reasons
 from coordinator.kernel.following import BOOTS_MAX
 from coordinator.kernel.module import Effects, Frame, ModuleView, StatementRow
 from coordinator.modules import identity
@@ -109,8 +110,9 @@ def test_two_holders_of_a_key_are_quarantined_from_the_batch_of_the_proof_on(pro
     world = enrolled()
     effects = world.batch(frame(3, 5, number=7), [*proof, row(2, 2, 3)])
     forks = [one for one in effects.records["verdicts"] if one[6] == verdicts.FORK]
-    assert [quarantine[:2] for quarantine in effects.records["quarantines"]] == [(device_id(1), verdicts.FORK)]
-    assert effects.records["quarantines"][0][2] in [one[3] for one in forks]
+    ((device, reason, evidence, last_epoch),) = effects.records["quarantines"]
+    assert (device, reason, last_epoch) == (device_id(1), reasons.FORK, 2**63 - 1)
+    assert evidence in [one[3] for one in forks]
     assert world.standing(1) == (identity.QUARANTINED, 7)
     assert world.standing(2)[0] == identity.ACTIVE
     # Nothing lifts it, and it is published once.
@@ -182,11 +184,17 @@ def test_invariants_see_what_they_forbid() -> None:
     with pytest.raises(AssertionError, match="verdict is missing"):
         identity.MODULE.check(before, effects._replace(records={**effects.records, "verdicts": []}))
     held = identity.Device(*world.state["devices"][device])._replace(standing=identity.QUARANTINED)  # type: ignore[arg-type]
-    jailed = context({**world.state, "devices": {device: tuple(held)}}, {}, frame(2, 2))
-    released = {**effects.delta, "devices": {device: world.state["devices"][device]}}
-    left = effects._replace(delta=released, records={"verdicts": []}, of_statements={"code": np.zeros(0)})
-    with pytest.raises(AssertionError, match="left quarantine"):
-        identity.MODULE.check(jailed, left)
+    for reason, last_epoch, told in ((1, 5, "left quarantine"), (reasons.FORK, 2**63 - 1, "of a copied key")):
+        kept = {device: (reason, bytes(32), last_epoch, 1)}
+        jailed = context({**world.state, "devices": {device: tuple(held)}, "quarantined": kept}, {}, frame(2, 2))
+        released = {"devices": {device: world.state["devices"][device]}, "quarantined": {device: None}}
+        left = effects._replace(
+            delta={**effects.delta, **released},
+            records={**effects.records, "verdicts": []},
+            of_statements={"code": np.zeros(0)},
+        )
+        with pytest.raises(AssertionError, match=told):
+            identity.MODULE.check(jailed, left)
 
 
 def test_a_new_boot_that_seems_to_go_on_from_the_old_one_begins_a_chain_of_its_own() -> None:

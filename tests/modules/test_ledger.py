@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.kernel.module import Effects
+from coordinator.kernel.module import Effects, ModuleView, OwnerRow
 from coordinator.kernel.owner_messages import TRANSFER
 from coordinator.kernel.postings import (
     CODE_RELEASED,
@@ -23,7 +23,7 @@ from coordinator.kernel.postings import (
 from coordinator.modules import ledger
 from device_client.core import cose, verdicts
 
-from .build import Alone, accepted_view, context, findings_view, frame, key, said
+from .build import Alone, accepted_view, context, device_id, device_row, findings_view, frame, key, said
 
 SOURCE = Account(EMISSION, NOBODY)
 
@@ -32,10 +32,17 @@ def account(kind: int, index: int) -> Account:
     return Account(kind, index.to_bytes(16, "big"))
 
 
+DEVICES = ModuleView({}, {"devices": {(device_id(1),): device_row(1)}}, None, {})
+
+
+def reads(postings: tuple[Posting, ...] | list[Posting], *messages: OwnerRow) -> dict[str, ModuleView]:
+    """What the ledger reads: messages, one enrolled device, and the postings of the rewards."""
+    rewards = findings_view([(0, posting) for posting in postings])
+    return {"accounts": accepted_view(*messages), "identity": DEVICES, "rewards": rewards}
+
+
 def post(module: Alone, *postings: Posting) -> Effects:
-    return module.batch(
-        frame(0, 0), [], {"accounts": accepted_view(), "rewards": findings_view([(0, posting) for posting in postings])}
-    )
+    return module.batch(frame(0, 0), [], reads(postings))
 
 
 issued = st.builds(
@@ -111,8 +118,7 @@ def test_transfers_come_before_the_rewards_and_what_cannot_be_paid_moves_nothing
     ]
     messages.sort(key=lambda one: (one.account, one.nonce))
     reward = Posting(SOURCE, Account(OWNER, alice), 7, CODE_REWARD)
-    reads = {"accounts": accepted_view(*messages), "rewards": findings_view([(0, reward)])}
-    effects = module.batch(frame(0, 0), [], reads)
+    effects = module.batch(frame(0, 0), [], reads([reward], *messages))
     told = {(one.account, one.nonce): verdicts.name(effects.findings[one.id]) for one in messages}
     # Bob's turn is before or after Alice's, by the order of the accounts.
     in_time = alice < bob

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.kernel.amounts import TOKEN
 from coordinator.kernel.module import Effects, ModuleView
 from coordinator.kernel.postings import EMISSION, OWNER, TREASURY, WITHHELD
-from coordinator.modules import rewards
+from coordinator.modules import identity, rewards
 
 from .build import Alone, context, device_id, device_row, findings_view, frame, identity_view
 
@@ -168,3 +169,19 @@ def test_invariants_see_what_they_forbid() -> None:
             rewards.MODULE.check(at_end, effects._replace(records={**effects.records, "epochs": [tuple(changed)]}))
     with pytest.raises(AssertionError, match="does not sum"):
         rewards.MODULE.check(at_end, effects._replace(findings=effects.findings[1:]))
+
+
+def test_who_was_in_quarantine_until_the_epochs_end_earns_nothing_in_it_although_it_is_back() -> None:
+    """The epoch closes two slots behind its end, and what was withheld waits for the next one."""
+    weights = {1: (PPM, PPM), 2: (PPM, PPM)}
+    reads = reads_of(9, weights, {1: device_row(1, owner(1)), 2: device_row(2, owner(2))})
+    suspended = identity.Findings(suspended={9: frozenset([device_id(1)])})
+    reads["identity"] = reads["identity"]._replace(findings=suspended)
+    module = Alone(rewards.MODULE)
+    module.state = {"withheld": {(device_id(1),): (5,)}}
+    effects = module.batch(frame(92, 101, reward_owner_cap_ppm=PPM), [], reads)
+    paid = {row[1]: (row[6], row[8]) for row in effects.records["payouts"]}
+    assert paid == {device_id(1): (0, 0), device_id(2): (1_000 * TOKEN, 0)}
+    reads = reads_of(10, weights, {1: device_row(1, owner(1)), 2: device_row(2, owner(2))})
+    effects = module.batch(frame(102, 111, reward_owner_cap_ppm=PPM), [], reads)
+    assert {row[1]: (row[6], row[8]) for row in effects.records["payouts"]}[device_id(1)] == (500 * TOKEN, 5)

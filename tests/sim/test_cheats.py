@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.engine.audit import Auditor
+from coordinator.kernel import reasons
 from coordinator.kernel.tables import rows_in
 from coordinator.store.folders import FolderArchive
 from device_client.core import verdicts
@@ -77,8 +78,8 @@ def test_a_clone_is_quarantined_from_the_batch_of_the_proof_on(network: Network)
     network.add(Clone(network, original, token))
     network.run(40)
     audited(network)
-    ((device, code, proof),) = network.records("identity", "quarantines")
-    assert (device, code) == (original.id, verdicts.FORK)
+    ((device, reason, proof, last_epoch),) = network.records("identity", "quarantines")
+    assert (device, reason, last_epoch) == (original.id, reasons.FORK, 2**63 - 1)
     standing = network.node.state["identity"]["devices"][(original.id,)]
     batch = int(standing[9])
     assert [

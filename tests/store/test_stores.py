@@ -95,11 +95,10 @@ def record(store: str, name: str, fill: int) -> Row:
 
 
 async def contents(stores: Stores, store: str) -> dict[str, list[Any]]:
-    found = {}
-    async with stores.connect(store) as connection:
-        for table in (*STATE[store], *RECORDS[store]):
-            found[table.name] = sorted((await connection.execute(sa.select(table_of(store, table.name)))).all())
-    return found
+    return {
+        table.name: sorted(await stores.rows(store, sa.select(table_of(store, table.name))))
+        for table in (*STATE[store], *RECORDS[store])
+    }
 
 
 @pytest.mark.parametrize("store", sorted(STATE))

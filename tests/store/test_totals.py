@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from coordinator.kernel.tables import Row
 from coordinator.modules.rewards import PAYOUTS
-from coordinator.store import totals
 from coordinator.store.home import Home
 from coordinator.store.migrate import config_of, migrate
 from coordinator.store.new_file import NewFile
@@ -51,16 +50,25 @@ def summed(found: list[list[Row]]) -> dict[str, dict[tuple[Any, ...], list[int]]
             for column in table.columns:
                 if not column.primary_key:
                     counter[column.name] += values[column.name]  # type: ignore[assignment]
-    return {
+    summed = {
         name: {key: [each[c.name] for c in TABLES[name].columns if not c.primary_key] for key, each in found.items()}
         for name, found in out.items()
     }
+    kept_back: Counter[tuple[Any, ...]] = Counter()
+    for row in (row for rows in found for row in rows):
+        values = dict(zip(NAMES, row, strict=True))
+        for reason, name in (("owner_cap", "owner_cap"), ("vetting", "withheld"), ("released", "released")):
+            kept_back[values["epoch"], reason] += bool(values[name])
+    return summed | {"kept_back": {key: [count] for key, count in kept_back.items() if count}}
 
 
 TABLES = {
-    name: METADATA[totals.STORE].tables[name]
+    name: METADATA["rewards"].tables[name]
     for name in ("device_totals", "owner_totals", "owner_epochs", "payout_blocks")
 }
+
+
+HELD = TABLES | {"kept_back": METADATA["rewards"].tables["kept_back"]}
 
 
 def held(path: Path) -> dict[str, dict[tuple[Any, ...], list[int]]]:
@@ -68,7 +76,7 @@ def held(path: Path) -> dict[str, dict[tuple[Any, ...], list[int]]]:
     try:
         with engine.connect() as connection:
             found: dict[str, dict[tuple[Any, ...], list[int]]] = {}
-            for name, table in TABLES.items():
+            for name, table in HELD.items():
                 keys = len(table.primary_key)
                 rows = connection.execute(sa.select(table)).all()
                 found[name] = {tuple(row[:keys]): list(row[keys:]) for row in rows}
@@ -88,17 +96,17 @@ def test_totals_are_sums(found: list[list[Row]]) -> None:
         stores = await Stores.open(home)
         for batch, rows in enumerate(found):
             for _ in range(2):  # a batch that is in already changes nothing
-                await stores.apply(totals.STORE, batch, {}, {"payouts": rows, "epochs": closing(batch), "caps": []})
+                await stores.apply("rewards", batch, {}, {"payouts": rows, "epochs": closing(batch), "caps": []})
         await stores.close()
 
     with TemporaryDirectory() as folder:
         home = Home(Path(folder))
         home.make()
         asyncio.run(apply_all(home))
-        assert held(home.store(totals.STORE)) == summed(found)
+        assert held(home.store("rewards")) == summed(found)
 
-        anew = NewFile(totals.STORE, home.root / "anew.sqlite")
-        tables = {table.name: table for table in RECORDS[totals.STORE]}
+        anew = NewFile("rewards", home.root / "anew.sqlite")
+        tables = {table.name: table for table in RECORDS["rewards"]}
         for batch, rows in enumerate(found):
             anew.append(tables["payouts"], batch, rows)
             anew.append(tables["epochs"], batch, closing(batch))
@@ -108,15 +116,15 @@ def test_totals_are_sums(found: list[list[Row]]) -> None:
 
 def test_a_store_from_before_the_totals_gets_them(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    migrate(totals.STORE, path)
+    migrate("rewards", path)
     rows = [(epoch, device, bytes(16), *range(1, 9)) for epoch in range(3) for device in DEVICES]
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
-        command.downgrade(config_of(totals.STORE, connection), "rewards_0001")
+        command.downgrade(config_of("rewards", connection), "rewards_0001")
         marks = ", ".join("?" * (len(NAMES) + 1))
         for row in rows:
             connection.exec_driver_sql(f"INSERT INTO payouts VALUES ({marks})", (0, *row))
         connection.commit()
     engine.dispose()
-    migrate(totals.STORE, path)
+    migrate("rewards", path)
     assert held(path) == summed([rows])

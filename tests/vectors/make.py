@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from device_client.core import client, merkle, secret, statement
-from tests.vectors import make_cbor, make_owner, make_proofs, make_releases, make_signed, make_statements
+from tests.vectors import make_cbor, make_login, make_owner, make_proofs, make_releases, make_signed, make_statements
 from tests.vectors.parts import GENESIS, NETWORK, public, seed, sign
 
 FOLDER = Path(__file__).parent
@@ -81,6 +81,7 @@ def files() -> dict[str, str]:
         "certificates.json": make_signed.certificates_file(),
         "receipts.json": make_signed.receipts_file(),
         "owner.json": make_owner.owner_file(),
+        "login.json": make_login.login_file(),
         "merkle.json": merkle_file(),
         "secrets.json": secrets_file(),
         "proofs.json": make_proofs.proofs_file(),

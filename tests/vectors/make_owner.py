@@ -1,5 +1,6 @@
 """What owners and the operator say: one good message of each kind, and everything that must be refused."""
 
+import hashlib
 from typing import Any
 
 from coordinator.kernel import owner_messages as kinds
@@ -13,6 +14,7 @@ OPERATOR, ALICE, STRANGER = "coordinator", "alice", "stranger"
 ACCOUNT = cose.signer_id(public(ALICE))
 BOB = cose.signer_id(public("bob"))
 DEVICE, BOARD = cose.signer_id(public("device 0")), cose.signer_id(public("device 1"))
+REFERENCE = hashlib.sha256(b"transfer 2026-11 no. 17").digest()
 SMALL_ORDER = bytes([1]) + bytes(31)
 
 
@@ -44,6 +46,14 @@ def valid() -> list[tuple[str, str, int, int, list[object], bool]]:
         ("replace", ALICE, kinds.REPLACE, 9, [DEVICE, BOARD], False),
         ("parameter", OPERATOR, kinds.PARAMETER, 2, ["reward_budget", 7], False),
         ("parameter of units", OPERATOR, kinds.PARAMETER, 3, ["sensing_units", units], False),
+        ("quarantine", OPERATOR, kinds.QUARANTINE, 6, [DEVICE, 1, REFERENCE, 17], False),
+        ("lift", OPERATOR, kinds.LIFT, 7, [DEVICE, 4, REFERENCE], False),
+        ("appeal", ALICE, kinds.APPEAL, 11, [DEVICE, REFERENCE], False),
+        ("readings private", ALICE, kinds.READINGS, 12, [DEVICE, 0], False),
+        ("readings public", ALICE, kinds.READINGS, 13, [DEVICE, 1], False),
+        ("correct", OPERATOR, kinds.CORRECT, 4, [ACCOUNT, DEVICE, 17, 1_500_000_000, 1], False),
+        ("settle", OPERATOR, kinds.SETTLE, 5, [ACCOUNT, 2_000_000_000, REFERENCE], False),
+        ("settle, said by an owner", ALICE, kinds.SETTLE, 10, [BOB, I64_MAX, REFERENCE], False),
     ]
 
 
@@ -81,6 +91,35 @@ def refused() -> list[tuple[str, bytes, str]]:
         ("parameter without value", said(OPERATOR, kinds.PARAMETER, 3, ["reward_budget"]), "bad_body"),
         ("parameter is text", said(OPERATOR, kinds.PARAMETER, 3, ["reward_budget", "7"]), "bad_body"),
         ("units of four", said(OPERATOR, kinds.PARAMETER, 3, ["sensing_units", [["Cel", 0, 1, 0]]]), "bad_body"),
+        ("quarantine for a fork", said(OPERATOR, kinds.QUARANTINE, 3, [DEVICE, 0, REFERENCE, 17]), "bad_body"),
+        ("quarantine for no known reason", said(OPERATOR, kinds.QUARANTINE, 3, [DEVICE, 6, REFERENCE, 17]), "bad_body"),
+        ("quarantine without an end", said(OPERATOR, kinds.QUARANTINE, 3, [DEVICE, 1, REFERENCE]), "bad_body"),
+        ("quarantine for ever", said(OPERATOR, kinds.QUARANTINE, 3, [DEVICE, 1, REFERENCE, 2**63]), "bad_body"),
+        ("quarantine without evidence", said(OPERATOR, kinds.QUARANTINE, 3, [DEVICE, 1, b"", 17]), "bad_body"),
+        ("lift because it expired", said(OPERATOR, kinds.LIFT, 3, [DEVICE, 0, REFERENCE]), "bad_body"),
+        ("lift for no known reason", said(OPERATOR, kinds.LIFT, 3, [DEVICE, 5, REFERENCE]), "bad_body"),
+        ("appeal in words", said(ALICE, kinds.APPEAL, 3, [DEVICE, "it is not copied"]), "bad_body"),
+        ("appeal without a text", said(ALICE, kinds.APPEAL, 3, [DEVICE]), "bad_body"),
+        ("readings 2", said(ALICE, kinds.READINGS, 3, [DEVICE, 2]), "bad_body"),
+        ("readings of no device", said(ALICE, kinds.READINGS, 3, [1]), "bad_body"),
+        ("correct with amount 0", said(OPERATOR, kinds.CORRECT, 3, [ACCOUNT, DEVICE, 17, 0, 1]), "bad_body"),
+        ("correct for reason 0", said(OPERATOR, kinds.CORRECT, 3, [ACCOUNT, DEVICE, 17, 1, 0]), "bad_body"),
+        ("correct for no known reason", said(OPERATOR, kinds.CORRECT, 3, [ACCOUNT, DEVICE, 17, 1, 255]), "bad_body"),
+        ("correct of epoch -1", said(OPERATOR, kinds.CORRECT, 3, [ACCOUNT, DEVICE, -1, 1, 1]), "bad_body"),
+        (
+            "correct of an epoch of 64 bits",
+            said(OPERATOR, kinds.CORRECT, 3, [ACCOUNT, DEVICE, 2**63, 1, 1]),
+            "bad_body",
+        ),
+        ("correct without a reason", said(OPERATOR, kinds.CORRECT, 3, [ACCOUNT, DEVICE, 17, 1]), "bad_body"),
+        ("settle of text", said(OPERATOR, kinds.SETTLE, 3, [ACCOUNT, "1", REFERENCE]), "bad_body"),
+        ("settle of amount 0", said(OPERATOR, kinds.SETTLE, 3, [ACCOUNT, 0, REFERENCE]), "bad_body"),
+        (
+            "settle with a reference of 31 bytes",
+            said(OPERATOR, kinds.SETTLE, 3, [ACCOUNT, 1, REFERENCE[:31]]),
+            "bad_body",
+        ),
+        ("settle without a reference", said(OPERATOR, kinds.SETTLE, 3, [ACCOUNT, 1]), "bad_body"),
         ("token for no device", said(OPERATOR, kinds.TOKEN, 3, [public("t"), public(ALICE), 0, 9]), "bad_body"),
         ("new account key of small order", said(ALICE, kinds.KEY, 3, weak), "weak_key"),
         (

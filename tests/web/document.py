@@ -18,6 +18,8 @@ class Document(HTMLParser):
         self.open: list[str] = []
         self.collecting: list[str] | None = None
         self.texts: list[str] = []
+        self.named: list[tuple[str, int]] = []  # amounts, and the term or head of the row that they stand under
+        self.term = ""
         self.feed(answer.text)
         self.close()
         assert self.open == []
@@ -28,6 +30,8 @@ class Document(HTMLParser):
             self.open.append(tag)
         if tag == "data":
             self.collecting = []
+        if tag in ("dt", "th", "h2"):
+            self.term = ""
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -37,10 +41,14 @@ class Document(HTMLParser):
         if tag == "data" and self.collecting is not None:
             attrs = next(attrs for name, attrs in reversed(self.tags) if name == "data")
             self.data.append((attrs["class"] or "", int(attrs["value"] or ""), "".join(self.collecting)))
+            if (attrs["class"] or "").startswith("amount"):
+                self.named.append((self.term, int(attrs["value"] or "")))
             self.collecting = None
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+        if not self.term and set(self.open[-3:]) & {"dt", "th", "h2"}:
+            self.term = data.strip()
         if self.collecting is not None:
             self.collecting.append(data)
 
@@ -56,7 +64,10 @@ class Document(HTMLParser):
 def targets(shown: World) -> list[str]:
     devices = [f"/devices/{device.hex()}" for device in shown.devices]
     explained = [f"{devices[0]}?epoch={number}" for number in range(shown.network.epoch + 1)]
+    explained += [f"{device}/stubs/{number}" for device in devices[:3] for number in (2, shown.network.epoch)]
+    explained += [f"{devices[0]}/stubs/2/statements", f"{devices[0]}/stubs/2/statements?boot=1&seq=40"]
     owners = [f"/owners/{each.account.hex()}" for each in shown.owners()]
+    owners += [f"{owners[0]}/ledger", f"{owners[0]}/ledger?epoch=2"]
     wrong = ["/nothing", f"/devices/{'0' * 32}", "/devices/x", f"/owners/{'0' * 32}", f"{devices[0]}?epoch=99", "/?q=x"]
     return [
         "/",

@@ -9,6 +9,14 @@ from coordinator.engine import log
 from coordinator.engine.timing import Span
 from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.kernel.amounts import share_ppm, split
+from coordinator.kernel.earnings_views import (
+    DeviceEarnings,
+    EarningsView,
+    EstimateView,
+    LifetimeView,
+    MonthView,
+)
+from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
 from coordinator.kernel.views import (
     ArchiveView,
     ConsistencyView,
@@ -224,12 +232,43 @@ class FakeReader:
             number -= 1
         return self.world.explanations.get((device, number))
 
+    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
+        view, explained = self.world.devices.get(device), self.world.explanations.get((device, epoch))
+        return made_stub(view, self.world.epochs[epoch], explained) if view and explained else None
+
+    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
+        first = epoch * EPOCH_BEACONS
+        made = [(1, first + at + 1) for at in range(EPOCH_BEACONS)]
+        return [
+            StatementView(boot, seq, seq, seq - 1, seq // 4, 0, "ok", "measured", epoch, bytes([seq % 256]) * 32)
+            for boot, seq in made
+            if (boot, seq) > after
+        ][:limit]
+
+    async def postings(
+        self, account: bytes, epoch: int | None, before: tuple[int, int] | None, limit: int
+    ) -> list[tuple[int, PostingView]]:
+        rows = [row for rows in self.world.payouts.values() for row in rows if row.owner == account and row.paid]
+        places = [(row.epoch, place, row) for place, row in enumerate(rows, 1) if epoch in (None, row.epoch)]
+        chosen = sorted((one for one in places if before is None or one[:2] < before), reverse=True)[:limit]
+        return [
+            (
+                place,
+                PostingView(row.epoch * 3 + 2, place, at, "emission", bytes(16), "owner", account, row.paid, "reward"),
+            )
+            for at, place, row in chosen
+        ]
+
     async def owners(self, limit: int) -> list[OwnerView]:
         return self.world.owners()[:limit]
 
     async def owner(self, account: bytes) -> OwnerView | None:
         view = self.world.owner(account)
         return view if view.devices else None
+
+    async def earnings(self, account: bytes) -> EarningsView | None:
+        owner = await self.owner(account)
+        return made_earnings(self.world, owner) if owner else None
 
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:
         out = []
@@ -283,6 +322,55 @@ class FakeReader:
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         return [row for row in self.world.payouts.get(epoch, []) if row.device > after][:limit]
+
+
+def made_stub(view: DeviceView, epoch: EpochView, explained: Explanation) -> StubView:
+    row = explained.payout
+    shares = []
+    changes = []
+    if row is not None:
+        for code, amount, ppm in (
+            ("presence", row.presence, row.presence_ppm),
+            ("sensing", row.sensing, row.sensing_ppm),
+        ):
+            windows = ppm * WINDOWS // 1_000_000
+            shares.append(ShareLine(code, windows, WINDOWS, 0, 500_000, ppm, 0, 9_000_000, EMISSION // 2, amount, code))
+        found = [("owner_cap", -row.owner_cap), ("vetting", -row.withheld), ("released", row.released)]
+        changes = [ChangeLine(code, amount, code) for code, amount in found if amount]
+    paid = row.paid if row else 0
+    credited = row.paid - row.withheld + row.released if row else 0
+    state = "closed" if epoch.closed else "open"
+    where = epoch.first_slot, epoch.last_slot, epoch.batch, epoch.header, epoch.emission, EPOCH_BEACONS
+    lines = row, shares, changes, paid, credited, [], explained
+    return StubView(view.device, view.owner, epoch.number, state, *where, *lines)
+
+
+def made_earnings(shown: World, owner: OwnerView) -> EarningsView:
+    mine = [row for rows in shown.payouts.values() for row in rows if row.owner == owner.account]
+    total = {name: sum(getattr(row, name) for row in mine) for name in LifetimeView._fields[:-1]}
+    lifetime = LifetimeView(**total, credited=total["paid"] - total["withheld"] + total["released"])
+    epoch, open_epoch = shown.network.epoch - 1, shown.epochs[-1]
+    rows = {row.device: row for row in shown.payouts[epoch]}
+    why = Reason("absent", 12, "It proved its presence in none of 12 windows (absent).", "Check power & network.")
+    devices = [
+        DeviceEarnings(
+            each,
+            each.last_slot < 0,
+            shown.network.beacon,
+            rows[each.device],
+            rows[each.device].paid,
+            7,
+            why if rows[each.device].paid == 0 else None,
+        )
+        for each in owner.devices
+    ]
+    devices.sort(key=lambda one: (not one.silent, one.why is None))
+    where = open_epoch.number, open_epoch.first_slot, open_epoch.last_slot, open_epoch.first_slot + 3, epoch
+    estimate = EstimateView(*where, so_far=3_000_000_007, whole=10**12, presence=1, sensing=2, owner_cap=0, withheld=0)
+    moved = owner.balance - lifetime.credited
+    month, silent = MonthView(10**13, 0, epoch), sum(one.silent for one in devices)
+    unpaid = sum(one.why is not None for one in devices)
+    return EarningsView(owner, lifetime, 0, moved, epoch, [estimate], month, devices, silent, unpaid)
 
 
 def made_batch(number: int) -> BatchView:

@@ -2,6 +2,7 @@
 and a device that change hands. It runs in a thread of its own, its real pages on its real port."""
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import nacl.signing
 
+from coordinator.found import say
 from coordinator.kernel import owner_messages as kinds
 from coordinator.store.queries import Queries
 from device_client.owner_signing import rotate_body, signed_message
@@ -30,6 +32,8 @@ VALUES = {
 }
 OWNERS = {"ann": 4, "bob": 2, "cy": 1}
 CLOSED = 6
+CORRECTED = [("bob1", 3, 5_000_000_001), ("ann0", 1, 700), ("ann0", 2, 3), ("ann0", 1, 1_100)]  # device, epoch, amount
+SETTLED = 100_000_000_003
 
 
 class Money:
@@ -90,6 +94,13 @@ class Money:
             await self.at.enrol(self.hands["ann3"])
         elif beacon == 4 * EPOCH + 1:
             await self.said("ann", kinds.DEVICE_TRANSFER, [self.id("ann2"), self.owner["bob"]])
+            for name, epoch, amount in CORRECTED:
+                self.operated(kinds.CORRECT, [self.owner[name[:-1]], self.id(name), epoch, amount, 1])
+        elif beacon == 5 * EPOCH:
+            self.operated(kinds.SETTLE, [self.owner["bob"], SETTLED, hashlib.sha256(b"invoice 7").digest()])
+
+    def operated(self, kind: int, body: list[Any]) -> None:
+        say(self.net.home, self.net.genesis, kind, body)
 
     async def said(self, name: str, kind: int, body: list[Any]) -> None:
         self.nonces[name] += 1

@@ -78,7 +78,8 @@ def test_a_body_that_never_comes_is_given_up() -> None:
         socket.create_connection((HOST, client.port), 10) as raw,
     ):
         head = (
-            "POST /api/v1/statements HTTP/1.1\r\nHost: x\r\nContent-Type: application/cbor\r\nContent-Length: 9\r\n\r\n"
+            "POST /api/v1/statements HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/cbor\r\nContent-Length: 9\r\n\r\n"
         )
         raw.sendall(head.encode() + b"abc")
         assert b"HTTP/1.1 503" in raw.recv(4096)

@@ -1,20 +1,14 @@
 """The pay stub: it adds up, it says why where nothing was paid, and each number leads to what it rests on."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from coordinator.kernel.postings import CODES
 from tests.e2e.published import records
+from tests.e2e.running import edgetally
 from tests.web.document import Document
-from tests.web.money import CLOSED, Money, money
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Money]:
-    with money(tmp_path_factory.mktemp("money")) as world:
-        yield world
+from tests.web.money import CLOSED, CORRECTED, Money
 
 
 def stubs(world: Money) -> Iterator[tuple[str, int, dict[str, Any]]]:
@@ -25,23 +19,27 @@ def stubs(world: Money) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 def test_every_stub_adds_up_to_the_published_row(world: Money) -> None:
     rows = {(row["device"], row["epoch"]): row for row in records(world.net.home, "payouts")}
-    seen = set()
+    seen: set[str] = set()
     for name, epoch, stub in stubs(world):
         row = rows.get((world.id(name), epoch))
         if row is None:
             assert (stub["paid"], stub["payout"], stub["shares"]) == (0, None, [])
+            seen |= {line["code"] for line in stub["changes"]}
             continue
         for line in stub["shares"]:
             before, after = line["weights_before"], line["weights_before"] + line["weight_ppm"]
             share = line["pool"] * after // line["weights_all"] - line["pool"] * before // line["weights_all"]
             assert line["amount"] == share == row[line["code"]]
-        changes = {line["code"]: line["amount"] for line in stub["changes"]}
+        changes = Counter[str]()
+        for line in stub["changes"]:
+            changes[line["code"]] += line["amount"]
         seen |= changes.keys()
         assert changes.get("owner_cap", 0) == -int(row["owner_cap"])
         assert stub["paid"] == row["paid"] == sum(one["amount"] for one in stub["shares"]) + changes.get("owner_cap", 0)
-        assert stub["credited"] == int(row["paid"]) - int(row["withheld"]) + int(row["released"])
+        corrected = sum(one[2] for one in CORRECTED if one[:2] == (name, epoch))
+        assert stub["credited"] == int(row["paid"]) - int(row["withheld"]) + int(row["released"]) + corrected
         assert stub["explanation"]["payout"]["paid"] == stub["paid"]
-    assert seen == {"owner_cap", "vetting", "released"}
+    assert seen == {"owner_cap", "vetting", "released", "correction"}
 
 
 def test_the_postings_of_a_stub_are_rows_of_the_batch(world: Money) -> None:
@@ -59,7 +57,12 @@ def test_the_postings_of_a_stub_are_rows_of_the_batch(world: Money) -> None:
             claimed.append((one["batch"], one["number"]))
         assert credited == stub["credited"], name
     assert len(claimed) == len(set(claimed))
-    paying = [row for rows in by_batch.values() for row in rows if CODES[row["code"]] not in ("unearned", "transfer")]
+    paying = [
+        row
+        for rows in by_batch.values()
+        for row in rows
+        if CODES[row["code"]] not in ("unearned", "transfer", "settled")
+    ]
     assert len(claimed) == len(paying)
 
 
@@ -136,5 +139,13 @@ def test_the_ledger_in_pages_is_the_whole_ledger(world: Money) -> None:
             target = page["next"]
         own = [row for row in every if account in (row["credit_holder"], row["debit_holder"])]
         assert len(found) == len(own) == len({(one["batch"], one["number"]) for one in found})
-        balance = sum(one["amount"] * (1 if one["credit_holder"] == account.hex() else -1) for one in found)
+        own_side = ("owner", account.hex())
+        balance = sum(one["amount"] * (1 if (one["credit"], one["credit_holder"]) == own_side else -1) for one in found)
         assert balance == world.http.get(f"/api/v1/accounts/{account.hex()}").json["balance"]
+
+
+def test_the_command_line_says_the_same_lines(world: Money) -> None:
+    device = world.id("ann0").hex()
+    stub = world.http.get(f"/api/v1/devices/{device}/stubs/2").json
+    told = edgetally("explain", device, "--epoch", 2, "--stub", "--data-dir", world.net.home.root)
+    assert told.stdout.splitlines() == [stub["explanation"]["summary"], *stub["lines"]]

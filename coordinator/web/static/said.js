@@ -135,11 +135,11 @@ export function header(payload) {
   refuseUnless(counts.every((one) => isUint(one, U64_MAX)), "header field");
   const hashes = [previous, beacon, parameters, statementsRoot, payoutsRoot];
   refuseUnless(hashes.every((one) => isBytes(one, 32)), "header field");
-  for (const file of items(files, 0, 1000, "header table")) {
+  for (const file of items(files, 0, Infinity, "header table")) {
     const [name, size, digest] = items(file, 3, 3, "header table");
     refuseUnless(typeof name === "string" && isUint(size, U64_MAX) && isBytes(digest), "header table");
   }
-  for (const delta of items(deltas, 0, 1000, "header table")) {
+  for (const delta of items(deltas, 0, Infinity, "header table")) {
     const [name, digest] = items(delta, 2, 2, "header table");
     refuseUnless(typeof name === "string" && isBytes(digest), "header table");
   }
@@ -151,7 +151,7 @@ export function genesis(data) {
   const [name, rootKey, listed, salt] = items(decode(data), 4, 4, "genesis");
   refuseUnless(typeof name === "string" && isBytes(rootKey, 32) && isBytes(salt, 16), "genesis");
   const parameters = new Map();
-  for (const row of items(listed, 0, 1000, "genesis parameters")) {
+  for (const row of items(listed, 0, Infinity, "genesis parameters")) {
     const [key, value] = items(row, 2, 2, "genesis parameters");
     refuseUnless(typeof key === "string" && !parameters.has(key), "genesis parameters");
     parameters.set(key, value);

@@ -154,7 +154,7 @@ export function parseCheckpoint(note) {
   const lines = note.split("\n");
   const [mark, name, signed] = (lines[4] ?? "").split(" ");
   const shaped = lines.length === 6 && lines[3] === "" && lines[5] === "" && mark === "\u2014" && name === lines[0];
-  if (!shaped || !name || !/^(?:0|[1-9]\d{0,17})$/.test(lines[1])) throw new Malformed("not a checkpoint");
+  if (!shaped || !/^(?:0|[1-9]\d{0,17})$/.test(lines[1])) throw new Malformed("not a checkpoint");
   const root = unbase64(lines[2]);
   const raw = unbase64(signed ?? "");
   const text = `${lines.slice(0, 3).join("\n")}\n`;

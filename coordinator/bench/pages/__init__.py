@@ -1,0 +1,1 @@
+"""Pages and API with many devices and a year of epochs in the stores, beside ingest."""

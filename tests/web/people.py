@@ -1,0 +1,196 @@
+"""People who can sign in, for tests of pages: a real access store, and clients that hold a session or a token."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from nacl.signing import SigningKey
+
+from coordinator.engine.wire import is_valid_key
+from coordinator.kernel.access import OWNER, SCOPES_OF, EnrolmentToken, Person
+from coordinator.kernel.views import AccountView, OwnerMessageView
+from coordinator.store.access import AccessStore
+from coordinator.store.access_schema import ACCESS
+from coordinator.store.contacts import Contacts
+from coordinator.store.home import Home
+from coordinator.store.operator_log import OperatorLog, Texts
+from coordinator.web.app import make_app
+from coordinator.web.hosts import Place
+from coordinator.web.ports import OwnerSubmitted, People
+from device_client.core import cose, verdicts
+from tests.web.fakes import BEACON_TIME, FakeReader, FakeSubmit, World, world
+from tests.web.serving import Answer, Client, serving
+
+T = TypeVar("T")
+FORM = "application/x-www-form-urlencoded"
+CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+
+
+class Clock:
+    """The server's time; a test moves it."""
+
+    def __init__(self, now: int = BEACON_TIME + 3) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return float(self.now)
+
+
+class FakeEnrolment:
+    """Tokens in memory."""
+
+    def __init__(self) -> None:
+        self.tokens: list[EnrolmentToken] = []
+
+    async def issue(self, owner_key: bytes, devices: int, last_epoch: int) -> bytes:
+        if not is_valid_key(owner_key):
+            raise ValueError("is not a public key that anyone can sign with")
+        made = bytes(SigningKey.generate().verify_key)
+        self.tokens.insert(0, EnrolmentToken(made, cose.signer_id(owner_key), devices, last_epoch, 0))
+        return made
+
+    async def issued(self) -> list[EnrolmentToken]:
+        return self.tokens
+
+    async def provisioning(self, public_key: bytes, host: str) -> tuple[str, bytes] | None:
+        if all(one.public_key != public_key for one in self.tokens):
+            return None
+        return f'{{"host": "{host}"}}', b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+
+class FakeOwners:
+    """Accounts by the keys that a test gives them."""
+
+    def __init__(self) -> None:
+        self.keys: dict[bytes, bytes] = {}
+
+    def add(self, key: SigningKey) -> bytes:
+        account = cose.signer_id(bytes(key.verify_key))
+        self.keys[account] = bytes(key.verify_key)
+        return account
+
+    async def submit(self, envelope: bytes) -> OwnerSubmitted:
+        return OwnerSubmitted(verdicts.OK, bytes(32))
+
+    async def message(self, message: bytes) -> OwnerMessageView | None:
+        return None
+
+    async def account(self, account: bytes) -> AccountView:
+        return AccountView(account, self.keys.get(account, b""), 0, 0, 1)
+
+
+class Inn:
+    """A server with people: `client` is nobody, `session` and `token` are clients of somebody."""
+
+    def __init__(self, client: Client, home: Home, clock: Clock, owners: FakeOwners, enrolment: FakeEnrolment) -> None:
+        self.client = client
+        self.clock = clock
+        self.owners = owners
+        self.enrolment = enrolment
+        self._path = home.store(ACCESS)
+
+    def ask(self, work: Callable[[AccessStore], Awaitable[T]]) -> T:
+        """Do something with the store, beside the server."""
+
+        async def asked() -> T:
+            store = AccessStore.at(self._path)
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(asked())
+
+    def person(self, role: str, account: bytes = b"", name: str = "") -> Person:
+        return self.ask(lambda store: store.person(role, account, name or f"a {role}", self.clock.now))
+
+    def session(self, role: str, account: bytes = b"", name: str = "") -> "Guest":
+        """A browser in which somebody is signed in."""
+        person = self.person(role, account, name)
+        secret = self.ask(lambda store: store.open_session(person, "link", self.clock.now))
+        guest = Guest(self.client)
+        guest.cookies["edgetally"] = secret
+        return guest
+
+    def token(self, role: str, account: bytes = b"", scopes: Any = None, days: float = 1) -> "Script":
+        """A script with an API token, of all scopes of its role unless some are given."""
+        person, held = self.person(role, account), frozenset(SCOPES_OF[role] if scopes is None else scopes)
+        life_s = int(days * 86_400)
+        return Script(
+            self.client, self.ask(lambda store: store.new_token(person, "test", held, self.clock.now, life_s))
+        )
+
+    def link(self, role: str, account: bytes = b"", name: str = "", life_s: int = 900) -> str:
+        """The code of an invitation."""
+        person = self.person(role, account, name)
+        return self.ask(lambda store: store.invite(person, self.clock.now, life_s))
+
+
+class Guest:
+    """A browser: it keeps cookies, says where its forms come from, and puts the page's field into them."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.cookies: dict[str, str] = {}
+
+    def __call__(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
+        held = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        answer = self.client(method, target, body, **({"Cookie": held} if held else {}), **headers)
+        for line in answer.headers.get_all("Set-Cookie", []):
+            for name, morsel in SimpleCookie(line).items():
+                if morsel.value:
+                    self.cookies[name] = morsel.value
+                else:
+                    self.cookies.pop(name, None)
+        return answer
+
+    def page(self, target: str) -> Answer:
+        return self("GET", target, Accept="text/html")
+
+    def field(self, page: str = "/login") -> str:
+        found = CSRF.search(self.page(page).text)
+        assert found, f"no form on {page}"
+        return found[1]
+
+    def post(self, target: str, page: str = "/login", **fields: Any) -> Answer:
+        """Send a form of `page`."""
+        body = urlencode({"csrf": self.field(page), **fields}, doseq=True).encode()
+        return self("POST", target, body, Content_Type=FORM, Origin=self.client.url, Accept="text/html")
+
+
+class Script:
+    """A program with an API token."""
+
+    def __init__(self, client: Client, token: str) -> None:
+        self.client = client
+        self.token = token
+
+    def __call__(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
+        return self.client(method, target, body, Authorization=f"Bearer {self.token}", **headers)
+
+
+@contextmanager
+def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Iterator[Inn]:  # noqa: B008
+    """Serve a network in memory to people in a real store."""
+    home, clock, owners, enrolment = Home(folder), Clock(), FakeOwners(), FakeEnrolment()
+    home.make()
+    access = asyncio.run(AccessStore.open(home))
+    engine = access.engine
+    people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment)
+    reader = FakeReader(shown or world())
+    app = make_app(reader, FakeSubmit(), owners, now=clock, people=people, place=place)
+
+    async def close(_: object) -> None:
+        await access.close()
+
+    app.on_cleanup.append(close)
+    with serving(app) as client:
+        yield Inn(client, home, clock, owners, enrolment)
+
+
+__all__ = ["OWNER", "Clock", "Guest", "Inn", "Script", "inn"]
