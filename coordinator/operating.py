@@ -79,7 +79,9 @@ class Operating:
             raise BadAction("device", f"is {known.standing} already")
         epoch, most = (await self._looked.network()).epoch, self._genesis.parameters.integer("quarantine_epochs_max")
         if not epoch <= last_epoch < epoch + most:
-            raise BadAction("last_epoch", f"must be one of {epoch} to {epoch + most - 1}: epoch {epoch} is the running one")
+            raise BadAction(
+                "last_epoch", f"must be one of {epoch} to {epoch + most - 1}: epoch {epoch} is the running one"
+            )
         digest = await self._kept("evidence", evidence, known.owner)
         body: list[object] = [device, code, digest, last_epoch]
         await self._log.add(visitor, "quarantine", device.hex(), reason, f"until epoch {last_epoch}: {evidence}")
@@ -98,7 +100,14 @@ class Operating:
     # MONEY
 
     async def correct(
-        self, visitor: Visitor, device: bytes, epoch: int, amount: int, reason: str, note: str = "", account: bytes = b""
+        self,
+        visitor: Visitor,
+        device: bytes,
+        epoch: int,
+        amount: int,
+        reason: str,
+        note: str = "",
+        account: bytes = b"",
     ) -> bytes:
         """Pay for a device and a closed epoch out of the treasury, to `account` or else to whom the epoch was paid."""
         code = _code(reasons.CORRECTION, reason)

@@ -225,7 +225,8 @@ def _told(person: Person) -> str:
 
 def _base(settings: Settings) -> str:
     host = settings.http.host if settings.http.host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104
-    return settings.http.public_url or f"http://{f'[{host}]' if ':' in host else host}:{settings.http.port}"
+    scheme = "https" if settings.http.certfile else "http"
+    return settings.http.public_url or f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http.port}"
 
 
 def _day(unix_s: int) -> str:

@@ -72,12 +72,22 @@ def call(url: str, path: str, body: bytes | None = None, kind: str = "applicatio
         raise fail(str(error), 1) from None
 
 
-def answer(url: str, path: str, body: bytes | None = None, kind: str = "application/cbor") -> dict[str, Any]:
-    """The coordinator's answer. Raises Unanswered."""
+def answer(
+    url: str,
+    path: str,
+    body: bytes | None = None,
+    method: str | None = None,
+    token: str = "",
+    kind: str = "application/cbor",
+) -> dict[str, Any]:
+    """The coordinator's answer; an API `token` goes along. Raises Unanswered."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise Unanswered(f"{url!r} does not begin with http:// or https://")
     headers = {"Content-Type": kind} if body is not None else {}
-    request = urllib.request.Request(url.rstrip("/") + path, body, headers)  # noqa: S310 - checked above
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    where = url.rstrip("/") + path
+    request = urllib.request.Request(where, body, headers, method=method)  # noqa: S310 - checked above
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_S) as reply:  # noqa: S310 - checked above
             found = json.loads(reply.read(ANSWER_BYTES_MAX))

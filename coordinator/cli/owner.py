@@ -15,7 +15,21 @@ from coordinator.kernel.parameters import ParameterError
 from device_client.owner_signing import account_key_body, rotate_body, signed_login
 
 from . import fail
-from .calls import Body, account_of, amount_of, call, is_refused, read_id, read_key, read_words, say, show, waited
+from .calls import (
+    Body,
+    Unanswered,
+    account_of,
+    amount_of,
+    answer,
+    call,
+    is_refused,
+    read_id,
+    read_key,
+    read_words,
+    say,
+    show,
+    waited,
+)
 from .network import CONFIG, DEFAULT_CONFIG, opened
 
 KEY = Annotated[Path, typer.Option("--key", help="File with the account's key, readable by its owner only.")]
@@ -48,6 +62,8 @@ def register(owner: typer.Typer) -> None:
     owner.command("appeal", epilog=f'Example: edgetally owner appeal 9a0e... --text "it is one device" {named}')(appeal)
     owner.command("readings", epilog=f"Example: edgetally owner readings 9a0e... private {named}")(readings)
     owner.command("status", epilog="Example: edgetally owner status --key alice.key --url http://server:8080")(status)
+    deleting = "edgetally owner delete-readings 9a0e... --through-epoch 12 --token api.token"
+    owner.command("delete-readings", epilog=f"Example: {deleting}")(delete_readings)
     owner.command("set-parameter", epilog="Example: edgetally owner set-parameter reward_budget 5000000000")(
         set_parameter
     )
@@ -216,6 +232,31 @@ def login(
     except (KeyError, ValueError, TypeError):
         raise fail(f"{url}: this is no coordinator", 1) from None
     typer.echo(call(url, "/login/owner", envelope)["address"])
+
+
+def delete_readings(
+    device: DEVICE,
+    through_epoch: Annotated[int, typer.Option("--through-epoch", min=0, help="The last closed epoch to delete.")],
+    token: Annotated[Path, typer.Option("--token", help="File with an API token of yours that may write.")],
+    url: URL = LOCAL,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AS_JSON = False,
+) -> None:
+    """Delete a device's readings with their salts, up to the end of an epoch. This cannot be undone."""
+    subject = read_id(device, "DEVICE").hex()
+    try:
+        secret = token.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise fail(f"{token}: {error}") from None
+    if not secret.isascii() or not secret.isprintable():
+        raise fail(f"{token} holds no API token")
+    if not yes:
+        typer.confirm(f"Delete all readings of {subject} up to the end of epoch {through_epoch}?", abort=True)
+    try:
+        path = f"/api/v1/devices/{subject}/readings?through_epoch={through_epoch}"
+        show(answer(url, path, method="DELETE", token=secret), as_json)
+    except Unanswered as error:
+        raise fail(str(error), 1) from None
 
 
 def set_parameter(

@@ -16,12 +16,14 @@ from coordinator.kernel.access import (
     Visitor,
 )
 from coordinator.kernel.earnings_views import EarningsView
+from coordinator.kernel.epoch_views import EpochDetailView
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
     ConsistencyView,
+    DeletedView,
     DeviceView,
     EpochView,
     Explanation,
@@ -34,6 +36,7 @@ from coordinator.kernel.views import (
     PresenceView,
     ProofView,
     ReadingView,
+    TimedReadingView,
 )
 
 
@@ -66,6 +69,12 @@ class Reader(Protocol):
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         """Public readings of closed slots, oldest first, of slots > after_slot (-1 for all)."""
+        ...
+
+    async def all_readings(
+        self, device: bytes, slots: range, after: tuple[int, int], limit: int
+    ) -> list[TimedReadingView]:
+        """Public and private readings received in some slots, those behind (slot, place), in this order."""
         ...
 
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
@@ -105,6 +114,18 @@ class Reader(Protocol):
         ...
 
     async def epoch(self, number: int) -> EpochView | None: ...
+
+    async def epoch_detail(self, number: int) -> EpochDetailView | None:
+        """None for one that has not begun."""
+        ...
+
+    async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Ids of devices from `first` to `last`, in order."""
+        ...
+
+    async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Accounts of owners from `first` to `last`, in order."""
+        ...
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
@@ -218,6 +239,15 @@ class Owners(Protocol):
         ...
 
 
+class Deletions(Protocol):
+    """What owners take away again."""
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        """Delete a device's readings up to the end of a closed epoch. Raises ValueError, whose text says why not;
+        OSError, and then it goes on at the next start."""
+        ...
+
+
 class Submit(Protocol):
     async def __call__(self, message: bytes) -> Submitted:
         """Hand one statement message to the intake and wait for its durable commit or refusal."""
@@ -306,6 +336,8 @@ class Contacts(Protocol):
     async def add(self, person: Person, kind: str, address: str, events: frozenset[str], now: int) -> int: ...
 
     async def of_person(self, person: bytes) -> list[ContactView]: ...
+
+    async def of_account(self, account: bytes) -> list[ContactView]: ...
 
     async def remove(self, number: int, person: bytes) -> bool: ...
 

@@ -52,6 +52,20 @@ QUARANTINES = {
     "false_place": "It is not where it says",
     "tampered_device": "Its hardware or its client was tampered with",
 }
+# Why devices of an epoch earned less, or more, by the names of coordinator.store.totals.
+EARNED_LESS = {
+    "absent": "Not there at all",
+    "sometimes_absent": "Not there in some windows",
+    "late": "Readings came late: they count in part",
+    "out_of_bounds": "A value that its unit cannot have",
+    "jump": "A step that nature does not make",
+    "constant": "A sensor that is stuck",
+    "bad_readings": "Not one value for each declared channel",
+    "nothing_measured": "Reports without readings",
+    "owner_cap": "The owner's cap was reached",
+    "vetting": "Part withheld while the device is new",
+    "released": "Got back what was withheld",
+}
 STANDINGS = {
     "vetting": "New: part of each reward is withheld until the device has proven itself.",
 }
@@ -64,6 +78,11 @@ def refusal(reason: str) -> str:
 
 def quarantine(reason: str) -> str:
     return QUARANTINES.get(reason, reason.replace("_", " "))
+
+
+def reason(code: str) -> str:
+    """One line for why an epoch paid less; a code from a newer version is shown by its own name."""
+    return EARNED_LESS.get(code, code.replace("_", " "))
 
 
 def standing(name: str) -> str:

@@ -21,7 +21,14 @@ from tests.docs import example
 from tests.docs.generated import TABLES, generated, names
 
 DOCUMENTS = (
-    *("start.md", "concepts/money.md", "reference/api.md", "reference/cli.md", "reference/folder.md"),
+    *(
+        "start.md",
+        "guides/operate.md",
+        "concepts/money.md",
+        "reference/api.md",
+        "reference/cli.md",
+        "reference/folder.md",
+    ),
     *("hardware/README.md", *(f"hardware/{board}.md" for board in profiles())),
 )
 

@@ -16,6 +16,7 @@ from coordinator.kernel.earnings_views import (
     LifetimeView,
     MonthView,
 )
+from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
 from coordinator.kernel.views import (
@@ -34,6 +35,7 @@ from coordinator.kernel.views import (
     ProofView,
     ReadingView,
     Reason,
+    TimedReadingView,
 )
 from coordinator.store.home import Home
 from coordinator.store.log_files import LogFiles
@@ -227,6 +229,16 @@ class FakeReader:
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         return [each for each in self.world.readings.get(device, []) if each.slot > after_slot][:limit]
 
+    async def all_readings(
+        self, device: bytes, slots: range, after: tuple[int, int], limit: int
+    ) -> list[TimedReadingView]:
+        rows = [
+            TimedReadingView(*one[:4], one.slot, BEACON_TIME * 1000 + one.dt_ms, one.values, place)
+            for place, one in enumerate(self.world.readings.get(device, []))
+            if one.slot in slots and (one.slot, place) > after
+        ]
+        return rows[:limit]
+
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
         number = self.world.network.epoch if epoch is None else epoch
         if epoch is None and number > 0:
@@ -320,6 +332,21 @@ class FakeReader:
 
     async def epoch(self, number: int) -> EpochView | None:
         return self.world.epochs[number] if number < len(self.world.epochs) else None
+
+    async def epoch_detail(self, number: int) -> EpochDetailView | None:
+        view = await self.epoch(number)
+        if view is None:
+            return None
+        state = "closed" if view.closed else "open"
+        reasons = [ReasonCount("absent", 3), ReasonCount("owner_cap", 1)] if view.closed else []
+        posted = [PostedView("reward", view.devices, view.paid)] if view.closed else []
+        return EpochDetailView(view, state, 0, reasons, posted, [("reward_budget", view.emission)])
+
+    async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        return sorted(one for one in self.world.devices if first <= one <= last)[:limit]
+
+    async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        return sorted(one.account for one in self.world.owners() if first <= one.account <= last)[:limit]
 
     async def batch(self, number: int) -> BatchView | None:
         return made_batch(number) if number < self.world.network.batches else None
