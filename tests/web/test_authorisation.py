@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
-from coordinator.kernel.access import METRICS, OPERATOR, OPERATOR_READ, OWNER, READ_PRIVATE, READER
+from coordinator.kernel.access import METRICS, OPERATOR, OPERATOR_READ, OWNER, READ_PRIVATE, READER, SCOPES_OF
+from coordinator.web import access
+from coordinator.web.problems import Problem
 from tests.docs.routes import routes
 from tests.web.fakes import world
 from tests.web.people import FORM, Guest, Inn, inn
@@ -207,3 +210,48 @@ def test_who_is_refused_learns_nothing(everybody: Everybody, route: str) -> None
     assert there.status == elsewhere.status == 401
     assert {**there.json, "instance": ""} == {**elsewhere.json, "instance": ""}
     assert len(there.body) < 500
+
+
+# (role, scopes of a token or None for all of the role, account, what is demanded) -> the refusal, "" for none.
+DEMANDS: list[tuple[str, list[str] | None, str, str, str, str]] = [
+    (READER, None, "GET", OPERATOR, "", "not_allowed"),
+    (READER, None, "GET", OPERATOR, OPERATOR_READ, "not_allowed"),
+    (READER, None, "GET", READER, "", ""),
+    (OPERATOR, None, "GET", READER, "", ""),
+    (OPERATOR, None, "POST", OPERATOR, "", ""),
+    (OPERATOR, [OPERATOR_READ], "GET", OPERATOR, "", ""),
+    (OPERATOR, [OPERATOR_READ], "POST", OPERATOR, "", "not_allowed"),
+    (OPERATOR, None, "GET", OWNER, "", "not_allowed"),
+    (OPERATOR, [OPERATOR_READ, READ_PRIVATE], "GET", OWNER, READ_PRIVATE, "not_allowed"),
+    (OWNER, None, "GET", OWNER, "", ""),
+    (OWNER, None, "POST", OWNER, "", ""),
+    (OWNER, [READ_PRIVATE], "POST", OWNER, "", "not_allowed"),
+    (OWNER, None, "GET", READER, "", "not_allowed"),
+    (OWNER, None, "GET", OPERATOR, READ_PRIVATE, "not_allowed"),
+    ("", None, "GET", READER, "", "login_required"),
+    ("", None, "GET", OWNER, "", "login_required"),
+]
+
+
+@pytest.mark.parametrize(("role", "scopes", "method", "wanted", "scope", "refusal"), DEMANDS)
+def test_a_role_and_a_scope_are_both_demanded(
+    role: str, scopes: list[str] | None, method: str, wanted: str, scope: str, refusal: str
+) -> None:
+    mine, other = bytes(16), bytes([1]) * 16
+    held = SCOPES_OF[role] if scopes is None else frozenset(scopes)
+    asking = access.Asking(access.Visitor(role, mine if role == OWNER else b"", held, "somebody"))
+
+    def refused(what: Callable[[Any], object]) -> str:
+        request = make_mocked_request(method, "/")
+        request[access._KEY] = asking
+        try:
+            what(request)
+        except Problem as problem:
+            return problem.code
+        return ""
+
+    assert refused(lambda request: access.demand(request, wanted, scope)) == refusal
+    if wanted == OWNER:
+        assert refused(lambda request: access.demand_account(request, mine, scope)) == refusal
+        assert refused(lambda request: access.demand_account(request, other, scope)) in ("not_allowed", refusal or "x")
+        assert refused(lambda request: access.demand_account(request, b"", scope)) in ("not_allowed", refusal or "x")
