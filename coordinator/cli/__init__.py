@@ -39,6 +39,7 @@ def main() -> None:
             firmware,
             install_service,
             network,
+            operator,
             plan,
             rebuild,
             replay,
@@ -64,6 +65,7 @@ def main() -> None:
         firmware.register(app)
         rollout.register(app)
         access.register(app)
+        operator.register(app)
     app.callback()(_root)
     app()
 

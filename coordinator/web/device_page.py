@@ -6,7 +6,7 @@ from aiohttp import web
 
 from coordinator.kernel.views import Explanation, PayoutView
 from coordinator.web import api, figures, query, readings, words
-from coordinator.web.keys import READER
+from coordinator.web.keys import DELETIONS, READER
 from coordinator.web.problems import Problem
 
 PAYOUTS_SHOWN = 40
@@ -29,6 +29,7 @@ async def read(request: web.Request) -> dict[str, Any]:
     shown = await readings.newest(reader, device, network) if device.readings_public else []
     return {
         "device": device,
+        "can_delete": DELETIONS in request.app,
         "standing_reason": lower_first(words.refusal(device.reason)),
         "silent_beacons": network.beacon - device.last_slot if device.last_slot >= 0 else None,
         "explanation": explanation,

@@ -102,7 +102,8 @@ def test_reasons_of_the_operator(root: Path) -> None:
 
 def test_what_explain_adds(root: Path) -> None:
     text = (root / "docs/reference/reasons.md").read_text()
-    known = set(re.findall(r'Reason\(\s*"(\w+)"', (root / "coordinator/engine/explain.py").read_text()))
+    said = "".join((root / "coordinator/engine" / name).read_text() for name in ("explain.py", "explain_operator.py"))
+    known = set(re.findall(r'Reason\(\s*"(\w+)"', said))
     elsewhere = {*verdicts.NAMES.values(), *sensing.MEASURED_NAMES.values()}
     rows = {row[0] for row in rows_under(text, "## What `explain` adds")}
     assert rows == known - elsewhere
