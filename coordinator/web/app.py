@@ -18,6 +18,7 @@ from coordinator.web import (
     assets,
     bundle,
     deleting,
+    description,
     earnings,
     epochs,
     exports,
@@ -101,6 +102,7 @@ def make_app(
         app.add_routes(deleting.routes)
         if owners is not None:
             acts.add_texts(app)
+    description.add(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)

@@ -37,6 +37,7 @@ TABLE: dict[str, str] = {
     "POST /account/sessions/end": PERSON,
     "POST /account/tokens": PERSON,
     "POST /account/tokens/revoke": PERSON,
+    "GET /api": PUBLIC,
     "GET /api/v1/accounts/{id}": PUBLIC,
     "GET /api/v1/accounts/{id}/postings": PUBLIC,
     "GET /api/v1/appeals": PUBLIC,
@@ -61,6 +62,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
     "GET /api/v1/network": PUBLIC,
+    "GET /api/v1/openapi.json": PUBLIC,
     "POST /api/v1/owner": PUBLIC,  # signed by itself
     "GET /api/v1/owner/{id}": PUBLIC,
     "GET /api/v1/owners": PUBLIC,
