@@ -18,6 +18,7 @@ from coordinator import crash
 from coordinator.brokers import Broker, make_broker
 from coordinator.engine.choice import make_engine
 from coordinator.engine.engines import Engine, EngineFailed
+from coordinator.engine.genesis import parse_genesis
 from coordinator.engine.packing import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
@@ -33,7 +34,7 @@ from coordinator.ingest.registry import Changes
 from coordinator.ingest.transport import Login
 from coordinator.kernel.owner_messages import KINDS
 from coordinator.kernel.tables import rows_in
-from coordinator.kernel.views import AccountView, OwnerMessageView
+from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.outlets import MqttOutlet
@@ -45,6 +46,7 @@ from coordinator.settle.home_assistant import HomeAssistant, Shown
 from coordinator.snapshots import Snapshots
 from coordinator.store.access import AccessStore
 from coordinator.store.contacts import Contacts
+from coordinator.store.deleting import Deleting
 from coordinator.store.home import Home
 from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.store.prover import prover_of
@@ -190,6 +192,7 @@ class Service:
             batch = self._unapplied
             if batch is None:
                 return
+            self.turned = time.monotonic()  # a long row of batches is no hang
             with batch.timer.step("apply to the stores"):
                 await self._apply(batch)
             self._keep_timings(batch)
@@ -258,6 +261,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
+            await Deleting(home, stores, parse_genesis(home.genesis.read_bytes()).parameters.calendar).finish()
             async with _engine(settings) as engine, _started(settings, base, home, stores, clock, engine) as service:
                 yield service
         finally:
@@ -440,11 +444,26 @@ async def _people(settings: Settings, base: Path, service: Service) -> AsyncIter
         await access.close()
 
 
+class _Deletions:
+    """What the web needs to delete readings."""
+
+    def __init__(self, service: Service) -> None:
+        node = service.node
+        self._deleting = Deleting(service.home, service.stores, node.genesis.parameters.calendar)
+        self._node = node
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        found = await self._deleting.delete(device, through_epoch, self._node.beacons.newest)
+        log.info("readings_deleted", device=device.hex(), last_slot=found.last_slot, request=found.request.hex())
+        return found
+
+
 @contextlib.asynccontextmanager
 async def _web(settings: Settings, base: Path, service: Service, people: People) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
-    place = place_of(settings.http.host, settings.http.public_url, settings.http.hosts, settings.http.proxies)
+    http = settings.http
+    place = place_of(http.host, http.public_url, http.hosts, http.proxies, bool(http.certfile))
     app = make_app(
         service.queries,
         _submit(service),
@@ -453,8 +472,8 @@ async def _web(settings: Settings, base: Path, service: Service, people: People)
         flash_images=images,
         people=people,
         place=place,
+        deletions=_Deletions(service),
     )
-    http = settings.http
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:
         service.on_reload.append(lambda: certificate.renew())
@@ -502,7 +521,7 @@ def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAss
         version=version("edgetally"),
         batch_s=calendar.batch_beacons * calendar.beacon_interval_s,
         interval_s=own.interval_s,
-        page=own.page_url,
+        page=settings.http.public_url.rstrip("/"),
     )
 
 
@@ -541,6 +560,9 @@ class _Owners:
         if await asyncio.to_thread(self._inbox.was_put_aside, message):
             return OwnerMessageView(message, "refused", "", -1, b"", 0, "")
         return None
+
+    async def appellant(self, text: bytes) -> bytes:
+        return self._inbox.appellant(text) or await self._queries.appellant(text)
 
     async def account(self, account: bytes) -> AccountView:
         view = await self._queries.account(account)

@@ -32,6 +32,7 @@ from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
 from .earnings_queries import EarningsQueries
 from .owner_queries import OwnerQueries
+from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
 
@@ -58,7 +59,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
+class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK

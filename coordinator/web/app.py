@@ -12,17 +12,23 @@ from aiohttp import web
 
 from coordinator.web import (
     access,
+    acts,
     api,
     archive,
     assets,
     bundle,
+    deleting,
     earnings,
+    epochs,
+    exports,
     flash,
     guard,
     header_log,
     headers,
+    manage,
     owner,
     pages,
+    search,
     signing_in,
     stub,
     submit,
@@ -30,9 +36,9 @@ from coordinator.web import (
 )
 from coordinator.web.attempts import Attempts
 from coordinator.web.hosts import Place
-from coordinator.web.keys import ATTEMPTS, BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, PLACE, READER, SUBMIT
+from coordinator.web.keys import ATTEMPTS, BROKER, DELETIONS, FLASH_IMAGES, LIMITS, NOW, OWNERS, PLACE, READER, SUBMIT
 from coordinator.web.limits import DEFAULT, Limits
-from coordinator.web.ports import BrokerAddress, Owners, People, Reader, Submit
+from coordinator.web.ports import BrokerAddress, Deletions, Owners, People, Reader, Submit
 from coordinator.web.problems import REFUSED
 
 
@@ -47,12 +53,13 @@ def make_app(
     now: Callable[[], float] = time.time,
     people: People | None = None,
     place: Place = Place(),  # noqa: B008 - a plain value
+    deletions: Deletions | None = None,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
     pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
-    browsers find the server.
+    browsers find the server. Without `deletions` no readings are deleted.
     """
     app = web.Application(
         middlewares=[guard.make_guard(), access.resolve],
@@ -69,20 +76,31 @@ def make_app(
     app[ATTEMPTS] = Attempts()
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
+    app.add_routes(acts.routes)
     app.add_routes(header_log.routes)
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
+    app.add_routes(epochs.routes)
+    app.add_routes(search.routes)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)
+    app.add_routes(exports.routes)
+    app[exports.RUNNING] = [0]
     bundle.add_routes(app)
     app.add_routes(verify.routes)
     submit.add_routes(app)
     if owners is not None:
         app[OWNERS] = owners
         owner.add_routes(app)
+        manage.add_routes(app)
     if people is not None:
         signing_in.add(app, people)
+    if deletions is not None:
+        app[DELETIONS] = deletions
+        app.add_routes(deleting.routes)
+        if owners is not None:
+            acts.add_texts(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)

@@ -4,10 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
+from coordinator.kernel.access import NOBODY, OWNER
 from coordinator.kernel.earnings_views import EarningsView
-from coordinator.web import figures, pages, query, shapes
+from coordinator.web import access, figures, pages, query, shapes
 from coordinator.web.api import PREFIX
-from coordinator.web.keys import READER
+from coordinator.web.keys import CONTACTS, OWNERS, READER
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 from coordinator.web.templating import render
@@ -30,6 +31,16 @@ async def owner_page(request: web.Request) -> web.Response:
     return await home(request, query.path_id(request), {})
 
 
+@routes.get("/home")
+async def own_page(request: web.Request) -> web.Response:
+    """That of whoever is signed in as an owner."""
+    if access.visitor(request).role == NOBODY and access.is_on(request):
+        raise web.HTTPSeeOther("/login?next=/home")
+    account = access.demand(request, OWNER).account
+    contacts = await request.app[CONTACTS].of_account(account) if CONTACTS in request.app else []
+    return await home(request, account, {"contacts": len(contacts)})
+
+
 async def home(request: web.Request, account: bytes, private: dict[str, Any]) -> web.Response:
     """The page of one owner; `private` are values that only the owner's own view has."""
     reader, before = request.app[READER], query.number(request, "before")
@@ -41,6 +52,7 @@ async def home(request: web.Request, account: bytes, private: dict[str, Any]) ->
         **pages.frame(request, await reader.network()),
         **values(view),
         private=private,
+        may_sign=OWNERS in request.app,
         rows=rows[:EPOCHS_SHOWN],
         older=rows[EPOCHS_SHOWN - 1].epoch if len(rows) > EPOCHS_SHOWN else None,
         chart=figures.rewards(rows[:EPOCHS_SHOWN]),

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from coordinator.web import pages, problems
-from coordinator.web.keys import LIMITS
+from coordinator.web.keys import DEADLINE, LIMITS
 from coordinator.web.problems import REFUSED, Problem
 
 log = structlog.get_logger("web")
@@ -28,6 +28,7 @@ def make_guard() -> Middleware:
         in_flight += 1
         try:
             async with asyncio.timeout(limits.request_timeout_s) as deadline:
+                request[DEADLINE] = deadline
                 return await handler(request)
         except Problem as problem:
             return refuse(request, problem)

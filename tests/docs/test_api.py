@@ -12,7 +12,7 @@ from tests.docs.conftest import Run
 from tests.docs.routes import routes
 from tests.docs.transcript import blocks
 
-SECTION = re.compile(r"^## (GET|POST) `([^`]+)`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^## (GET|POST|DELETE) `([^`]+)`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def sections(root: Path) -> dict[tuple[str, str], str]:
