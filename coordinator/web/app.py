@@ -26,6 +26,7 @@ from coordinator.web import (
     header_log,
     headers,
     manage,
+    metrics,
     owner,
     pages,
     search,
@@ -53,6 +54,7 @@ def make_app(
     now: Callable[[], float] = time.time,
     people: People | None = None,
     place: Place = Place(),  # noqa: B008 - a plain value
+    health: metrics.Health | None = None,
     deletions: Deletions | None = None,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
@@ -62,7 +64,7 @@ def make_app(
     browsers find the server. Without `deletions` no readings are deleted.
     """
     app = web.Application(
-        middlewares=[guard.make_guard(), access.resolve],
+        middlewares=[metrics.measured, guard.make_guard(), access.resolve],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -101,6 +103,8 @@ def make_app(
         app.add_routes(deleting.routes)
         if owners is not None:
             acts.add_texts(app)
+    if health is not None:
+        metrics.add(app, health)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)
