@@ -467,7 +467,8 @@ async def _web(
 ) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
-    place = place_of(settings.http.host, settings.http.public_url, settings.http.hosts, settings.http.proxies)
+    http = settings.http
+    place = place_of(http.host, http.public_url, http.hosts, http.proxies, bool(http.certfile))
     app = make_app(
         service.queries,
         _submit(service),
@@ -479,7 +480,6 @@ async def _web(
         deletions=_Deletions(service),
         owner_notices=notices,
     )
-    http = settings.http
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:
         service.on_reload.append(lambda: certificate.renew())
@@ -527,7 +527,7 @@ def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAss
         version=version("edgetally"),
         batch_s=calendar.batch_beacons * calendar.beacon_interval_s,
         interval_s=own.interval_s,
-        page=own.page_url,
+        page=settings.http.public_url.rstrip("/"),
     )
 
 
@@ -566,6 +566,9 @@ class _Owners:
         if await asyncio.to_thread(self._inbox.was_put_aside, message):
             return OwnerMessageView(message, "refused", "", -1, b"", 0, "")
         return None
+
+    async def appellant(self, text: bytes) -> bytes:
+        return self._inbox.appellant(text) or await self._queries.appellant(text)
 
     async def account(self, account: bytes) -> AccountView:
         view = await self._queries.account(account)

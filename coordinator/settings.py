@@ -19,8 +19,6 @@ PREFIX_PATTERN = r"^[A-Za-z0-9_-]{1,32}(/[A-Za-z0-9_-]{1,32}){0,3}$"
 PREFIX_ACCEPTED = "letters, digits, _ and -, in up to four levels"
 ACCOUNTS_PATTERN = r"^([0-9a-f]{32}( [0-9a-f]{32}){0,99})?$"
 ACCOUNTS_ACCEPTED = "up to 100 account ids of 32 hex digits, with a space between them"
-PAGE_PATTERN = r"^(https?://[A-Za-z0-9._:/\[\]-]{1,200}[A-Za-z0-9\]])?$"
-PAGE_ACCEPTED = "https://host or http://host:port, without a slash at the end"
 STORE_PREFIX = "sqlite:///"
 STORE_PATTERN = r"^(sqlite:///[^?#]*[^?#/])?$"
 STORE_ACCEPTED = "sqlite:////path/of/a.file, or sqlite:/// and a relative path; PostgreSQL is not supported yet"
@@ -98,7 +96,6 @@ class HomeAssistantSettings(_Section):
     owners: Annotated[str, Field(pattern=ACCOUNTS_PATTERN, description=ACCOUNTS_ACCEPTED)] = ""
     devices_max: Annotated[int, Field(ge=1, le=10_000)] = 500
     interval_s: Annotated[int, Field(ge=1, le=3600)] = 30
-    page_url: Annotated[str, Field(pattern=PAGE_PATTERN, description=PAGE_ACCEPTED)] = ""
 
     @property
     def address(self) -> tuple[str, int]:

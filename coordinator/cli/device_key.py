@@ -9,6 +9,8 @@ import nacl.signing
 import typer
 
 from coordinator.kernel import owner_messages as kinds
+from device_client.core import cbor
+from device_client.durable import replace_durably
 from device_client.keystore import (
     KeystoreError,
     locked,
@@ -28,6 +30,10 @@ from .device_home import AS_JSON, SERVICE, STATE, SetUp, loaded, state_folder
 RECORDS_MAX = 20_000
 DRAIN_S = 60.0
 OWNER_KEY = Annotated[Path, typer.Option("--key", help="File with the owner's key, readable by its owner only.")]
+MAYBE_KEY = Annotated[Path | None, typer.Option("--key", help="File with the owner's key, readable by its owner only.")]
+OFFER = Annotated[
+    Path | None, typer.Option("--offer", help="Write the new key's word to this file, and change nothing.")
+]
 PAGE = Annotated[str | None, typer.Option("--url", help="Where the network's page is; else what `setup` was told.")]
 ACCOUNT = Annotated[str | None, typer.Option("--account", help="The account, if the owner's key was changed.")]
 WAIT = Annotated[int, typer.Option("--wait", min=1, max=86_400, help="Seconds to wait for the verdict.")]
@@ -39,7 +45,8 @@ def register(app: typer.Typer) -> None:
 
 
 def rotate_key(
-    key: OWNER_KEY,
+    key: MAYBE_KEY = None,
+    offer: OFFER = None,
     url: PAGE = None,
     account: ACCOUNT = None,
     wait: WAIT = 600,
@@ -49,12 +56,15 @@ def rotate_key(
     """Give this device another key; its id, its age and what it earned stay. Stop the service first.
 
     What waits in the outbox is sent before, because the network takes nothing more that the old key signed. May be
-    called again after an interruption: it goes on with the same new key."""
+    called again after an interruption: it goes on with the same new key. Where the owner's key is not on this machine,
+    --offer writes what the owner signs on the network's page; call it again with neither option when that is done."""
+    if key is not None and offer is not None:
+        raise fail("give --key or --offer, not both")
     here = loaded(state_folder(state))
     page = _page(url, here)
     try:
         with locked(here.folder):
-            found = _rotate(here, key, page, account, wait)
+            found = _offered(here, page, offer) if offer else _rotate(here, key, page, account, wait)
     except KeystoreError as error:
         raise fail(f"{error} (systemctl stop {SERVICE})") from None
     except OSError as error:
@@ -62,11 +72,22 @@ def rotate_key(
     show(found, as_json)
 
 
-def _rotate(here: SetUp, key: Path, page: str, account: str | None, wait: int) -> dict[str, Any]:
+def _offered(here: SetUp, page: str, offer: Path) -> dict[str, Any]:
+    """The new key's word that it takes over, in a file; the old key goes on until the owner has signed it."""
+    device, new = read_device_id(here.folder), next_key(here.folder)
+    if _key_in_force(page, device) != bytes(new.verify_key):
+        _drain(here)
+    replace_durably(offer, cbor.encode(rotate_body(new, here.given.genesis, device)))
+    return {"device": device.hex(), "public_key": bytes(new.verify_key).hex(), "offer": str(offer)}
+
+
+def _rotate(here: SetUp, key: Path | None, page: str, account: str | None, wait: int) -> dict[str, Any]:
     folder = here.folder
     device = read_device_id(folder)
     new = next_key(folder)
     if _key_in_force(page, device) != bytes(new.verify_key):
+        if key is None:
+            raise fail("the network does not know the new key: give --key, or --offer and let the owner sign it", 1)
         _drain(here)
         network = here.given.genesis
         body = rotate_body(new, network, device)

@@ -26,6 +26,7 @@ from .seal import STATEMENTS_FILE
 VERSION = "edgetally/bundle/1"
 BUNDLE_BYTES_MAX = 1 << 20
 BATCHES_MAX = 8  # beside the one that closed the epoch, and one that was asked for
+STATEMENTS_READ_MAX = 400_000  # of all devices, in the batches that are chosen: some two seconds of work
 BATCHES_HELD_MAX = BATCHES_MAX + 2
 BOOTS_MAX = 4  # of a batch
 STATEMENTS_MAX = 8  # of a boot in a batch
@@ -71,7 +72,7 @@ class _Said(NamedTuple):
 def made(published: Published, prover: Prover, subject: Subject, sheets: Sequence[bytes] = ()) -> bytes:
     """The bundle. Raises proofs.Archived where a batch was moved away, proofs.Busy."""
     inside = [batch for batch in subject.batches if batch < published.log_size]
-    chosen = spread(inside, BATCHES_MAX)
+    chosen = spread(inside, _affordable(prover, inside))
     chosen += [subject.wanted] if subject.wanted in inside else []
     closing = prover.closing_batch(subject.epoch)
     payout: list[object] = []
@@ -96,6 +97,12 @@ def made(published: Published, prover: Prover, subject: Subject, sheets: Sequenc
             [len(subject.batches), subject.statements],
         ]
     )
+
+
+def _affordable(prover: Prover, batches: list[int]) -> int:
+    """How many of them: the larger a batch, the more there is to hash for one leaf of it."""
+    largest = max((prover.statements(batch) for batch in spread(batches, BATCHES_MAX)), default=0)
+    return max(2, min(BATCHES_MAX, STATEMENTS_READ_MAX // max(1, largest)))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:

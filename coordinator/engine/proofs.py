@@ -184,6 +184,10 @@ class Prover:
         """The payload of its header."""
         return self._header(batch)[0]
 
+    def statements(self, batch: int) -> int:
+        """How many it holds, of all devices."""
+        return self._header(batch)[1].statements
+
     def _header(self, batch: int) -> tuple[bytes, Header]:
         data = self._read(f"batches/{batch}/{HEADER_FILE}")
         if data is None:

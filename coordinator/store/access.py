@@ -49,15 +49,21 @@ def fingerprint(secret: str, prefix: str = "") -> bytes | None:
     if len(text) != 43 or (prefix and not secret.startswith(prefix)):
         return None
     try:
-        return hashlib.sha256(base64.b64decode(text + "=", altchars=b"-_", validate=True)).digest()
+        found = base64.b64decode(text + "=", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
+    # One text for each secret: the last character has two bits to spare.
+    return hashlib.sha256(found).digest() if _text_of(found) == text else None
+
+
+def _text_of(secret: bytes) -> str:
+    return base64.urlsafe_b64encode(secret).decode().rstrip("=")
 
 
 def _new_secret() -> tuple[str, bytes]:
     """(text, SHA-256) of a new secret."""
     made = secrets.token_bytes(SECRET_BYTES)
-    return base64.urlsafe_b64encode(made).decode().rstrip("="), hashlib.sha256(made).digest()
+    return _text_of(made), hashlib.sha256(made).digest()
 
 
 class AccessStore:

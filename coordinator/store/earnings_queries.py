@@ -23,7 +23,7 @@ from coordinator.kernel.earnings_views import DeviceEarnings, EarningsView, Esti
 from coordinator.kernel.views import DeviceView, OwnerView, PayoutView, Reason
 from coordinator.kernel.windows import marks
 
-from .money_queries import MoneyQueries
+from .epoch_queries import EpochQueries
 from .operator_queries import OperatorQueries
 from .schema import table_of
 
@@ -34,7 +34,7 @@ QUARANTINED_TOLD = 20  # of so many it is read who put them there
 OPEN_EPOCHS_MAX = 4  # the running one, and those that wait for their deadline
 
 
-class EarningsQueries(MoneyQueries, OperatorQueries):
+class EarningsQueries(EpochQueries, OperatorQueries):
     async def earnings(self, account: bytes) -> EarningsView | None:
         """None for an account that nobody has named."""
         owner = await self.owner(account)

@@ -12,20 +12,24 @@ from aiohttp import web
 
 from coordinator.web import (
     access,
+    acts,
     api,
     archive,
     assets,
     bundle,
     deleting,
     earnings,
+    epochs,
     exports,
     flash,
     guard,
     header_log,
     headers,
     notices,
+    manage,
     owner,
     pages,
+    search,
     signing_in,
     stub,
     submit,
@@ -87,9 +91,12 @@ def make_app(
     app[ATTEMPTS] = Attempts()
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
+    app.add_routes(acts.routes)
     app.add_routes(header_log.routes)
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
+    app.add_routes(epochs.routes)
+    app.add_routes(search.routes)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)
@@ -101,8 +108,11 @@ def make_app(
     if owners is not None:
         app[OWNERS] = owners
         owner.add_routes(app)
+        manage.add_routes(app)
     if people is not None:
         signing_in.add(app, people)
+        if owners is not None:
+            acts.add_texts(app)
     if deletions is not None:
         app[DELETIONS] = deletions
         app.add_routes(deleting.routes)

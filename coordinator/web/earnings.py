@@ -8,7 +8,7 @@ from coordinator.kernel.access import NOBODY, OWNER
 from coordinator.kernel.earnings_views import EarningsView
 from coordinator.web import access, figures, pages, query, shapes
 from coordinator.web.api import PREFIX
-from coordinator.web.keys import CONTACTS, READER
+from coordinator.web.keys import CONTACTS, OWNERS, READER
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 from coordinator.web.templating import render
@@ -52,6 +52,7 @@ async def home(request: web.Request, account: bytes, private: dict[str, Any]) ->
         **pages.frame(request, await reader.network()),
         **values(view),
         private=private,
+        may_sign=OWNERS in request.app,
         rows=rows[:EPOCHS_SHOWN],
         older=rows[EPOCHS_SHOWN - 1].epoch if len(rows) > EPOCHS_SHOWN else None,
         chart=figures.rewards(rows[:EPOCHS_SHOWN]),

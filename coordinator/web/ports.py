@@ -16,6 +16,8 @@ from coordinator.kernel.access import (
     Visitor,
 )
 from coordinator.kernel.earnings_views import EarningsView
+from coordinator.kernel.epoch_views import EpochDetailView
+from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
@@ -113,6 +115,18 @@ class Reader(Protocol):
 
     async def epoch(self, number: int) -> EpochView | None: ...
 
+    async def epoch_detail(self, number: int) -> EpochDetailView | None:
+        """None for one that has not begun."""
+        ...
+
+    async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Ids of devices from `first` to `last`, in order."""
+        ...
+
+    async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Accounts of owners from `first` to `last`, in order."""
+        ...
+
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
         ...
@@ -157,6 +171,38 @@ class Reader(Protocol):
         """0 < first <= second <= the newest checkpoint's."""
         ...
 
+    async def quarantines(self, device: bytes) -> list[QuarantineView]:
+        """All of one device, the newest first."""
+        ...
+
+    async def quarantines_open(self, after: bytes, limit: int) -> list[QuarantineView]:
+        """Those in force in the order of their devices, behind `after`."""
+        ...
+
+    async def appeals(self, device: bytes) -> list[AppealView]:
+        """All of one device, the newest first."""
+        ...
+
+    async def appeals_open(self, after: bytes, limit: int) -> list[AppealView]:
+        """Those without an answer in the order of their devices, behind `after`."""
+        ...
+
+    async def corrections(self, device: bytes, epoch: int) -> list[CorrectionView]:
+        """Of one device for one epoch, the oldest first."""
+        ...
+
+    async def corrections_of(self, account: bytes, before: int | None, limit: int) -> list[CorrectionView]:
+        """To one account, the newest first, those with a number below `before`."""
+        ...
+
+    async def settlements(self, account: bytes, before: int | None, limit: int) -> list[SettlementView]:
+        """Of one account, the newest first, those with a number below `before`."""
+        ...
+
+    async def owed(self, after: bytes, limit: int) -> list[OwedView]:
+        """Accounts with a balance in their order, behind `after`."""
+        ...
+
 
 class Submitted(NamedTuple):
     """What became of a message handed in. `verdict` is a name of core.verdicts; the receipt sheet is empty for those
@@ -187,6 +233,10 @@ class Owners(Protocol):
     async def message(self, message: bytes) -> OwnerMessageView | None: ...
 
     async def account(self, account: bytes) -> AccountView: ...
+
+    async def appellant(self, text: bytes) -> bytes:
+        """Whose appeal, waiting or open, names a text of this SHA-256; empty for nobody's."""
+        ...
 
 
 class Deletions(Protocol):

@@ -42,6 +42,7 @@ TITLES = {
     "unknown_device": "Device is not known",
     "unknown_epoch": "Epoch is not known",
     "unknown_message": "Message is not known",
+    "unknown_text": "No appeal names this text",
     "unsupported_encoding": "Content encoding is not supported",
     "unsupported_type": "Content type is not supported",
     "wrong_host": "Not this server's name",

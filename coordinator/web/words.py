@@ -41,6 +41,20 @@ REFUSALS = {
     "dropped": "Dropped by the device for want of room",
     "gave_up": "Given up by the device after its last attempt",
 }
+# Why devices of an epoch earned less, or more, by the names of coordinator.store.totals.
+EARNED_LESS = {
+    "absent": "Not there at all",
+    "sometimes_absent": "Not there in some windows",
+    "late": "Readings came late: they count in part",
+    "out_of_bounds": "A value that its unit cannot have",
+    "jump": "A step that nature does not make",
+    "constant": "A sensor that is stuck",
+    "bad_readings": "Not one value for each declared channel",
+    "nothing_measured": "Reports without readings",
+    "owner_cap": "The owner's cap was reached",
+    "vetting": "Part withheld while the device is new",
+    "released": "Got back what was withheld",
+}
 STANDINGS = {
     "vetting": "New: part of each reward is withheld until the device has proven itself.",
 }
@@ -49,6 +63,11 @@ STANDINGS = {
 def refusal(reason: str) -> str:
     """One line for a reason; a reason from a newer version is shown by its own name."""
     return REFUSALS.get(reason, reason.replace("_", " "))
+
+
+def reason(code: str) -> str:
+    """One line for why an epoch paid less; a code from a newer version is shown by its own name."""
+    return EARNED_LESS.get(code, code.replace("_", " "))
 
 
 def standing(name: str) -> str:

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from device_client.core import cbor
 from tests.e2e.running import Net, Process, coordinator, edgetally, until
 
 VALUES = {"epoch_beacons": 4, "reward_vetting_epochs": 0, "reward_owner_cap_ppm": 1_000_000}
@@ -75,8 +76,13 @@ def _earning(folder: Path) -> dict[str, Any] | None:
 def _rotated(net: Net, folder: Path, alice: Path, device: str) -> None:
     """Another key, the same id; what waits is sent first, and statements of the new key count."""
     before = net.get(f"devices/{device}")["public_key"]
+    offered = told("device", "rotate-key", "--offer", folder / "new.offer", "--state", folder)
+    unsaid = edgetally("device", "rotate-key", "--state", folder)
+    assert unsaid.returncode == 1 and "--offer and let the owner sign it" in unsaid.stderr
     found = told("device", "rotate-key", "--key", alice, "--state", folder)
-    assert found["device"] == device and found["public_key"] != before
+    assert found["device"] == device and found["public_key"] == offered["public_key"] != before
+    said = cbor.decode((folder / "new.offer").read_bytes())
+    assert said[:2] == [bytes.fromhex(device), bytes.fromhex(found["public_key"])]  # type: ignore[index]
     assert net.get(f"devices/{device}")["public_key"] == found["public_key"]
     assert not (folder / "device.key.next").exists()
     with run(folder, "second") as again:
@@ -91,7 +97,7 @@ def _rotated(net: Net, folder: Path, alice: Path, device: str) -> None:
         open(os.open(folder / "device.key.next", os.O_CREAT | os.O_WRONLY, 0o600), "wb") as following,
     ):
         following.write(key.read())
-    assert told("device", "rotate-key", "--key", alice, "--state", folder)["public_key"] == found["public_key"]
+    assert told("device", "rotate-key", "--state", folder)["public_key"] == found["public_key"]
 
 
 def _replaced(net: Net, tmp_path: Path, alice: Path, dead: str, setup: tuple[object, ...]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.engine import bundle
 from coordinator.engine.bundle import (
     BATCHES_MAX,
     BUNDLE_BYTES_MAX,
@@ -198,6 +199,17 @@ def test_what_is_no_bundle_is_refused_by_name() -> None:
             except NotABundle:
                 continue
             assert len(check(found)) == len(STEPS)
+
+
+def test_the_larger_the_batches_the_fewer_are_read() -> None:
+    class Large:
+        def statements(self, batch: int) -> int:
+            return 100_000 if batch < 100 else 10_000_000
+
+    large: Any = Large()
+    assert bundle._affordable(large, list(range(100))) == 4
+    assert bundle._affordable(large, list(range(1000))) == 2
+    assert bundle._affordable(large, []) == BATCHES_MAX
 
 
 def test_few_of_many_are_spread_from_the_first_to_the_last() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -104,7 +105,9 @@ class Inn:
             finally:
                 await store.close()
 
-        return asyncio.run(asked())
+        # In a thread of its own: a test with a browser has a loop already.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(asked())).result(20)
 
     def person(self, role: str, account: bytes = b"", name: str = "") -> Person:
         return self.ask(lambda store: store.person(role, account, name or f"a {role}", self.clock.now))
@@ -179,7 +182,8 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
     """Serve a network in memory to people in a real store."""
     home, clock, owners, enrolment = Home(folder), Clock(), FakeOwners(), FakeEnrolment()
     home.make()
-    access = asyncio.run(AccessStore.open(home))
+    with ThreadPoolExecutor(1) as thread:
+        access = thread.submit(lambda: asyncio.run(AccessStore.open(home))).result(20)
     engine = access.engine
     people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment)
     reader = FakeReader(shown or world())

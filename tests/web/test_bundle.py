@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nacl.signing
 import pytest
 
 from coordinator.engine.bundle import BATCHES_MAX, STATEMENTS_MAX, parse
 from coordinator.engine.bundle_check import NOT_GIVEN, OK, check
+from coordinator.kernel.owner_messages import ROTATE
 from coordinator.web import bundle
 from coordinator.web.app import make_app
+from device_client.owner_signing import rotate_body, signed_message
 from tests.cli import inside
 from tests.web.fakes import FakeReader, FakeSubmit, World
-from tests.web.living import EPOCH, Living, living
+from tests.web.living import EPOCH, OWNER, Living, living
 from tests.web.serving import serving
 
 
@@ -83,6 +86,30 @@ def test_the_command_fetches_and_checks_without_the_network(there: Living, tmp_p
     assert done.returncode == 3 and "It is not deterministic CBOR." in done.stderr
     done = inside.edgetally("bundle", "get", "0" * 32, 1, "--out", file, "--url", there.client.url)
     assert done.returncode == 1 and "unknown_device" in done.stderr
+
+
+def test_what_a_rotated_key_signed_is_not_given(there: Living) -> None:
+    """That the owner gave the device this key is in the batches, not in a bundle: nothing claims that it is checked."""
+    hand, fresh = there.hands[1], nacl.signing.SigningKey.generate()
+    network = there.net.genesis.hash
+    nonce = there.client.get(f"/api/v1/accounts/{there.account.hex()}").json["next_nonce"]
+    owner = nacl.signing.SigningKey(OWNER)
+    body = rotate_body(fresh, network, hand.id)
+    envelope, _ = signed_message(owner, there.account, network, ROTATE, nonce, body)
+    assert there.client("POST", "/api/v1/owner", envelope, Content_Type="application/cbor").status == 202
+    first = bytes(hand.key.verify_key)
+    there.beacons()
+    hand.key = fresh
+    there.live(2 * EPOCH)
+    found = parse(there.client.get(f"/api/v1/devices/{hand.id.hex()}/bundle?epoch=4").body)
+    assert found.device_keys == [first, bytes(fresh.verify_key)]
+    steps = {step.name: step for step in check(found, network)}
+    assert (
+        steps["statements"].verdict == NOT_GIVEN and "key that the device got later" in steps["statements"].problems[0]
+    )
+    assert steps["batches"].verdict == steps["payout"].verdict == OK
+    earlier = parse(there.client.get(f"/api/v1/devices/{hand.id.hex()}/bundle?epoch=1").body)
+    assert check(earlier, network)[0].verdict == OK
 
 
 def test_only_few_are_made_at_once(shown: World) -> None:

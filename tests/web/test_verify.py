@@ -99,6 +99,10 @@ def test_a_sceptic_verifies_a_pay_stub_and_sees_a_forged_one_fail(there: Living,
     page.get_by_label("A bundle file").set_input_files(file)
     expect(page.locator("#outcome-text")).to_have_text(re.compile("^This is no bundle"))
     assert set(verdicts(page).values()) == {"not checked"}
+    file = tmp_path / "large.bundle"
+    file.write_bytes(bytes(3 << 20))
+    page.get_by_label("A bundle file").set_input_files(file)
+    expect(page.locator("#outcome-text")).to_have_text("This is no bundle. It is too large for a bundle.")
     assert said == []
 
 
