@@ -193,6 +193,7 @@ class Service:
             batch = self._unapplied
             if batch is None:
                 return
+            self.turned = time.monotonic()  # a long row of batches is no hang
             with batch.timer.step("apply to the stores"):
                 await self._apply(batch)
             self._keep_timings(batch)
