@@ -39,6 +39,7 @@ from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.outlets import MqttOutlet
+from coordinator.owner_notices import OwnerNotices, owner_notices
 from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
@@ -329,8 +330,8 @@ async def _started(
         updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
         async with (
             broker.listening(),
-            _people(settings, base, service) as people,
-            _web(settings, base, service, people),
+            _people(settings, base, service) as (people, notices),
+            _web(settings, base, service, people, notices),
         ):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
@@ -340,6 +341,7 @@ async def _started(
                     tasks.create_task(proving.run(), name="proving"),
                     tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
+                    tasks.create_task(notices.telling.run(), name="notices"),
                 ]
                 exported = _home_assistant(settings, base, service)
                 if exported is not None:
@@ -443,13 +445,15 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[People]:
-    """Who may sign in, in a store that belongs to no batch. Raises OSError."""
+async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[tuple[People, OwnerNotices]]:
+    """Who may sign in and who is told what, in a store that belongs to no batch. Raises OSError."""
     access = await AccessStore.open(service.home)
     try:
         book, texts = OperatorLog(access.engine, service.clock), Texts(access.engine, service.clock)
         enrolling = Enrolling(settings, base, service.home, service.node.genesis, service.stores)
-        yield People(access, book, texts, Contacts(access.engine), enrolling)
+        people = People(access, book, texts, Contacts(access.engine), enrolling)
+        genesis = service.node.genesis
+        yield people, await owner_notices(settings, base, genesis, access, service.queries, service.clock)
     finally:
         await access.close()
 
@@ -469,7 +473,9 @@ class _Deletions:
 
 
 @contextlib.asynccontextmanager
-async def _web(settings: Settings, base: Path, service: Service, people: People) -> AsyncIterator[None]:
+async def _web(
+    settings: Settings, base: Path, service: Service, people: People, notices: OwnerNotices
+) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
     http = settings.http
@@ -484,6 +490,7 @@ async def _web(settings: Settings, base: Path, service: Service, people: People)
         place=place,
         deletions=_Deletions(service),
         health=Health(service, settings.limits.queue_max),
+        owner_notices=notices,
     )
     service.on_sealed.append(app[METERS].batches.observe)
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
