@@ -11,6 +11,7 @@ theirs, and so do constants of viper files, which mpy-cross takes out.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 if __package__:
