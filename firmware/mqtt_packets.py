@@ -146,11 +146,14 @@ class Decoder:
                 raise Malformed(5)  # topic length
             try:
                 topic = str(body[2:end], "utf-8")
+                payload = bytes(body[start:length])
             except UnicodeError:
                 raise Malformed(6) from None  # topic text
+            except MemoryError:
+                kind = 0
+                topic = ""
             if "\x00" in topic or "+" in topic or "#" in topic:  # 4.7.3, 3.3.2.1
                 raise Malformed(7)  # topic characters
-            payload = bytes(body[start:length])
         elif kind == 2:
             if body[0] & 0xFE:
                 raise Malformed(8)  # connack flags

@@ -124,6 +124,13 @@ class Updating:
                 self._client.count("update_not_asked")
                 return
             self._answers -= 1
+        try:
+            self._take(payload)
+        finally:
+            if self._updater is None:  # also when there was no memory for it
+                _forget()
+
+    def _take(self, payload):
         from device_client.core import manifest
 
         try:

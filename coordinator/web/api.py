@@ -43,9 +43,9 @@ async def device(request: web.Request) -> web.Response:
 async def device_readings(request: web.Request) -> web.Response:
     limit, after = query.limit(request), query.number(request, "after")
     view = await known_device(request)
-    if not view.readings_public:
-        raise Problem(403, "readings_private", "This device was enrolled with private readings.")
     found, more = await readings.whole_slots(request.app[READER], view.device, -1 if after is None else after, limit)
+    if not view.readings_public and not found and after is None:  # what was public once stays so
+        raise Problem(403, "readings_private", "This device's readings are private.")
     exponents = [exponent for _, _, exponent in view.channels]
     rows = [shapes.reading(each, exponents) for each in found]
     following = link(request, after=found[-1].slot, limit=limit) if more else None

@@ -26,11 +26,11 @@ async def read(request: web.Request) -> dict[str, Any]:
         raise Problem(404, "unknown_device", "No device with this id is enrolled here.")
     payouts = await reader.device_payouts(device.device, PAYOUTS_SHOWN)
     presence = await reader.device_presence(device.device, PRESENCE_SHOWN)
-    shown = await readings.newest(reader, device, network) if device.readings_public else []
+    shown = await readings.newest(reader, device, network)
     return {
         "device": device,
         "can_delete": DELETIONS in request.app,
-        "standing_reason": lower_first(words.refusal(device.reason)),
+        "standing_reason": lower_first(words.quarantine(device.reason)),
         "silent_beacons": network.beacon - device.last_slot if device.last_slot >= 0 else None,
         "explanation": explanation,
         "question": question(explanation),

@@ -1,7 +1,9 @@
 """Updates of a board: taken whole, resumed, refused by name, and never worse than what runs."""
 
 import hashlib
+import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import nacl.signing
@@ -381,6 +383,25 @@ def test_reports_go_on_beside_a_coordinator_that_answers_garbage(board: Board) -
     for length in (0, 1, 5, 200, 1024, 5000):
         board.run(30, lambda answer, length=length: [b"\x85" + bytes(length), answer[:-1], answer + b"\x00"])  # type: ignore[misc]
     assert untouched(board) and board.updating.under_way == 0
+
+
+def test_an_answer_leaves_nothing_in_memory(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage, or a manifest for which there is no memory, and what only an update needs is gone again."""
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    board.publisher.release(2)
+    (answer,) = board.publisher.answers(cbor.encode([3, BOARD, 1, [0, 0]]))
+    board.updating._answers = 2
+    monkeypatch.setattr(updates, "Updater", full)
+    held = {"device_client.core.manifest": manifest, "device_client.core.updates": updates}
+    for message, outcome in ((b"\x85 garbage", nullcontext()), (answer, pytest.raises(MemoryError))):
+        for name, module in held.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        with outcome:
+            board.updating.take(message, 0)
+        assert not {*held, "slots"} & set(sys.modules)
 
 
 class FullSlots(slots.Slots):

@@ -14,7 +14,7 @@ from nacl.signing import SigningKey
 
 from coordinator.engine.wire import is_valid_key
 from coordinator.kernel.access import OWNER, SCOPES_OF, EnrolmentToken, Person
-from coordinator.kernel.views import AccountView, OwnerMessageView
+from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.store.access import AccessStore
 from coordinator.store.access_schema import ACCESS
 from coordinator.store.contacts import Contacts
@@ -83,6 +83,17 @@ class FakeOwners:
 
     async def account(self, account: bytes) -> AccountView:
         return AccountView(account, self.keys.get(account, b""), 0, 0, 1)
+
+
+class FakeDeletions:
+    """Keeps what it was asked to delete."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bytes, int]] = []
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        self.asked.append((device, through_epoch))
+        return DeletedView(bytes(32), 9, 1)
 
 
 class Inn:
@@ -187,7 +198,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
     engine = access.engine
     people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment)
     reader = FakeReader(shown or world())
-    app = make_app(reader, FakeSubmit(), owners, now=clock, people=people, place=place)
+    app = make_app(reader, FakeSubmit(), owners, now=clock, people=people, place=place, deletions=FakeDeletions())
 
     async def close(_: object) -> None:
         await access.close()
