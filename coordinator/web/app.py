@@ -118,8 +118,6 @@ def make_app(
     if deletions is not None:
         app[DELETIONS] = deletions
         app.add_routes(deleting.routes)
-        if owners is not None:
-            acts.add_texts(app)
     if health is not None:
         metrics.add(app, health)
     if owner_notices is not None:
