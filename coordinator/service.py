@@ -24,6 +24,7 @@ from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
 from coordinator.engine.wire import Refused
 from coordinator.enrolling import Enrolling
+from coordinator.health import Health
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -62,6 +63,7 @@ from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
 from coordinator.web.hosts import place_of
+from coordinator.web.metrics import METERS
 from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
@@ -76,6 +78,9 @@ UPDATE_TAG = bytes([manifest.QUESTION_TAG])
 
 class Ingest(Protocol):
     """What takes statements in: a Pipeline in this process, or a WorkerPool of others."""
+
+    @property
+    def waiting(self) -> int: ...
 
     async def run(self) -> None: ...
 
@@ -104,6 +109,7 @@ class Service:
     snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    on_sealed: list[Callable[[float], None]] = field(default_factory=list)  # seconds that it took
     on_batch: list[Callable[[], None]] = field(default_factory=list)  # must not wait
     on_reload: list[Callable[[], object]] = field(default_factory=list)
     turned: float = field(default_factory=time.monotonic)  # when the loop of beacons last came round
@@ -197,6 +203,10 @@ class Service:
             with batch.timer.step("apply to the stores"):
                 await self._apply(batch)
             self._keep_timings(batch)
+            if isinstance(batch.timer, Recorder):
+                seconds = max(span.start_us + span.duration_us for span in batch.timer.spans) / 1e6
+                for observe in self.on_sealed:
+                    observe(seconds)
             crash.reached("after_apply_before_adopt")
             async with self.ingest.held():
                 await self.ingest.refreshed(batch.sealed.header.number, self.node.adopt(batch))
@@ -479,8 +489,10 @@ async def _web(
         people=people,
         place=place,
         deletions=_Deletions(service),
+        health=Health(service, settings.limits.queue_max),
         owner_notices=notices,
     )
+    service.on_sealed.append(app[METERS].batches.observe)
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:
         service.on_reload.append(lambda: certificate.renew())

@@ -26,6 +26,7 @@ from coordinator.web import (
     header_log,
     headers,
     manage,
+    metrics,
     notices,
     owner,
     pages,
@@ -66,6 +67,7 @@ def make_app(
     now: Callable[[], float] = time.time,
     people: People | None = None,
     place: Place = Place(),  # noqa: B008 - a plain value
+    health: metrics.Health | None = None,
     deletions: Deletions | None = None,
     owner_notices: Notices | None = None,
 ) -> web.Application:
@@ -77,7 +79,7 @@ def make_app(
     without `owner_notices` nobody is told anything.
     """
     app = web.Application(
-        middlewares=[guard.make_guard(), access.resolve],
+        middlewares=[metrics.measured, guard.make_guard(), access.resolve],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -116,6 +118,8 @@ def make_app(
     if deletions is not None:
         app[DELETIONS] = deletions
         app.add_routes(deleting.routes)
+    if health is not None:
+        metrics.add(app, health)
     if owner_notices is not None:
         app[NOTICES] = owner_notices
         app.add_routes(notices.routes)
