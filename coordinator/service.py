@@ -24,6 +24,7 @@ from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
 from coordinator.engine.wire import Refused
 from coordinator.enrolling import Enrolling
+from coordinator.health import Health
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -38,6 +39,7 @@ from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.outlets import MqttOutlet
+from coordinator.owner_notices import OwnerNotices, owner_notices
 from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
@@ -61,6 +63,7 @@ from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
 from coordinator.web.hosts import place_of
+from coordinator.web.metrics import METERS
 from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
@@ -75,6 +78,9 @@ UPDATE_TAG = bytes([manifest.QUESTION_TAG])
 
 class Ingest(Protocol):
     """What takes statements in: a Pipeline in this process, or a WorkerPool of others."""
+
+    @property
+    def waiting(self) -> int: ...
 
     async def run(self) -> None: ...
 
@@ -103,6 +109,7 @@ class Service:
     snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    on_sealed: list[Callable[[float], None]] = field(default_factory=list)  # seconds that it took
     on_batch: list[Callable[[], None]] = field(default_factory=list)  # must not wait
     on_reload: list[Callable[[], object]] = field(default_factory=list)
     turned: float = field(default_factory=time.monotonic)  # when the loop of beacons last came round
@@ -196,6 +203,10 @@ class Service:
             with batch.timer.step("apply to the stores"):
                 await self._apply(batch)
             self._keep_timings(batch)
+            if isinstance(batch.timer, Recorder):
+                seconds = max(span.start_us + span.duration_us for span in batch.timer.spans) / 1e6
+                for observe in self.on_sealed:
+                    observe(seconds)
             crash.reached("after_apply_before_adopt")
             async with self.ingest.held():
                 await self.ingest.refreshed(batch.sealed.header.number, self.node.adopt(batch))
@@ -319,8 +330,8 @@ async def _started(
         updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
         async with (
             broker.listening(),
-            _people(settings, base, service) as people,
-            _web(settings, base, service, people),
+            _people(settings, base, service) as (people, notices),
+            _web(settings, base, service, people, notices),
         ):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
@@ -330,6 +341,7 @@ async def _started(
                     tasks.create_task(proving.run(), name="proving"),
                     tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
+                    tasks.create_task(notices.telling.run(), name="notices"),
                 ]
                 exported = _home_assistant(settings, base, service)
                 if exported is not None:
@@ -433,13 +445,15 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[People]:
-    """Who may sign in, in a store that belongs to no batch. Raises OSError."""
+async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[tuple[People, OwnerNotices]]:
+    """Who may sign in and who is told what, in a store that belongs to no batch. Raises OSError."""
     access = await AccessStore.open(service.home)
     try:
         book, texts = OperatorLog(access.engine, service.clock), Texts(access.engine, service.clock)
         enrolling = Enrolling(settings, base, service.home, service.node.genesis, service.stores)
-        yield People(access, book, texts, Contacts(access.engine), enrolling)
+        people = People(access, book, texts, Contacts(access.engine), enrolling)
+        genesis = service.node.genesis
+        yield people, await owner_notices(settings, base, genesis, access, service.queries, service.clock)
     finally:
         await access.close()
 
@@ -459,7 +473,9 @@ class _Deletions:
 
 
 @contextlib.asynccontextmanager
-async def _web(settings: Settings, base: Path, service: Service, people: People) -> AsyncIterator[None]:
+async def _web(
+    settings: Settings, base: Path, service: Service, people: People, notices: OwnerNotices
+) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
     http = settings.http
@@ -473,7 +489,10 @@ async def _web(settings: Settings, base: Path, service: Service, people: People)
         people=people,
         place=place,
         deletions=_Deletions(service),
+        health=Health(service, settings.limits.queue_max),
+        owner_notices=notices,
     )
+    service.on_sealed.append(app[METERS].batches.observe)
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:
         service.on_reload.append(lambda: certificate.renew())

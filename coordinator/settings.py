@@ -137,6 +137,23 @@ class StoreSettings(_Section):
         return {store: base / url.removeprefix(STORE_PREFIX) for store, url in self.model_dump().items() if url}
 
 
+class MailSettings(_Section):
+    """The mail server over which owners are told things; none without a host."""
+
+    host: str = ""
+    port: Port = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password_file: str = ""
+    sender: str = ""
+
+
+class NoticeSettings(_Section):
+    """Notices to owners."""
+
+    private_webhooks: bool = False
+
+
 class Settings(_Section):
     """All of network.toml. `data_dir` is relative to the file."""
 
@@ -151,6 +168,8 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     stores: StoreSettings = StoreSettings()
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    mail: MailSettings = MailSettings()
+    notices: NoticeSettings = NoticeSettings()
 
     def home(self, base: Path) -> Home:
         """The data directory; `base` is the folder of network.toml."""

@@ -67,7 +67,7 @@ def call(url: str, path: str, body: bytes | None = None, kind: str = "applicatio
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise fail(f"--url: {url!r} does not begin with http:// or https://")
     try:
-        return answer(url, path, body, kind)
+        return answer(url, path, body, kind=kind)
     except Unanswered as error:
         raise fail(str(error), 1) from None
 

@@ -27,6 +27,8 @@ from coordinator.web import (
     header_log,
     headers,
     manage,
+    metrics,
+    notices,
     owner,
     pages,
     search,
@@ -37,9 +39,21 @@ from coordinator.web import (
 )
 from coordinator.web.attempts import Attempts
 from coordinator.web.hosts import Place
-from coordinator.web.keys import ATTEMPTS, BROKER, DELETIONS, FLASH_IMAGES, LIMITS, NOW, OWNERS, PLACE, READER, SUBMIT
+from coordinator.web.keys import (
+    ATTEMPTS,
+    BROKER,
+    DELETIONS,
+    FLASH_IMAGES,
+    LIMITS,
+    NOTICES,
+    NOW,
+    OWNERS,
+    PLACE,
+    READER,
+    SUBMIT,
+)
 from coordinator.web.limits import DEFAULT, Limits
-from coordinator.web.ports import BrokerAddress, Deletions, Owners, People, Reader, Submit
+from coordinator.web.ports import BrokerAddress, Deletions, Notices, Owners, People, Reader, Submit
 from coordinator.web.problems import REFUSED
 
 
@@ -54,16 +68,19 @@ def make_app(
     now: Callable[[], float] = time.time,
     people: People | None = None,
     place: Place = Place(),  # noqa: B008 - a plain value
+    health: metrics.Health | None = None,
     deletions: Deletions | None = None,
+    owner_notices: Notices | None = None,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
     pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
-    browsers find the server. Without `deletions` no readings are deleted.
+    browsers find the server. Without `deletions` no readings are deleted,
+    without `owner_notices` nobody is told anything.
     """
     app = web.Application(
-        middlewares=[guard.make_guard(), access.resolve],
+        middlewares=[metrics.measured, guard.make_guard(), access.resolve],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -97,11 +114,16 @@ def make_app(
         manage.add_routes(app)
     if people is not None:
         signing_in.add(app, people)
+        if owners is not None:
+            acts.add_texts(app)
     if deletions is not None:
         app[DELETIONS] = deletions
         app.add_routes(deleting.routes)
-        if owners is not None:
-            acts.add_texts(app)
+    if health is not None:
+        metrics.add(app, health)
+    if owner_notices is not None:
+        app[NOTICES] = owner_notices
+        app.add_routes(notices.routes)
     description.add(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)

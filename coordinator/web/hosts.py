@@ -100,3 +100,11 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_local(request: web.BaseRequest, place: Place) -> bool:
+    """Whether this very machine asks, in its own name. A proxy here must say for whom it asks."""
+    who = address(request, place)
+    return (
+        is_address(who) and ipaddress.ip_address(who).is_loopback and name_of(request.headers.get("Host", "")) in LOCAL
+    )

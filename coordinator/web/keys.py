@@ -16,6 +16,7 @@ from coordinator.web.ports import (
     Contacts,
     Deletions,
     Enrolment,
+    Notices,
     OperatorLog,
     Owners,
     Reader,
@@ -28,6 +29,7 @@ READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
 SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
 OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
 DELETIONS: web.AppKey[Deletions] = web.AppKey("deletions", Deletions)
+NOTICES: web.AppKey[Notices] = web.AppKey("notices", Notices)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]

@@ -270,7 +270,8 @@ def _query_field(field: Field) -> Schema:
 
 
 def _answer(summary: str, given: Mapping[str, Schema]) -> Schema:
-    return {"description": summary, "content": {media: {"schema": schema} for media, schema in given.items()}}
+    content = {"content": {media: {"schema": schema} for media, schema in given.items()}} if given else {}
+    return {"description": summary, **content}
 
 
 def _problem(codes: Sequence[str]) -> Schema:

@@ -248,6 +248,18 @@ class Deletions(Protocol):
         ...
 
 
+class Notices(Protocol):
+    """What owners are told by mail and webhook."""
+
+    def secret(self, contact: int) -> str:
+        """With which what a webhook gets is signed."""
+        ...
+
+    async def stop(self, contact: int, code: str) -> bool:
+        """Take a contact away; False where the code is not that of its notices."""
+        ...
+
+
 class Submit(Protocol):
     async def __call__(self, message: bytes) -> Submitted:
         """Hand one statement message to the intake and wait for its durable commit or refusal."""

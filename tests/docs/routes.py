@@ -11,7 +11,8 @@ def routes() -> list[tuple[str, str]]:
     nothing: Any = None
     found = []
     people = People(*[nothing] * len(People._fields))
-    for resource in make_app(nothing, nothing, Any, people=people, deletions=Any).router.resources():
+    made = make_app(nothing, nothing, Any, people=people, deletions=Any, owner_notices=Any)
+    for resource in made.router.resources():
         for route in resource:
             if route.method != "HEAD":
                 found.append((route.method, resource.canonical))

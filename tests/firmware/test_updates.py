@@ -3,7 +3,6 @@
 import hashlib
 import sys
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 
 import nacl.signing
@@ -385,23 +384,36 @@ def test_reports_go_on_beside_a_coordinator_that_answers_garbage(board: Board) -
     assert untouched(board) and board.updating.under_way == 0
 
 
+def full(*_: object) -> None:
+    raise MemoryError
+
+
 def test_an_answer_leaves_nothing_in_memory(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """Garbage, or a manifest for which there is no memory, and what only an update needs is gone again."""
-
-    def full(*_: object) -> None:
-        raise MemoryError
-
     board.publisher.release(2)
     (answer,) = board.publisher.answers(cbor.encode([3, BOARD, 1, [0, 0]]))
     board.updating._answers = 2
     monkeypatch.setattr(updates, "Updater", full)
     held = {"device_client.core.manifest": manifest, "device_client.core.updates": updates}
-    for message, outcome in ((b"\x85 garbage", nullcontext()), (answer, pytest.raises(MemoryError))):
+    for message, counted in ((b"\x85 garbage", "update_malformed"), (answer, "no_memory")):
         for name, module in held.items():
             monkeypatch.setitem(sys.modules, name, module)
-        with outcome:
-            board.updating.take(message, 0)
-        assert not {*held, "slots"} & set(sys.modules)
+        board.updating.take(message, 0)
+        assert board.client.counters[counted] == 1 and not {*held, "slots"} & set(sys.modules)
+    assert board.notices[-1] == ("update_refused", manifest.STORAGE)
+
+
+@pytest.mark.parametrize("step", ["step", "take"])
+def test_an_update_without_memory_is_put_off_and_goes_on_later(board: Board, step: str) -> None:
+    """The board must not start anew for it, again and again."""
+    board.publisher.release(2)
+    board.receipt()
+    while not board.updating.under_way or board.updating._updater.fetched < 3:
+        board.run(1)
+    setattr(board.updating._updater, step, full)
+    board.run(20)
+    assert board.client.counters["no_memory"] == 1 and ("update_refused", manifest.STORAGE) in board.notices
+    assert untouched(board) and board.run(TURNS) < TURNS and board.held("b") == content(2)
 
 
 class FullSlots(slots.Slots):

@@ -63,6 +63,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/log/inclusion": PUBLIC,
     "GET /api/v1/network": PUBLIC,
     "GET /api/v1/openapi.json": PUBLIC,
+    "POST /api/v1/notices/stop": PUBLIC,  # with a code of its own
     "POST /api/v1/owner": PUBLIC,  # signed by itself
     "GET /api/v1/owner/{id}": PUBLIC,
     "GET /api/v1/owners": PUBLIC,
@@ -97,6 +98,8 @@ TABLE: dict[str, str] = {
     "POST /login/owner": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": PUBLIC,
+    "GET /notices/stop": PUBLIC,  # with a code of its own
+    "POST /notices/stop": PUBLIC,
     "GET /operator": READERS,
     "GET /operator/log": READERS,
     "GET /operator/tokens": READERS,
