@@ -13,6 +13,7 @@ from aiohttp import web
 from coordinator.web import (
     access,
     acts,
+    answers,
     api,
     archive,
     assets,
@@ -80,7 +81,7 @@ def make_app(
     without `owner_notices` nobody is told anything.
     """
     app = web.Application(
-        middlewares=[metrics.measured, guard.make_guard(), access.resolve],
+        middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )

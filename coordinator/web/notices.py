@@ -41,7 +41,7 @@ async def stop(request: web.Request) -> web.Response:
     answers={204: {}},
     query=(
         number("contact", "as in the link", high=CONTACT_MAX, required=True),
-        Field("code", {"type": "string", "maxLength": CODE_CHARS}, "as in the link"),
+        Field("code", {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{0,{CODE_CHARS}}}$"}, "as in the link"),
     ),
     refuses={400: ("bad_query",), 403: ("not_allowed",)},
 )
