@@ -156,15 +156,15 @@ def _past(home: Home, notes: Path, store: str, table: str, values: str, epochs: 
         ).fetchall()
         for name, _ in indexes:
             connection.execute(f"DROP INDEX {name}")
-        connection.execute(f"INSERT INTO {table} SELECT {values} FROM {epochs} AS past CROSS JOIN p.people")  # noqa: S608
+        adding = [statement for of, statement in totals.ADDING.get(store, ()) if of == table]
+        for (epoch,) in connection.execute(f"SELECT epoch FROM {epochs} AS past ORDER BY epoch").fetchall():  # noqa: S608
+            newest = connection.execute(totals.newest_row(table)).fetchone()
+            past = f"FROM p.epochs AS past CROSS JOIN p.people WHERE epoch = {epoch}"
+            connection.execute(f"INSERT INTO {table} SELECT {values} {past}")
+            for statement in adding:
+                connection.execute(statement, newest)
         for _, statement in indexes:
             connection.execute(statement)
-        for of, statement in totals.ADDING.get(store, ()):
-            if of == table:
-                connection.execute(statement, (0,))
-        for of, statement in totals.ADDING.get(store, ()):
-            if of == table:
-                connection.execute(statement, (0,))
 
 
 @contextmanager
