@@ -38,6 +38,7 @@ TABLE: dict[str, str] = {
     "POST /account/sessions/end": PERSON,
     "POST /account/tokens": PERSON,
     "POST /account/tokens/revoke": PERSON,
+    "GET /api": PUBLIC,
     "GET /api/v1/accounts/{id}": PUBLIC,
     "GET /api/v1/accounts/{id}/postings": PUBLIC,
     "GET /api/v1/appeals": PUBLIC,
@@ -62,6 +63,8 @@ TABLE: dict[str, str] = {
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
     "GET /api/v1/network": PUBLIC,
+    "GET /api/v1/openapi.json": PUBLIC,
+    "POST /api/v1/notices/stop": PUBLIC,  # with a code of its own
     "POST /api/v1/owner": PUBLIC,  # signed by itself
     "GET /api/v1/owner/{id}": PUBLIC,
     "GET /api/v1/owners": PUBLIC,
@@ -99,9 +102,8 @@ TABLE: dict[str, str] = {
     "POST /login/passkey": PUBLIC,
     "POST /logout": PUBLIC,
     "GET /metrics": METERS,
-    "GET /notices/stop": PUBLIC,
+    "GET /notices/stop": PUBLIC,  # with a code of its own
     "POST /notices/stop": PUBLIC,
-    "POST /api/v1/notices/stop": PUBLIC,
     "GET /operator": READERS,
     "GET /operator/log": READERS,
     "GET /operator/tokens": READERS,

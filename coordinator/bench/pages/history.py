@@ -145,7 +145,9 @@ def _ledger(home: Home, notes: Path, _: int) -> None:
 def _readings(home: Home, notes: Path, _: int) -> None:
     row = cbor.encode([2150, 480]).hex()
     newest = f"(SELECT * FROM p.epochs ORDER BY epoch DESC LIMIT {READING_EPOCHS})"  # noqa: S608
-    _past(home, notes, "intake", "readings", f"batch, device, {_SLOT}, 1, epoch + 1, 1000, x'{row}'", newest)
+    _past(
+        home, notes, "intake", "readings", f"batch, device, {_SLOT}, 1, epoch + 1, 1000, x'{row}', {_SLOT}, 1", newest
+    )
 
 
 def _past(home: Home, notes: Path, store: str, table: str, values: str, epochs: str = "p.epochs") -> None:
