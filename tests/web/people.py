@@ -24,7 +24,7 @@ from coordinator.web.app import make_app
 from coordinator.web.hosts import Place
 from coordinator.web.ports import OwnerSubmitted, People
 from device_client.core import cose, verdicts
-from tests.web.fakes import BEACON_TIME, FakeReader, FakeSubmit, World, world
+from tests.web.fakes import BEACON_TIME, FakeHealth, FakeNotices, FakeReader, FakeSubmit, World, world
 from tests.web.serving import Answer, Client, serving
 
 T = TypeVar("T")
@@ -198,7 +198,17 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
     engine = access.engine
     people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment)
     reader = FakeReader(shown or world())
-    app = make_app(reader, FakeSubmit(), owners, now=clock, people=people, place=place, deletions=FakeDeletions())
+    app = make_app(
+        reader,
+        FakeSubmit(),
+        owners,
+        now=clock,
+        people=people,
+        place=place,
+        deletions=FakeDeletions(),
+        owner_notices=FakeNotices(),
+        health=FakeHealth(),
+    )
 
     async def close(_: object) -> None:
         await access.close()

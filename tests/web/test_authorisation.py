@@ -4,6 +4,7 @@ it in the table below, or this fails.
     PUBLIC      anybody, signed in or not
     PERSON      somebody at a browser, of any role; no API token
     READERS     readers and operators
+    METERS      the same, with the scope for metrics
     OPERATORS   operators
     OWNERS      the owner of the device or account in the path, and nobody else, not even an operator
     ANY_OWNER   every owner, of what is that owner's
@@ -24,7 +25,7 @@ from tests.web.fakes import world
 from tests.web.people import FORM, Guest, Inn, inn
 from tests.web.serving import Answer
 
-PUBLIC, PERSON, READERS, OPERATORS = "public", "person", "readers", "operators"
+PUBLIC, PERSON, READERS, OPERATORS, METERS = "public", "person", "readers", "operators", "meters"
 OWNERS, ANY_OWNER = "owner", "any owner"
 
 TABLE: dict[str, str] = {
@@ -79,6 +80,8 @@ TABLE: dict[str, str] = {
     "GET /archive/index.json": PUBLIC,
     "GET /archive/{name}": PUBLIC,
     "GET /batches/{n}": PUBLIC,
+    "GET /livez": PUBLIC,
+    "GET /readyz": PUBLIC,
     "GET /devices": PUBLIC,
     "GET /devices/{id}": PUBLIC,
     "POST /devices/{id}/readings/delete": OWNERS,
@@ -98,6 +101,7 @@ TABLE: dict[str, str] = {
     "POST /login/owner": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": PUBLIC,
+    "GET /metrics": METERS,
     "GET /notices/stop": PUBLIC,  # with a code of its own
     "POST /notices/stop": PUBLIC,
     "GET /operator": READERS,
@@ -124,6 +128,7 @@ MAY: dict[str, Callable[[str], set[str]]] = {
     PUBLIC: lambda method: EVERYBODY,
     PERSON: lambda method: BROWSERS,
     READERS: lambda method: READING,
+    METERS: lambda method: READING - {"operator's token that reads"} | {"operator's token for metrics"},
     OPERATORS: lambda method: {"operator", "operator's token"},
     OWNERS: lambda method: {"owner", "owner's token"} | ({"owner's token that reads"} if method == "GET" else set()),
     ANY_OWNER: lambda method: OWN | {"another owner", "another owner's token"},
