@@ -63,6 +63,7 @@ from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
 from coordinator.web.hosts import place_of
+from coordinator.web.limits import DEFAULT as WEB_LIMITS
 from coordinator.web.metrics import METERS
 from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
 from coordinator.web.server import Runner
@@ -490,6 +491,7 @@ async def _web(
         place=place,
         deletions=_Deletions(service),
         health=Health(service, settings.limits.queue_max),
+        limits=WEB_LIMITS._replace(requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s),
         owner_notices=notices,
     )
     service.on_sealed.append(app[METERS].batches.observe)
