@@ -62,8 +62,9 @@ from coordinator.store.timings import write_timings
 from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
+from coordinator.web.events import PUBLISHER
 from coordinator.web.hosts import place_of
-from coordinator.web.limits import DEFAULT as WEB_LIMITS
+from coordinator.web.limits import DEFAULT
 from coordinator.web.metrics import METERS
 from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
 from coordinator.web.server import Runner
@@ -481,6 +482,7 @@ async def _web(
     images = base / settings.http.flash_images if settings.http.flash_images else None
     http = settings.http
     place = place_of(http.host, http.public_url, http.hosts, http.proxies, bool(http.certfile))
+    health = Health(service, settings.limits.queue_max)
     app = make_app(
         service.queries,
         _submit(service),
@@ -490,10 +492,15 @@ async def _web(
         people=people,
         place=place,
         deletions=_Deletions(service),
-        health=Health(service, settings.limits.queue_max),
-        limits=WEB_LIMITS._replace(requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s),
+        health=health,
         owner_notices=notices,
+        limits=DEFAULT._replace(
+            requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s, live_max=http.live_max
+        ),
     )
+    publisher = health.live = app[PUBLISHER]
+    service.on_beacon.append(publisher.beacon)
+    service.on_batch.append(publisher.batch)
     service.on_sealed.append(app[METERS].batches.observe)
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:

@@ -78,6 +78,7 @@ class HttpSettings(_Section):
     certfile: str = ""
     keyfile: str = ""
     flash_images: str = ""
+    live_max: Annotated[int, Field(ge=0, le=10_000)] = 100
     public_url: Annotated[str, Field(pattern=PUBLIC_PATTERN, description=PUBLIC_ACCEPTED)] = ""
     hosts: HostNames = []
     proxies: Addresses = ["127.0.0.1", "::1"]

@@ -22,6 +22,7 @@ from coordinator.web import (
     description,
     earnings,
     epochs,
+    events,
     exports,
     flash,
     guard,
@@ -104,6 +105,7 @@ def make_app(
     app.add_routes(pages.routes)
     app.add_routes(epochs.routes)
     app.add_routes(search.routes)
+    events.add(app)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)

@@ -35,6 +35,8 @@ FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]
 # Of one request: how long it may take; an answer that is streamed may put it off.
 DEADLINE: web.RequestKey[asyncio.Timeout] = web.RequestKey("deadline", asyncio.Timeout)
+# Of one request: call it, and the request no longer counts as one that is being answered.
+IN_FLIGHT: web.RequestKey[Callable[[], None]] = web.RequestKey("in_flight", Callable)  # type: ignore[arg-type]
 PLACE: web.AppKey[Place] = web.AppKey("place", Place)
 ATTEMPTS: web.AppKey[Attempts] = web.AppKey("attempts", Attempts)
 ACCESS: web.AppKey[Access] = web.AppKey("access", Access)

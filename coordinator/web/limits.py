@@ -14,6 +14,9 @@ class Limits(NamedTuple):
     request_timeout_s: float = 10.0
     keepalive_timeout_s: float = 30.0
     retry_after_s: int = 5
+    live_max: int = 100  # connections of server-sent events
+    live_per_address_max: int = 10  # of them from one address
+    live_heartbeat_s: float = 15.0
 
 
 DEFAULT = Limits()

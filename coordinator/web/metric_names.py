@@ -54,6 +54,7 @@ METRICS = (
     Metric("edgetally_http_requests_total", COUNTER, ("route", "code"), "answers by declared route and status"),
     Metric("edgetally_http_request_duration_seconds", HISTOGRAM, ("route",), "time to the answer, by declared route"),
     Metric("edgetally_live_connections", GAUGE, (), "open connections of server-sent events"),
+    Metric("edgetally_live_dropped_total", COUNTER, ("reason",), "listeners sent away: slow, or too_many of them"),
 )
 SUFFIXES = {HISTOGRAM: ("_bucket", "_sum", "_count"), COUNTER: ("",), GAUGE: ("",)}
 

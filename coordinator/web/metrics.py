@@ -86,10 +86,10 @@ METERS: web.AppKey[Meters] = web.AppKey("meters", Meters)
 async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Counts every answer by its declared route: what strangers put into a path makes no new series."""
     began = time.perf_counter()
-    code = 500
+    code, endless = 500, False
     try:
         answer = await handler(request)
-        code = answer.status
+        code, endless = answer.status, answer.content_type == "text/event-stream"
         return answer
     except web.HTTPException as error:
         code = error.status
@@ -99,7 +99,8 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
             resource = request.match_info.route.resource
             route = resource.canonical if resource is not None else UNKNOWN_ROUTE
             meters.requests.labels(route, str(code)).inc()
-            meters.durations.labels(route).observe(time.perf_counter() - began)
+            if not endless:
+                meters.durations.labels(route).observe(time.perf_counter() - began)
 
 
 @routes.get("/metrics")

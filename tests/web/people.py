@@ -22,6 +22,7 @@ from coordinator.store.home import Home
 from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.web.app import make_app
 from coordinator.web.hosts import Place
+from coordinator.web.limits import DEFAULT
 from coordinator.web.ports import OwnerSubmitted, People
 from device_client.core import cose, verdicts
 from tests.web.fakes import BEACON_TIME, FakeHealth, FakeNotices, FakeReader, FakeSubmit, World, world
@@ -198,6 +199,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
     engine = access.engine
     people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment)
     reader = FakeReader(shown or world())
+    endless = DEFAULT._replace(live_max=0)  # events end for nobody, and a test waits for the end of every answer
     app = make_app(
         reader,
         FakeSubmit(),
@@ -208,6 +210,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
         deletions=FakeDeletions(),
         owner_notices=FakeNotices(),
         health=FakeHealth(),
+        limits=endless,
     )
 
     async def close(_: object) -> None:
