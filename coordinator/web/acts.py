@@ -13,6 +13,27 @@ from coordinator.kernel.operator_views import AppealView, CorrectionView, Quaran
 from coordinator.web import query, shapes
 from coordinator.web.api import PREFIX, known_device, known_epoch, page
 from coordinator.web.keys import OWNERS, READER, TEXTS
+from coordinator.web.models import APPEAL, CORRECTION, QUARANTINE
+from coordinator.web.openapi import (
+    AFTER_ID,
+    BEFORE,
+    DEVICE_EPOCH_REFUSES,
+    DEVICE_REFUSES,
+    EPOCH,
+    HASH,
+    ID,
+    INTEGER,
+    JSON,
+    LIMIT,
+    OWNER_REFUSES,
+    QUERY_REFUSES,
+    component,
+    listed,
+    operation,
+    record,
+    rows,
+    view,
+)
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 
@@ -23,6 +44,12 @@ routes = web.RouteTableDef()
 
 
 @routes.get(PREFIX + "/quarantines")
+@operation(
+    "Quarantines in force in the order of their devices",
+    listed("quarantines", QUARANTINE),
+    query=(LIMIT, AFTER_ID),
+    refuses=QUERY_REFUSES,
+)
 async def quarantines(request: web.Request) -> web.Response:
     limit = query.limit(request)
     found = await request.app[READER].quarantines_open(query.after_id(request), limit + 1)
@@ -31,6 +58,12 @@ async def quarantines(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/appeals")
+@operation(
+    "Appeals without an answer in the order of their devices",
+    listed("appeals", APPEAL),
+    query=(LIMIT, AFTER_ID),
+    refuses=QUERY_REFUSES,
+)
 async def appeals(request: web.Request) -> web.Response:
     limit = query.limit(request)
     found = await request.app[READER].appeals_open(query.after_id(request), limit + 1)
@@ -39,6 +72,11 @@ async def appeals(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}/quarantines")
+@operation(
+    "Quarantines and appeals of a device, newest first",
+    record(device=ID, quarantines=rows(QUARANTINE), appeals=rows(APPEAL)),
+    refuses=DEVICE_REFUSES,
+)
 async def device_quarantines(request: web.Request) -> web.Response:
     """All that a device had, and what its owners said."""
     view, reader = await known_device(request), request.app[READER]
@@ -49,6 +87,12 @@ async def device_quarantines(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}/corrections")
+@operation(
+    "Corrections of a device's pay for an epoch",
+    record(device=ID, epoch=INTEGER, corrections=rows(CORRECTION)),
+    query=(EPOCH,),
+    refuses=DEVICE_EPOCH_REFUSES,
+)
 async def device_corrections(request: web.Request) -> web.Response:
     epoch = query.number(request, "epoch")
     if epoch is None:
@@ -61,6 +105,12 @@ async def device_corrections(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/owners/{id}/corrections")
+@operation(
+    "Corrections to an owner, newest first",
+    listed("corrections", CORRECTION, account=ID),
+    query=(LIMIT, BEFORE),
+    refuses=OWNER_REFUSES,
+)
 async def owner_corrections(request: web.Request) -> web.Response:
     account, before, limit = await _account(request)
     found = await request.app[READER].corrections_of(account, before, limit + 1)
@@ -69,6 +119,12 @@ async def owner_corrections(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/owners/{id}/settlements")
+@operation(
+    "What was paid to an owner outside of the network, newest first",
+    listed("settlements", component("Settlement", view(SettlementView, "amount")), account=ID),
+    query=(LIMIT, BEFORE),
+    refuses=OWNER_REFUSES,
+)
 async def owner_settlements(request: web.Request) -> web.Response:
     account, before, limit = await _account(request)
     found: list[SettlementView] = await request.app[READER].settlements(account, before, limit + 1)
@@ -84,6 +140,12 @@ async def _account(request: web.Request) -> tuple[bytes, int | None, int]:
     return account, before, limit
 
 
+@operation(
+    "Hand in the words of an appeal",
+    answers={201: {JSON: record(text=HASH)}},
+    body=(JSON, record(text={"type": "string", "minLength": 1, "maxLength": TEXT_CHARS_MAX})),
+    refuses={400: ("bad_field",), 404: ("unknown_text",), 415: ("unsupported_type",)},
+)
 async def keep_text(request: web.Request) -> web.Response:
     """Take the words of an appeal: `{"text": ...}`. Again it changes nothing."""
     if request.content_type != JSON_TYPE or "Content-Encoding" in request.headers:

@@ -13,11 +13,13 @@ from aiohttp import web
 from coordinator.web import (
     access,
     acts,
+    answers,
     api,
     archive,
     assets,
     bundle,
     deleting,
+    description,
     earnings,
     epochs,
     events,
@@ -80,7 +82,7 @@ def make_app(
     without `owner_notices` nobody is told anything.
     """
     app = web.Application(
-        middlewares=[metrics.measured, guard.make_guard(), access.resolve],
+        middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -125,6 +127,7 @@ def make_app(
     if owner_notices is not None:
         app[NOTICES] = owner_notices
         app.add_routes(notices.routes)
+    description.add(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)

@@ -5,17 +5,26 @@ DELETE  with an API token that may write        POST  the form on the device's p
 
 from aiohttp import web
 
+from coordinator.kernel.access import OWNER_WRITE
 from coordinator.kernel.views import DeletedView
 from coordinator.web import access, forms, query
 from coordinator.web.api import PREFIX, known_device
 from coordinator.web.keys import DELETIONS
 from coordinator.web.limits import NUMBER_MAX
+from coordinator.web.openapi import DEVICE_REFUSES, HEX, ID, INTEGER, number, operation, record
 from coordinator.web.problems import Problem
 
 routes = web.RouteTableDef()
 
 
 @routes.delete(PREFIX + "/devices/{id}/readings")
+@operation(
+    "Delete a device's readings up to the end of a closed epoch",
+    record(device=ID, through_epoch=INTEGER, last_slot=INTEGER, reports=INTEGER, request=HEX),
+    query=(number("through_epoch", "the last epoch whose readings go", required=True),),
+    refuses={**DEVICE_REFUSES, 401: ("login_required",), 403: ("not_allowed",), 409: ("not_deletable",)},
+    who=OWNER_WRITE,
+)
 async def delete(request: web.Request) -> web.Response:
     through = query.number(request, "through_epoch")
     device = await known_device(request)

@@ -9,6 +9,8 @@ from coordinator.kernel.earnings_views import EarningsView
 from coordinator.web import access, figures, pages, query, shapes
 from coordinator.web.api import PREFIX
 from coordinator.web.keys import CONTACTS, OWNERS, READER
+from coordinator.web.models import EARNINGS
+from coordinator.web.openapi import OWNER_REFUSES, operation
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 from coordinator.web.templating import render
@@ -22,6 +24,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get(PREFIX + "/owners/{id}/earnings")
+@operation("What an owner's devices earn", EARNINGS, refuses=OWNER_REFUSES)
 async def earnings_json(request: web.Request) -> web.Response:
     return web.json_response(shape(await known_earnings(request, query.path_id(request))))
 

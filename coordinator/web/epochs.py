@@ -5,6 +5,8 @@ from aiohttp import web
 from coordinator.web import figures, query, shapes
 from coordinator.web.api import PREFIX, unknown_epoch
 from coordinator.web.keys import READER
+from coordinator.web.models import EPOCH_DETAIL
+from coordinator.web.openapi import EPOCH_REFUSES, operation
 from coordinator.web.pages import frame
 from coordinator.web.templating import render
 
@@ -57,6 +59,7 @@ async def epoch(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/epochs/{n}/detail")
+@operation("An epoch with its sum and its reasons", EPOCH_DETAIL, refuses=EPOCH_REFUSES)
 async def epoch_detail(request: web.Request) -> web.Response:
     detail = await request.app[READER].epoch_detail(query.path_number(request))
     if detail is None:

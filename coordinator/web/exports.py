@@ -14,16 +14,24 @@ from coordinator.kernel.views import DeviceView, TimedReadingView
 from coordinator.web import access, query
 from coordinator.web.api import PREFIX, known_device
 from coordinator.web.keys import DEADLINE, LIMITS, READER
+from coordinator.web.openapi import DEVICE_REFUSES, TEXT, number, operation
 from coordinator.web.problems import Problem
 
 PAGE_ROWS = 500
 RUNNING_MAX = 8
+EXPORTED = {200: {one.content_type: TEXT if one.content_type == "text/csv" else {} for one in FORMATS.values()}}
 RUNNING: web.AppKey[list[int]] = web.AppKey("exports_running", list)
 
 routes = web.RouteTableDef()
 
 
 @routes.get(PREFIX + "/devices/{id}/readings.{format}")
+@operation(
+    "Readings of a device as a file",
+    answers=EXPORTED,
+    query=(number("from", "the first epoch"), number("to", "the last epoch")),
+    refuses={**DEVICE_REFUSES, 403: ("readings_private",), 404: ("unknown_device", "no_readings")},
+)
 async def export(request: web.Request) -> web.StreamResponse:
     chosen = FORMATS.get(request.match_info["format"])
     if chosen is None:

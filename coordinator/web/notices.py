@@ -10,6 +10,7 @@ from aiohttp import web
 from coordinator.web import forms, pages, query
 from coordinator.web.api import PREFIX
 from coordinator.web.keys import NOTICES, READER
+from coordinator.web.openapi import Field, number, operation
 from coordinator.web.problems import Problem
 from coordinator.web.templating import render
 
@@ -35,6 +36,15 @@ async def stop(request: web.Request) -> web.Response:
 
 
 @routes.post(PREFIX + "/notices/stop")
+@operation(
+    "No more notices to a contact: the link at the end of each of them",
+    answers={204: {}},
+    query=(
+        number("contact", "as in the link", high=CONTACT_MAX, required=True),
+        Field("code", {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{0,{CODE_CHARS}}}$"}, "as in the link"),
+    ),
+    refuses={400: ("bad_query",), 403: ("not_allowed",)},
+)
 async def one_click(request: web.Request) -> web.Response:
     await _stopped(request, *_asked(request))
     return web.Response(status=204)

@@ -32,6 +32,7 @@ TITLES = {
     "overloaded": "Too busy",
     "oversized": "Too large",
     "passkey_refused": "Passkey was not taken",
+    "rate_limited": "Too many requests",
     "readings_private": "Readings are private",
     "timeout": "Took too long",
     "too_large_for_qr": "Too much for a QR code",

@@ -4,6 +4,7 @@ from typing import Any
 
 from coordinator.web.app import make_app
 from coordinator.web.ports import People
+from tests.web.fakes import FakeHealth
 
 
 def routes() -> list[tuple[str, str]]:
@@ -11,7 +12,7 @@ def routes() -> list[tuple[str, str]]:
     nothing: Any = None
     found = []
     people = People(*[nothing] * len(People._fields))
-    made = make_app(nothing, nothing, Any, people=people, deletions=Any, owner_notices=Any)
+    made = make_app(nothing, nothing, Any, people=people, deletions=Any, owner_notices=Any, health=FakeHealth())
     for resource in made.router.resources():
         for route in resource:
             if route.method != "HEAD":

@@ -38,7 +38,7 @@ def test_every_example_has_the_shape_of_a_real_answer(root: Path, readme_run: Ru
     for (method, path), body in sections(root).items():
         if isinstance(readme_run.answers.get(path), bytes):
             assert "no JSON" in body and bundle.parse(readme_run.answers[path]).epoch == 1
-        elif method == "GET":
+        elif method == "GET" and path != "/api/v1/openapi.json":  # which tests/web/test_openapi.py looks at
             (told,) = map(json.loads, blocks(body, "json"))
             assert skeleton(told) == skeleton(readme_run.answers[path]), path
 

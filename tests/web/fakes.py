@@ -481,3 +481,23 @@ class FakeSubmit:
     async def __call__(self, message: bytes) -> Submitted:
         self.messages.append(message)
         return self.answer
+
+
+class FakeHealth:
+    """All is well, and nothing has a value."""
+
+    async def samples(self) -> list[tuple[str, tuple[str, ...], float]]:
+        return []
+
+    async def not_ready(self) -> dict[str, str]:
+        return {}
+
+
+class FakeNotices:
+    """Takes no link for its own."""
+
+    def secret(self, contact: int) -> str:
+        return f"secret of {contact}"
+
+    async def stop(self, contact: int, code: str) -> bool:
+        return False

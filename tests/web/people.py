@@ -25,7 +25,7 @@ from coordinator.web.hosts import Place
 from coordinator.web.limits import DEFAULT
 from coordinator.web.ports import OwnerSubmitted, People
 from device_client.core import cose, verdicts
-from tests.web.fakes import BEACON_TIME, FakeReader, FakeSubmit, World, world
+from tests.web.fakes import BEACON_TIME, FakeHealth, FakeNotices, FakeReader, FakeSubmit, World, world
 from tests.web.serving import Answer, Client, serving
 
 T = TypeVar("T")
@@ -201,7 +201,16 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
     reader = FakeReader(shown or world())
     endless = DEFAULT._replace(live_max=0)  # events end for nobody, and a test waits for the end of every answer
     app = make_app(
-        reader, FakeSubmit(), owners, now=clock, people=people, place=place, deletions=FakeDeletions(), limits=endless
+        reader,
+        FakeSubmit(),
+        owners,
+        now=clock,
+        people=people,
+        place=place,
+        deletions=FakeDeletions(),
+        owner_notices=FakeNotices(),
+        health=FakeHealth(),
+        limits=endless,
     )
 
     async def close(_: object) -> None:

@@ -4,6 +4,7 @@ it in the table below, or this fails.
     PUBLIC      anybody, signed in or not
     PERSON      somebody at a browser, of any role; no API token
     READERS     readers and operators
+    METERS      the same, with the scope for metrics
     OPERATORS   operators
     OWNERS      the owner of the device or account in the path, and nobody else, not even an operator
     ANY_OWNER   every owner, of what is that owner's
@@ -24,7 +25,7 @@ from tests.web.fakes import world
 from tests.web.people import FORM, Guest, Inn, inn
 from tests.web.serving import Answer
 
-PUBLIC, PERSON, READERS, OPERATORS = "public", "person", "readers", "operators"
+PUBLIC, PERSON, READERS, OPERATORS, METERS = "public", "person", "readers", "operators", "meters"
 OWNERS, ANY_OWNER = "owner", "any owner"
 
 TABLE: dict[str, str] = {
@@ -37,6 +38,7 @@ TABLE: dict[str, str] = {
     "POST /account/sessions/end": PERSON,
     "POST /account/tokens": PERSON,
     "POST /account/tokens/revoke": PERSON,
+    "GET /api": PUBLIC,
     "GET /api/v1/accounts/{id}": PUBLIC,
     "GET /api/v1/accounts/{id}/postings": PUBLIC,
     "GET /api/v1/appeals": PUBLIC,
@@ -62,6 +64,8 @@ TABLE: dict[str, str] = {
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
     "GET /api/v1/network": PUBLIC,
+    "GET /api/v1/openapi.json": PUBLIC,
+    "POST /api/v1/notices/stop": PUBLIC,  # with a code of its own
     "POST /api/v1/owner": PUBLIC,  # signed by itself
     "GET /api/v1/owner/{id}": PUBLIC,
     "GET /api/v1/owners": PUBLIC,
@@ -77,6 +81,8 @@ TABLE: dict[str, str] = {
     "GET /archive/index.json": PUBLIC,
     "GET /archive/{name}": PUBLIC,
     "GET /batches/{n}": PUBLIC,
+    "GET /livez": PUBLIC,
+    "GET /readyz": PUBLIC,
     "GET /devices": PUBLIC,
     "GET /devices/{id}": PUBLIC,
     "POST /devices/{id}/readings/delete": OWNERS,
@@ -96,6 +102,9 @@ TABLE: dict[str, str] = {
     "POST /login/owner": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": PUBLIC,
+    "GET /metrics": METERS,
+    "GET /notices/stop": PUBLIC,  # with a code of its own
+    "POST /notices/stop": PUBLIC,
     "GET /operator": READERS,
     "GET /operator/log": READERS,
     "GET /operator/tokens": READERS,
@@ -120,6 +129,7 @@ MAY: dict[str, Callable[[str], set[str]]] = {
     PUBLIC: lambda method: EVERYBODY,
     PERSON: lambda method: BROWSERS,
     READERS: lambda method: READING,
+    METERS: lambda method: READING - {"operator's token that reads"} | {"operator's token for metrics"},
     OPERATORS: lambda method: {"operator", "operator's token"},
     OWNERS: lambda method: {"owner", "owner's token"} | ({"owner's token that reads"} if method == "GET" else set()),
     ANY_OWNER: lambda method: OWN | {"another owner", "another owner's token"},

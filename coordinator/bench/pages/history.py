@@ -145,7 +145,9 @@ def _ledger(home: Home, notes: Path, _: int) -> None:
 def _readings(home: Home, notes: Path, _: int) -> None:
     row = cbor.encode([2150, 480]).hex()
     newest = f"(SELECT * FROM p.epochs ORDER BY epoch DESC LIMIT {READING_EPOCHS})"  # noqa: S608
-    _past(home, notes, "intake", "readings", f"batch, device, {_SLOT}, 1, epoch + 1, 1000, x'{row}'", newest)
+    _past(
+        home, notes, "intake", "readings", f"batch, device, {_SLOT}, 1, epoch + 1, 1000, x'{row}', {_SLOT}, 1", newest
+    )
 
 
 def _past(home: Home, notes: Path, store: str, table: str, values: str, epochs: str = "p.epochs") -> None:
@@ -156,15 +158,15 @@ def _past(home: Home, notes: Path, store: str, table: str, values: str, epochs: 
         ).fetchall()
         for name, _ in indexes:
             connection.execute(f"DROP INDEX {name}")
-        connection.execute(f"INSERT INTO {table} SELECT {values} FROM {epochs} AS past CROSS JOIN p.people")  # noqa: S608
+        adding = [statement for of, statement in totals.ADDING.get(store, ()) if of == table]
+        for (epoch,) in connection.execute(f"SELECT epoch FROM {epochs} AS past ORDER BY epoch").fetchall():  # noqa: S608
+            newest = connection.execute(totals.newest_row(table)).fetchone()
+            past = f"FROM p.epochs AS past CROSS JOIN p.people WHERE epoch = {epoch}"
+            connection.execute(f"INSERT INTO {table} SELECT {values} {past}")
+            for statement in adding:
+                connection.execute(statement, newest)
         for _, statement in indexes:
             connection.execute(statement)
-        for of, statement in totals.ADDING.get(store, ()):
-            if of == table:
-                connection.execute(statement, (0,))
-        for of, statement in totals.ADDING.get(store, ()):
-            if of == table:
-                connection.execute(statement, (0,))
 
 
 @contextmanager
