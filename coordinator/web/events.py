@@ -24,6 +24,7 @@ from coordinator.web import hosts, shapes
 from coordinator.web.api import PREFIX
 from coordinator.web.keys import DEADLINE, IN_FLIGHT, LIMITS, PLACE, READER
 from coordinator.web.limits import Limits
+from coordinator.web.openapi import TEXT, operation
 from coordinator.web.ports import Reader
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
@@ -230,6 +231,11 @@ def written(name: str, number: int, data: Json) -> bytes:
 
 
 @routes.get(PREFIX + "/events", allow_head=False)
+@operation(
+    "Beacons, batches and closed epochs as they come, until the connection ends",
+    answers={200: {"text/event-stream": TEXT}},
+    refuses={503: ("too_many",)},
+)
 async def events(request: web.Request) -> web.StreamResponse:
     """Answers until the client goes, is too slow, or the server stops."""
     publisher = request.app[PUBLISHER]
