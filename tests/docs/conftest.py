@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,10 +74,17 @@ def get_routes() -> list[str]:
 def _get(port: int, path: str) -> Any:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-            return json.load(answer) if "json" in answer.headers.get_content_type() else answer.read()
+            kind = answer.headers.get_content_type()
+            if kind == "text/event-stream":  # which never ends
+                return first_event(iter(lambda: answer.readline().decode(), ""))
+            return json.load(answer) if "json" in kind else answer.read()
     except urllib.error.HTTPError as error:
         with error:
             return json.load(error)
+
+
+def first_event(lines: Iterable[str]) -> Any:
+    return next(json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
 
 
 @pytest.fixture(scope="session")
