@@ -1,6 +1,7 @@
 """static/bundle.js in a real Chromium beside engine/bundle_check.py: of every bundle, honest, forged or mutated at
 random, both say the same, step by step and word for word."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -112,7 +113,11 @@ def changes(value: Any) -> st.SearchStrategy[Any]:
     return st.permutations(value) | st.just(value[1:]) | st.just(value[:-1]) | again
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=1000 if os.environ.get("EDGETALLY_SOAK") else 20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(data=st.lists(mutations(), min_size=8, max_size=8), pinned=st.booleans())
 def test_both_say_the_same_of_any_mutation(judged: Judged, data: list[bytes], pinned: bool) -> None:
     expected = GENESIS_HASH if pinned else None
