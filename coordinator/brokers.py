@@ -50,6 +50,11 @@ class Broker(Protocol):
 
     async def run(self) -> None: ...
 
+    @property
+    def restarts(self) -> int:
+        """Deaths of a broker that we run."""
+        ...
+
     def enrolled(self, pairs: list[tuple[bytes, bytes]]) -> None: ...
 
 
@@ -78,6 +83,8 @@ class TokenSeeds:
 class Embedded:
     """amqtt, asked at every connection."""
 
+    restarts = 0  # it lives and dies with this process
+
     def __init__(self, settings: BrokerSettings, home: Home, node: Node) -> None:
         secret = load_secret(home.broker_secret)
         access = Access(node.genesis.name, secret, TokenSeeds(home), node.refuse)
@@ -98,6 +105,10 @@ class Managed:
     """mosquitto, and whom it knows."""
 
     transports: Transports = TRANSPORTS
+
+    @property
+    def restarts(self) -> int:
+        return self.mosquitto.restarts
 
     def __init__(self, settings: Settings, base: Path, home: Home, node: Node) -> None:
         broker = settings.broker
@@ -184,6 +195,7 @@ class External:
     """Somebody else's: we only connect, and who else may is up to its operator."""
 
     transports: Transports = TRANSPORTS
+    restarts = 0
 
     def listening(self) -> contextlib.AbstractAsyncContextManager[object]:
         return contextlib.nullcontext()

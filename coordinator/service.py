@@ -18,11 +18,13 @@ from coordinator import crash
 from coordinator.brokers import Broker, make_broker
 from coordinator.engine.choice import make_engine
 from coordinator.engine.engines import Engine, EngineFailed
+from coordinator.engine.genesis import parse_genesis
 from coordinator.engine.packing import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
 from coordinator.engine.wire import Refused
 from coordinator.enrolling import Enrolling
+from coordinator.health import Health
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
 from coordinator.ingest.first_contact import FirstContacts
@@ -33,10 +35,11 @@ from coordinator.ingest.registry import Changes
 from coordinator.ingest.transport import Login
 from coordinator.kernel.owner_messages import KINDS
 from coordinator.kernel.tables import rows_in
-from coordinator.kernel.views import AccountView, OwnerMessageView
+from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.outlets import MqttOutlet
+from coordinator.owner_notices import OwnerNotices, owner_notices
 from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
 from coordinator.settings import Settings
@@ -45,6 +48,7 @@ from coordinator.settle.home_assistant import HomeAssistant, Shown
 from coordinator.snapshots import Snapshots
 from coordinator.store.access import AccessStore
 from coordinator.store.contacts import Contacts
+from coordinator.store.deleting import Deleting
 from coordinator.store.home import Home
 from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.store.prover import prover_of
@@ -58,7 +62,10 @@ from coordinator.store.timings import write_timings
 from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
 from coordinator.web.app import make_app
+from coordinator.web.events import PUBLISHER
 from coordinator.web.hosts import place_of
+from coordinator.web.limits import DEFAULT
+from coordinator.web.metrics import METERS
 from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
 from coordinator.web.server import Runner
 from coordinator.workers import WorkerPool
@@ -73,6 +80,9 @@ UPDATE_TAG = bytes([manifest.QUESTION_TAG])
 
 class Ingest(Protocol):
     """What takes statements in: a Pipeline in this process, or a WorkerPool of others."""
+
+    @property
+    def waiting(self) -> int: ...
 
     async def run(self) -> None: ...
 
@@ -101,6 +111,7 @@ class Service:
     snapshots: Snapshots
     clock: Callable[[], float] = time.time
     on_beacon: list[Callable[[int], None]] = field(default_factory=list)
+    on_sealed: list[Callable[[float], None]] = field(default_factory=list)  # seconds that it took
     on_batch: list[Callable[[], None]] = field(default_factory=list)  # must not wait
     on_reload: list[Callable[[], object]] = field(default_factory=list)
     turned: float = field(default_factory=time.monotonic)  # when the loop of beacons last came round
@@ -190,9 +201,14 @@ class Service:
             batch = self._unapplied
             if batch is None:
                 return
+            self.turned = time.monotonic()  # a long row of batches is no hang
             with batch.timer.step("apply to the stores"):
                 await self._apply(batch)
             self._keep_timings(batch)
+            if isinstance(batch.timer, Recorder):
+                seconds = max(span.start_us + span.duration_us for span in batch.timer.spans) / 1e6
+                for observe in self.on_sealed:
+                    observe(seconds)
             crash.reached("after_apply_before_adopt")
             async with self.ingest.held():
                 await self.ingest.refreshed(batch.sealed.header.number, self.node.adopt(batch))
@@ -258,6 +274,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
+            await Deleting(home, stores, parse_genesis(home.genesis.read_bytes()).parameters.calendar).finish()
             async with _engine(settings) as engine, _started(settings, base, home, stores, clock, engine) as service:
                 yield service
         finally:
@@ -315,8 +332,8 @@ async def _started(
         updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
         async with (
             broker.listening(),
-            _people(settings, base, service) as people,
-            _web(settings, base, service, people),
+            _people(settings, base, service) as (people, notices),
+            _web(settings, base, service, people, notices),
         ):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
@@ -326,6 +343,7 @@ async def _started(
                     tasks.create_task(proving.run(), name="proving"),
                     tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
+                    tasks.create_task(notices.telling.run(), name="notices"),
                 ]
                 exported = _home_assistant(settings, base, service)
                 if exported is not None:
@@ -429,22 +447,42 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[People]:
-    """Who may sign in, in a store that belongs to no batch. Raises OSError."""
+async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[tuple[People, OwnerNotices]]:
+    """Who may sign in and who is told what, in a store that belongs to no batch. Raises OSError."""
     access = await AccessStore.open(service.home)
     try:
         book, texts = OperatorLog(access.engine, service.clock), Texts(access.engine, service.clock)
         enrolling = Enrolling(settings, base, service.home, service.node.genesis, service.stores)
-        yield People(access, book, texts, Contacts(access.engine), enrolling)
+        people = People(access, book, texts, Contacts(access.engine), enrolling)
+        genesis = service.node.genesis
+        yield people, await owner_notices(settings, base, genesis, access, service.queries, service.clock)
     finally:
         await access.close()
 
 
+class _Deletions:
+    """What the web needs to delete readings."""
+
+    def __init__(self, service: Service) -> None:
+        node = service.node
+        self._deleting = Deleting(service.home, service.stores, node.genesis.parameters.calendar)
+        self._node = node
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        found = await self._deleting.delete(device, through_epoch, self._node.beacons.newest)
+        log.info("readings_deleted", device=device.hex(), last_slot=found.last_slot, request=found.request.hex())
+        return found
+
+
 @contextlib.asynccontextmanager
-async def _web(settings: Settings, base: Path, service: Service, people: People) -> AsyncIterator[None]:
+async def _web(
+    settings: Settings, base: Path, service: Service, people: People, notices: OwnerNotices
+) -> AsyncIterator[None]:
     broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
     images = base / settings.http.flash_images if settings.http.flash_images else None
-    place = place_of(settings.http.host, settings.http.public_url, settings.http.hosts, settings.http.proxies)
+    http = settings.http
+    place = place_of(http.host, http.public_url, http.hosts, http.proxies, bool(http.certfile))
+    health = Health(service, settings.limits.queue_max)
     app = make_app(
         service.queries,
         _submit(service),
@@ -453,8 +491,17 @@ async def _web(settings: Settings, base: Path, service: Service, people: People)
         flash_images=images,
         people=people,
         place=place,
+        deletions=_Deletions(service),
+        health=health,
+        owner_notices=notices,
+        limits=DEFAULT._replace(
+            requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s, live_max=http.live_max
+        ),
     )
-    http = settings.http
+    publisher = health.live = app[PUBLISHER]
+    service.on_beacon.append(publisher.beacon)
+    service.on_batch.append(publisher.batch)
+    service.on_sealed.append(app[METERS].batches.observe)
     certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
     if certificate is not None:
         service.on_reload.append(lambda: certificate.renew())
@@ -502,7 +549,7 @@ def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAss
         version=version("edgetally"),
         batch_s=calendar.batch_beacons * calendar.beacon_interval_s,
         interval_s=own.interval_s,
-        page=own.page_url,
+        page=settings.http.public_url.rstrip("/"),
     )
 
 
@@ -541,6 +588,9 @@ class _Owners:
         if await asyncio.to_thread(self._inbox.was_put_aside, message):
             return OwnerMessageView(message, "refused", "", -1, b"", 0, "")
         return None
+
+    async def appellant(self, text: bytes) -> bytes:
+        return self._inbox.appellant(text) or await self._queries.appellant(text)
 
     async def account(self, account: bytes) -> AccountView:
         view = await self._queries.account(account)

@@ -19,8 +19,6 @@ PREFIX_PATTERN = r"^[A-Za-z0-9_-]{1,32}(/[A-Za-z0-9_-]{1,32}){0,3}$"
 PREFIX_ACCEPTED = "letters, digits, _ and -, in up to four levels"
 ACCOUNTS_PATTERN = r"^([0-9a-f]{32}( [0-9a-f]{32}){0,99})?$"
 ACCOUNTS_ACCEPTED = "up to 100 account ids of 32 hex digits, with a space between them"
-PAGE_PATTERN = r"^(https?://[A-Za-z0-9._:/\[\]-]{1,200}[A-Za-z0-9\]])?$"
-PAGE_ACCEPTED = "https://host or http://host:port, without a slash at the end"
 STORE_PREFIX = "sqlite:///"
 STORE_PATTERN = r"^(sqlite:///[^?#]*[^?#/])?$"
 STORE_ACCEPTED = "sqlite:////path/of/a.file, or sqlite:/// and a relative path; PostgreSQL is not supported yet"
@@ -80,9 +78,11 @@ class HttpSettings(_Section):
     certfile: str = ""
     keyfile: str = ""
     flash_images: str = ""
+    live_max: Annotated[int, Field(ge=0, le=10_000)] = 100
     public_url: Annotated[str, Field(pattern=PUBLIC_PATTERN, description=PUBLIC_ACCEPTED)] = ""
     hosts: HostNames = []
     proxies: Addresses = ["127.0.0.1", "::1"]
+    requests_per_s: Annotated[int, Field(ge=1, le=100_000)] = 200
 
 
 class HomeAssistantSettings(_Section):
@@ -98,7 +98,6 @@ class HomeAssistantSettings(_Section):
     owners: Annotated[str, Field(pattern=ACCOUNTS_PATTERN, description=ACCOUNTS_ACCEPTED)] = ""
     devices_max: Annotated[int, Field(ge=1, le=10_000)] = 500
     interval_s: Annotated[int, Field(ge=1, le=3600)] = 30
-    page_url: Annotated[str, Field(pattern=PAGE_PATTERN, description=PAGE_ACCEPTED)] = ""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -140,6 +139,23 @@ class StoreSettings(_Section):
         return {store: base / url.removeprefix(STORE_PREFIX) for store, url in self.model_dump().items() if url}
 
 
+class MailSettings(_Section):
+    """The mail server over which owners are told things; none without a host."""
+
+    host: str = ""
+    port: Port = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password_file: str = ""
+    sender: str = ""
+
+
+class NoticeSettings(_Section):
+    """Notices to owners."""
+
+    private_webhooks: bool = False
+
+
 class Settings(_Section):
     """All of network.toml. `data_dir` is relative to the file."""
 
@@ -154,6 +170,8 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     stores: StoreSettings = StoreSettings()
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    mail: MailSettings = MailSettings()
+    notices: NoticeSettings = NoticeSettings()
 
     def home(self, base: Path) -> Home:
         """The data directory; `base` is the folder of network.toml."""

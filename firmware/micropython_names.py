@@ -48,20 +48,21 @@ SHARED = frozenset(
     """
 ArithmeticError AssertionError AttributeError BaseException Counter EOFError Ellipsis Exception GeneratorExit HEAD
 ImportError IndentationError IndexError KeyError KeyboardInterrupt LookupError MAGIC MemoryError NameError
-NotImplemented NotImplementedError OSError OverflowError RuntimeError State StopAsyncIteration StopIteration
+NotImplemented NotImplementedError OSError OneWire OverflowError RuntimeError State StopAsyncIteration StopIteration
 SyntaxError SystemExit TypeError UnicodeError ValueError ViperTypeError ZeroDivisionError _Arg _ArgError _P _apply
 _attrs _check_exists _chunk _dequeue _dest_from_optnames _download_file _enqueue _ensure_path_exists _exc_context
-_exc_handler _hash _install_json _install_package _io_queue _parse_args _parse_args_impl _promote_to_task
-_rewrite_url _run _serve _stop_task _stopper _task_queue _thread a abs add all any argparse array asyncio attempts b
-base bin binascii bool builtins bytearray bytes callable callback channel chdir chr classmethod client_id close
-cmath collections compile complex const constants crc8 cryptolib deflate delattr deleter depth dict dir divmod
-enumerate errno eval exec execfile f filter float framebuf frozenset gc getattr getcwd getter globals hasattr hash
-hashes hashlib heapq help hex high host id ilistdir input int io ioctl isinstance issubclass items iter json keys
-left len length limit list locals low machine major map math max measure memoryview message micropython min mip
-mkdir mount next note object oct open ord os other pend_throw platform pop port position pow print property publish
-push qos random range raw re read readexactly readinto readline reason remove rename repr requests reversed right
-rmdir round select self send seq set setattr setter signed slice socket sorted ssl stat staticmethod statvfs step
-str struct subscribe sum super sync sys t termios throw time tls topic total tuple type uctypes umount unwrap update
-username v value values verify vfs wait waiting wake websocket write zip
+_exc_handler _fields _hash _install_json _install_package _io_queue _parse_args _parse_args_impl _path
+_promote_to_task _put _rewrite_url _run _serve _state _stop_task _stopper _task_queue _thread a abs add all any
+argparse array asyncio attempts b base bin binascii bool builtins bytearray bytes callable callback channel chdir
+chr classmethod client_id close cmath code collections compile complex config const constants crc8 cryptolib deflate
+delattr deleter depth dict dir divmod enumerate errno eval exec execfile f feed filter float framebuf frozenset gc
+getattr getcwd getter globals hasattr hash hashes hashlib heapq help hex high host id ilistdir input int io ioctl
+isinstance issubclass items iter json keys left len length limit list locals low machine major map math max measure
+memoryview message micropython min mip mkdir mount next note object oct offset open ord os other pend_throw pin
+platform pop port position pow print property publish push qos random range raw re read readexactly readinto
+readline reason remove rename repr requests reversed right rmdir round scan select self send seq set setattr setter
+signed size slice socket sorted ssid ssl stat staticmethod statvfs step str struct subscribe sum super sync sys t
+termios throw time tls topic total tuple type uctypes umount unwrap update username v value values verify vfs wait
+waiting wake websocket write zip
 """.split()
 )

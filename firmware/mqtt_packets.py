@@ -1,10 +1,11 @@
 """MQTT 3.1.1 without I/O: what a client sends, as bytes; what a server sends, as tuples.
 
 Theory of operation. The decoder never asks for more bytes than the packet at hand still has, so nothing is read ahead
-and one buffer, made once, is all the memory that receiving takes. The reader copies bytes into `window()` and says with
-`received(n)` how many came. A packet that is larger than the buffer is read over the same buffer again and again and
-comes out as kind 0: the stream stays in step. Whatever 3.1.1 does not let a server send to this client, which never
-asks for QoS 2 and never unsubscribes, is `Malformed`; the only cure is a new connection (4.8).
+and one buffer, made once, is the memory that receiving takes, but for the rare large packet, which gets one of its own.
+The reader copies bytes into `window()` and says with `received(n)` how many came. A packet that is larger than what
+there is room for is read over the same buffer again and again and comes out as kind 0: the stream stays in step.
+Whatever 3.1.1 does not let a server send to this client, which never asks for QoS 2 and never unsubscribes, is
+`Malformed`; the only cure is a new connection (4.8).
 
 A packet is (kind, packet id, codes, topic, payload). Kinds are those of 2.2.1: 2 CONNACK, 3 PUBLISH, 4 PUBACK,
 9 SUBACK, 13 PINGRESP; 0, which is reserved there, is ours: dropped, too large. The packet id is 0 where a packet has
@@ -13,6 +14,8 @@ none; codes are the return codes of a CONNACK or SUBACK.
 Section numbers are those of the OASIS standard MQTT Version 3.1.1. Runs on CPython and MicroPython, and holds as little
 memory as it can: hence numbers for names, and reasons as numbers in comments.
 """
+
+BODY_BYTES = 1_152  # a message of 1 KiB with its topic
 
 
 class Malformed(Exception):
@@ -70,13 +73,16 @@ class Decoder:
     """The receiving half. `window()` and `received()` take turns; after `Malformed` only `reset()` helps."""
 
     def __init__(self, packet_bytes_max, body=None):
-        """A packet whose part behind the fixed header exceeds `packet_bytes_max` is dropped, or `body`, a bytearray."""
+        """A packet whose part behind the fixed header exceeds `packet_bytes_max` is dropped; `body`: the buffer, a
+        bytearray of no more than that."""
         self._head = bytearray(5)
-        self._body = memoryview(body or bytearray(packet_bytes_max))
+        self._made = memoryview(body or bytearray(min(packet_bytes_max, BODY_BYTES)))
+        self._bytes_max = packet_bytes_max
         self.reset()
 
     def reset(self):
         """Forget the half packet of an old connection."""
+        self._body = self._made
         self._length = -1  # remaining length (2.2.3), once the head is whole
         self._filled = 0  # bytes of the head, later of the body, that are here
         self._id = 0
@@ -113,6 +119,11 @@ class Decoder:
                 # DUP on QoS 0 is forbidden (3.3.1.1) but harmless: not worth losing a link to a sloppy broker.
                 if flags >> 1 & 3 > 1:
                     raise Malformed(2)  # publish flags
+                if len(body) < length <= self._bytes_max:
+                    try:
+                        self._body = memoryview(bytearray(length))
+                    except MemoryError:
+                        pass  # then it is dropped as one that is too large
             elif kind == 9:
                 if flags or not 3 <= length <= len(body):
                     raise Malformed(3)  # suback
@@ -135,11 +146,14 @@ class Decoder:
                 raise Malformed(5)  # topic length
             try:
                 topic = str(body[2:end], "utf-8")
+                payload = bytes(body[start:length])
             except UnicodeError:
                 raise Malformed(6) from None  # topic text
+            except MemoryError:
+                kind = 0
+                topic = ""
             if "\x00" in topic or "+" in topic or "#" in topic:  # 4.7.3, 3.3.2.1
                 raise Malformed(7)  # topic characters
-            payload = bytes(body[start:length])
         elif kind == 2:
             if body[0] & 0xFE:
                 raise Malformed(8)  # connack flags

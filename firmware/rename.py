@@ -11,12 +11,16 @@ theirs, and so do constants of viper files, which mpy-cross takes out.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 if __package__:
     from .micropython_names import MICROPYTHON, SHARED
 else:  # beside a script
     from micropython_names import MICROPYTHON, SHARED  # type: ignore[import-not-found,no-redef]
+
+
+_FRAME = re.compile(r"""^(\s*File "\w+", line \d+, in )(\w+)$""", re.MULTILINE)
 
 
 class Naming:
@@ -29,10 +33,11 @@ class Naming:
         foreign: set[str] = set(SHARED)
         for source in kept:
             foreign |= _identifiers(ast.parse(source))
-        for module, source in device:
-            tree = ast.parse(source)
-            foreign.add(module)
-            foreign |= _texts(tree) | _told(tree)
+        trees = [(module, ast.parse(source)) for module, source in device]
+        foreign |= _by_keyword(tree for _, tree in trees)
+        own = {module for module, _ in trees} | {"core", "sensors"}
+        for module, tree in trees:
+            foreign |= {module} | _modules(tree, own) | _texts(tree) | _told(tree)
             found = _defined(tree)
             if module in by_text:
                 foreign |= found
@@ -47,6 +52,10 @@ class Naming:
         """The source with the short names."""
         return ast.unparse(_Renamer(self.short).visit(ast.parse(source)))
 
+    def read(self, log: str) -> str:
+        """What a device said, its tracebacks with the long names. Other files than ours have a path, and their own."""
+        return _FRAME.sub(lambda frame: frame[1] + self.long.get(frame[2], frame[2]), log)
+
 
 class _Renamer(ast.NodeTransformer):
     """Every field that holds a name: of a function or class, an argument, an attribute, a variable."""
@@ -56,10 +65,6 @@ class _Renamer(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for field, value in ast.iter_fields(node):
-            if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and field == "module"):
-                continue
-            if isinstance(node, ast.alias) and field == "name" and "." in value:
-                continue
             if field in ("name", "asname", "id", "attr", "arg") and isinstance(value, str):
                 setattr(node, field, self._short.get(value, value))
             elif field == "names" and isinstance(node, ast.Global | ast.Nonlocal):
@@ -126,6 +131,42 @@ def _texts(tree: ast.AST) -> set[str]:
         for part in node.value.split(".")
         if part.isidentifier()
     }
+
+
+def _by_keyword(trees: Iterable[ast.AST]) -> set[str]:
+    """Keywords given to a function that takes any, as texts."""
+    calls, takers = [], set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                calls.append(node)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.args.kwarg:
+                takers.add(node.name)
+    return {
+        keyword.arg
+        for call in calls
+        if getattr(call.func, "attr", getattr(call.func, "id", "")) in takers
+        for keyword in call.keywords
+        if keyword.arg
+    }
+
+
+def _modules(tree: ast.AST, own: set[str]) -> set[str]:
+    """What is imported as a module, as far as a statement tells, and what is taken from one that is not ours."""
+    found: set[str] = set()
+    others: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(part for alias in node.names for part in alias.name.split("."))
+            others.update(alias.asname or alias.name for alias in node.names if alias.name.split(".")[-1] not in own)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(node.module.split("."))
+            if not node.level and node.module.split(".")[-1] not in own:
+                found.update(alias.name for alias in node.names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in others:
+            found.add(node.attr)
+    return found
 
 
 def _told(tree: ast.AST) -> set[str]:

@@ -99,14 +99,8 @@ class Shell:
             self._board.restart("no room for TLS")
         if link.certificate:
             import certificate
-            from device_client.core import notices
 
-            code = certificate.code(link.certificate)
-            link.certificate = ""
-            self._client.notice(notices.CERTIFICATE_REFUSED, code)
-            print("edgetally: certificate_refused", code)
-            if code == certificate.NOT_YET_VALID:
-                self._board.ask_time()
+            certificate.tell(self._client, link, self._board)
             forget("certificate", "device_client.core.notices")
 
     def _is_unknown(self, now_ms):
@@ -128,9 +122,15 @@ class Shell:
             forget("contact", "device_client.core.secret")
 
     def _tell(self):
-        """One line of JSON whenever one of its counts has changed."""
+        """One line of JSON whenever one of its counts has changed. `proofs`: how many payouts were verified, what is
+        not there, is wrong, or did not come."""
         device = self._client
         outbox = device.outbox
+        proofs = "null"  # without room for them
+        if device.asker is not None:
+            state = device.asker.state
+            counts = (state.verified, state.absent, state.wrong, state.missing)
+            proofs = '{"verified": %d, "absent": %d, "wrong": %d, "missing": %d}' % counts
         refused = dict(outbox.settled)
         receipts = refused.pop(0, 0)
         said = (
@@ -141,7 +141,7 @@ class Shell:
             outbox.waiting,
             device.beacon.number if device.beacon else -1,
             json.dumps(refused),
-            self._proofs(),
+            proofs,
         )
         if said != self._said:
             self._said = said
@@ -150,15 +150,6 @@ class Shell:
                 ' "refused": %s, "proofs": %s, "device": "%s", "boot": %d, "heap_free": %d}'
                 % (said + (device.device_id.hex(), device.boot, self._board.heap_free()))
             )
-
-    def _proofs(self):
-        """How many payouts were verified, what is not there, is wrong, or did not come; null without room for it."""
-        asker = self._client.asker
-        if asker is None:
-            return "null"
-        state = asker.state
-        counts = (state.verified, state.absent, state.wrong, state.missing)
-        return '{"verified": %d, "absent": %d, "wrong": %d, "missing": %d}' % counts
 
     async def stop(self):
         """Say DISCONNECT and close, in two seconds."""

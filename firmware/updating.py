@@ -17,6 +17,7 @@ FIRMWARE_VERSION = 3  # of `device_client.core.notices`, which a board need not 
 APPLICATION_CORRUPT = 5
 UPDATE_REFUSED = 6
 UPDATE_ROLLED_BACK = 7
+STORAGE = 13  # of `device_client.core.manifest`
 ANSWERS_MAX = 4  # looked at for one question: a signature costs a board a tenth of a second
 
 
@@ -107,7 +108,11 @@ class Updating:
 
     def _work(self, now_ms):
         updater = self._updater
-        messages = updater.step(self._client.beacon.number, self._time_s, now_ms)
+        try:
+            messages = updater.step(self._client.beacon.number, self._time_s, now_ms)
+        except MemoryError:
+            self._give_up()
+            return ()
         if updater.ended is None:
             return messages
         if updater.ended:
@@ -118,12 +123,29 @@ class Updating:
         return ()
 
     def take(self, payload, now_ms):
-        """An answer. Raises OSError, MemoryError and ValueError: the client counts them."""
+        """An answer. Raises OSError and ValueError: the client counts them."""
         if self._updater is None:
             if not self._answers:
                 self._client.count("update_not_asked")
                 return
             self._answers -= 1
+        try:
+            self._take(payload)
+        except MemoryError:
+            self._give_up()
+        finally:
+            if self._updater is None:
+                _forget()
+
+    def _give_up(self):
+        """There is no memory for it. The slot holds what was fetched, and later there may be more."""
+        version = self.under_way
+        self._updater = None
+        gc.collect()
+        self._client.count("no_memory")
+        self._refused(STORAGE, version)
+
+    def _take(self, payload):
         from device_client.core import manifest
 
         try:

@@ -42,6 +42,10 @@ def require_graphviz() -> str:
     return _require("dot", "apt-get install graphviz")
 
 
+def require_promtool() -> str:
+    return _require("promtool", "apt-get install prometheus")
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

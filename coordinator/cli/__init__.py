@@ -39,6 +39,8 @@ def main() -> None:
             firmware,
             install_service,
             network,
+            operator,
+            plan,
             rebuild,
             replay,
             rollout,
@@ -59,9 +61,11 @@ def main() -> None:
         doctor.register(app)
         demo.register(app)
         bench.register(app)
+        plan.register(app)
         firmware.register(app)
         rollout.register(app)
         access.register(app)
+        operator.register(app)
     app.callback()(_root)
     app()
 
@@ -89,7 +93,9 @@ def _without_coordinator(app: typer.Typer, missing: str) -> None:
         raise fail(f"{missing} is not installed; run: pip install 'edgetally[coordinator]'")
 
     anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    network = "init owner token up recover backup restore install-service doctor demo bench firmware rollout access"
+    network = (
+        "init owner token up recover backup restore install-service doctor demo bench plan firmware rollout access"
+    )
     archive = "verify compare explain payouts batch bundle replay"
     for name in f"{network} {archive}".split():
         app.command(name, help=r"Needs: pip install 'edgetally\[coordinator]'", context_settings=anything)(absent)

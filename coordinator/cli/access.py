@@ -72,7 +72,7 @@ def invite(
 
     async def work(store: AccessStore, log: OperatorLog, now: int) -> str:
         person = await _person(store, role, account, name, now)
-        await log.add(_here(), "invited", _told(person))
+        await log.add(here(), "invited", _told(person))
         return await store.invite(person, now, LINK_S)
 
     code = _run(config, work)
@@ -96,7 +96,7 @@ def token_new(
     async def work(store: AccessStore, log: OperatorLog, now: int) -> str:
         person = await _person(store, role, account, name, now)
         made = await store.new_token(person, name or role, frozenset(scope), now, expires_days * DAY_S)
-        await log.add(_here(), "api_token_made", _told(person), evidence=" ".join(sorted(scope)))
+        await log.add(here(), "api_token_made", _told(person), evidence=" ".join(sorted(scope)))
         return made
 
     typer.echo(_run(config, work))
@@ -128,7 +128,7 @@ def token_revoke(
         if len(token) < 8 or len(found) != 1:
             raise fail(f"{token!r} is the beginning of {len(found)} tokens' ids; give 8 digits or more of one")
         await store.revoke_token(found[0].id)
-        await log.add(_here(), "api_token_revoked", _told(found[0].person), evidence=found[0].id.hex()[:SHOWN_CHARS])
+        await log.add(here(), "api_token_revoked", _told(found[0].person), evidence=found[0].id.hex()[:SHOWN_CHARS])
         return _told(found[0].person)
 
     typer.echo(f"revoked: a token of {_run(config, work)}")
@@ -168,13 +168,13 @@ def end(
     async def work(store: AccessStore, log: OperatorLog, now: int) -> int:
         if everybody:
             count = await store.end_sessions(None)
-            await log.add(_here(), "sessions_ended", "everybody")
+            await log.add(here(), "sessions_ended", "everybody")
             return count
         person = await _person(store, role, account, name, now)
         count = await store.end_sessions(person.id)
         if remove:
             await store.remove_person(person.id)
-        await log.add(_here(), "person_removed" if remove else "sessions_ended", _told(person))
+        await log.add(here(), "person_removed" if remove else "sessions_ended", _told(person))
         return count
 
     typer.echo(f"ended: {_run(config, work)} sessions")
@@ -210,7 +210,7 @@ def _run(config: Path, work: Callable[[AccessStore, OperatorLog, int], Awaitable
         raise fail(str(error), 1) from None
 
 
-def _here() -> Visitor:
+def here() -> Visitor:
     """Whoever has a shell on the server is an operator, under the name of that account."""
     try:
         who = getpass.getuser()
@@ -225,7 +225,8 @@ def _told(person: Person) -> str:
 
 def _base(settings: Settings) -> str:
     host = settings.http.host if settings.http.host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104
-    return settings.http.public_url or f"http://{f'[{host}]' if ':' in host else host}:{settings.http.port}"
+    scheme = "https" if settings.http.certfile else "http"
+    return settings.http.public_url or f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http.port}"
 
 
 def _day(unix_s: int) -> str:

@@ -1,5 +1,6 @@
 """`edgetally backup` and `restore`: a copy of a network that can be put back, and the drill that shows it can."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +19,13 @@ from coordinator.backup.restore import Manifest, Taken, restore
 from coordinator.engine.archive import Wrong
 from coordinator.engine.wire import Refused
 from coordinator.settings import Settings, SettingsError, load_settings
+from coordinator.store.access import AccessStore
+from coordinator.store.home import Home
 from coordinator.store.look import StoreBroken
+from coordinator.store.operator_log import OperatorLog
 
 from . import EXIT_WRONG, fail
+from .access import here
 from .network import CONFIG, DEFAULT_CONFIG, opened
 
 AS_JSON = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -50,11 +55,29 @@ def backup_command(
         raise fail(f"--out: {error}") from None
     except (StoreBroken, Refused, OSError) as error:
         raise fail(f"no backup was made: {error}", 1) from None
+    _note(home, made)
     if as_json:
         fields = {"ok": True, "file": str(made.path), "bytes": made.bytes, "left_out": made.left_out}
         typer.echo(json.dumps(fields | {"manifest": made.manifest}))
         return
     _tell_made(made)
+
+
+def _note(home: Home, made: Made) -> None:
+    """In the operators' log."""
+
+    async def noted() -> None:
+        store = await AccessStore.open(home)
+        try:
+            evidence = f"batch {made.manifest['batch']}, digests {made.manifest['digests']}"
+            await OperatorLog(store.engine).add(here(), "backup_made", made.path.name, evidence=evidence)
+        finally:
+            await store.close()
+
+    try:
+        asyncio.run(noted())
+    except OSError as error:
+        typer.echo(f"edgetally: warning: the backup is made, but not in the operators' log: {error}", err=True)
 
 
 def _tell_made(made: Made) -> None:

@@ -7,12 +7,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import nacl.signing
 import typer
 
+from coordinator.kernel.amounts import AMOUNT_MAX, DECIMALS, TOKEN, tokens
 from device_client.core import cose
 from device_client.owner_signing import signed_message
 
@@ -21,6 +23,8 @@ from . import fail
 ANSWER_BYTES_MAX = 65_536
 ANSWER_S = 20.0
 POLL_S = 1.0
+NAME_CHARS_MAX = 255  # of a file
+TEXT_CHARS_MAX = 2000
 Body = Callable[[bytes], list[object]]
 
 
@@ -37,7 +41,11 @@ def say(
     nonce = call(url, f"/api/v1/accounts/{subject.hex()}")["next_nonce"]
     network_hash = bytes.fromhex(network)
     envelope, _ = signed_message(signing, subject, network_hash, kind, nonce, body(network_hash))
-    found = call(url, "/api/v1/owner", envelope)
+    return waited(call(url, "/api/v1/owner", envelope), url, wait)
+
+
+def waited(found: dict[str, Any], url: str, wait: int) -> dict[str, Any]:
+    """What became of a message that was handed in, within `wait` seconds."""
     until = time.monotonic() + wait
     while found["state"] == "waiting" and time.monotonic() < until:
         time.sleep(POLL_S)
@@ -54,22 +62,32 @@ class Unanswered(RuntimeError):
     """The page refused or did not answer; the text says so in its own words."""
 
 
-def call(url: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+def call(url: str, path: str, body: bytes | None = None, kind: str = "application/cbor") -> dict[str, Any]:
     """The coordinator's answer; ends the command with its own words where it refuses."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise fail(f"--url: {url!r} does not begin with http:// or https://")
     try:
-        return answer(url, path, body)
+        return answer(url, path, body, kind=kind)
     except Unanswered as error:
         raise fail(str(error), 1) from None
 
 
-def answer(url: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-    """The coordinator's answer. Raises Unanswered."""
+def answer(
+    url: str,
+    path: str,
+    body: bytes | None = None,
+    method: str | None = None,
+    token: str = "",
+    kind: str = "application/cbor",
+) -> dict[str, Any]:
+    """The coordinator's answer; an API `token` goes along. Raises Unanswered."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise Unanswered(f"{url!r} does not begin with http:// or https://")
-    headers = {"Content-Type": "application/cbor"} if body is not None else {}
-    request = urllib.request.Request(url.rstrip("/") + path, body, headers)  # noqa: S310 - checked above
+    headers = {"Content-Type": kind} if body is not None else {}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    where = url.rstrip("/") + path
+    request = urllib.request.Request(where, body, headers, method=method)  # noqa: S310 - checked above
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_S) as reply:  # noqa: S310 - checked above
             found = json.loads(reply.read(ANSWER_BYTES_MAX))
@@ -137,3 +155,26 @@ def read_id(text: str, name: str) -> bytes:
     if not re.fullmatch("[0-9a-f]{32}", text):
         raise fail(f"{name}: {text!r} is not an id of 32 lower-case hex digits")
     return bytes.fromhex(text)
+
+
+def read_words(given: str, name: str) -> str:
+    """The words themselves, or those in a file of that name."""
+    try:
+        path = Path(given)
+        text = path.read_text().strip() if len(given) <= NAME_CHARS_MAX and path.is_file() else given.strip()
+    except (OSError, ValueError) as error:
+        raise fail(f"{name}: {given}: {getattr(error, 'strerror', None) or 'not a text in UTF-8'}") from None
+    if not 1 <= len(text) <= TEXT_CHARS_MAX:
+        raise fail(f"{name}: {len(text)} characters; it must have 1 to {TEXT_CHARS_MAX}")
+    return text
+
+
+def amount_of(text: str) -> int:
+    """Base units of a decimal text, exactly."""
+    try:
+        value = Decimal(text) * TOKEN if re.fullmatch(rf"\d{{1,10}}(\.\d{{1,{DECIMALS}}})?", text) else Decimal(0)
+    except InvalidOperation:
+        value = Decimal(0)
+    if not 1 <= value <= AMOUNT_MAX:
+        raise fail(f"AMOUNT: {text!r} is not a number of tokens from {tokens(1)} to {tokens(AMOUNT_MAX)}")
+    return int(value)

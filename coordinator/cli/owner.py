@@ -1,22 +1,35 @@
 """`edgetally owner`: what an account's holder says to the coordinator, signed here and sent over HTTP."""
 
+import hashlib
 import json
 import re
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from coordinator.found import change_parameter
 from coordinator.kernel import owner_messages as kinds
-from coordinator.kernel.amounts import AMOUNT_MAX, DECIMALS, TOKEN, tokens
 from coordinator.kernel.parameters import ParameterError
 from device_client.owner_signing import account_key_body, rotate_body, signed_login
 
 from . import fail
-from .calls import Body, account_of, call, is_refused, read_id, read_key, say, show
+from .calls import (
+    Body,
+    Unanswered,
+    account_of,
+    amount_of,
+    answer,
+    call,
+    is_refused,
+    read_id,
+    read_key,
+    read_words,
+    say,
+    show,
+    waited,
+)
 from .network import CONFIG, DEFAULT_CONFIG, opened
 
 KEY = Annotated[Path, typer.Option("--key", help="File with the account's key, readable by its owner only.")]
@@ -46,7 +59,11 @@ def register(owner: typer.Typer) -> None:
     owner.command("replace", epilog=f"Example: edgetally owner replace 9a0e... 77b2... {named}")(replace)
     owner.command("change-key", epilog=f"Example: edgetally owner change-key --new-key alice2.key {named}")(change_key)
     owner.command("login", epilog="Example: edgetally owner login --key alice.key --url http://server:8080")(login)
+    owner.command("appeal", epilog=f'Example: edgetally owner appeal 9a0e... --text "it is one device" {named}')(appeal)
+    owner.command("readings", epilog=f"Example: edgetally owner readings 9a0e... private {named}")(readings)
     owner.command("status", epilog="Example: edgetally owner status --key alice.key --url http://server:8080")(status)
+    deleting = "edgetally owner delete-readings 9a0e... --through-epoch 12 --token api.token"
+    owner.command("delete-readings", epilog=f"Example: {deleting}")(delete_readings)
     owner.command("set-parameter", epilog="Example: edgetally owner set-parameter reward_budget 5000000000")(
         set_parameter
     )
@@ -63,7 +80,7 @@ def transfer(
     as_json: AS_JSON = False,
 ) -> None:
     """Move tokens to another account."""
-    body: list[object] = [read_id(to, "TO"), _amount(amount)]
+    body: list[object] = [read_id(to, "TO"), amount_of(amount)]
     _say(kinds.TRANSFER, lambda _: body, key, url, account, genesis, wait, as_json)
 
 
@@ -140,6 +157,41 @@ def change_key(
     _say(kinds.KEY, lambda network: account_key_body(new, network, subject), key, url, account, genesis, wait, as_json)
 
 
+def appeal(
+    device: DEVICE,
+    text: Annotated[str, typer.Option(help="What you have to say, or a file with it; only its SHA-256 is published.")],
+    key: KEY,
+    url: URL = LOCAL,
+    account: ACCOUNT = None,
+    genesis: GENESIS = None,
+    wait: WAIT = 0,
+    as_json: AS_JSON = False,
+) -> None:
+    """Disagree, in front of everybody: with a quarantine, or with what a device was not paid. One appeal a device."""
+    subject, words = read_id(device, "DEVICE"), read_words(text, "--text")
+    digest = hashlib.sha256(words.encode()).digest()
+    found = say(kinds.APPEAL, lambda _: [subject, digest], key, url, account, genesis, 0)
+    call(url, "/api/v1/texts", json.dumps({"text": words}).encode(), "application/json")
+    _shown(waited(found, url, wait), as_json)
+
+
+def readings(
+    device: DEVICE,
+    public: Annotated[str, typer.Argument(help="public or private.")],
+    key: KEY,
+    url: URL = LOCAL,
+    account: ACCOUNT = None,
+    genesis: GENESIS = None,
+    wait: WAIT = 0,
+    as_json: AS_JSON = False,
+) -> None:
+    """Let everybody see a device's readings from the next batch on, or nobody; earlier ones stay as they were."""
+    if public not in ("public", "private"):
+        raise fail(f"{public!r} is neither public nor private")
+    body: list[object] = [read_id(device, "DEVICE"), int(public == "public")]
+    _say(kinds.READINGS, lambda _: body, key, url, account, genesis, wait, as_json)
+
+
 def status(
     message: Annotated[str | None, typer.Argument(help="A message's id, 64 hex digits; else the account.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="File with the account's key.")] = None,
@@ -182,6 +234,31 @@ def login(
     typer.echo(call(url, "/login/owner", envelope)["address"])
 
 
+def delete_readings(
+    device: DEVICE,
+    through_epoch: Annotated[int, typer.Option("--through-epoch", min=0, help="The last closed epoch to delete.")],
+    token: Annotated[Path, typer.Option("--token", help="File with an API token of yours that may write.")],
+    url: URL = LOCAL,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AS_JSON = False,
+) -> None:
+    """Delete a device's readings with their salts, up to the end of an epoch. This cannot be undone."""
+    subject = read_id(device, "DEVICE").hex()
+    try:
+        secret = token.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise fail(f"{token}: {error}") from None
+    if not secret.isascii() or not secret.isprintable():
+        raise fail(f"{token} holds no API token")
+    if not yes:
+        typer.confirm(f"Delete all readings of {subject} up to the end of epoch {through_epoch}?", abort=True)
+    try:
+        path = f"/api/v1/devices/{subject}/readings?through_epoch={through_epoch}"
+        show(answer(url, path, method="DELETE", token=secret), as_json)
+    except Unanswered as error:
+        raise fail(str(error), 1) from None
+
+
 def set_parameter(
     name: Annotated[str, typer.Argument(help="The parameter's name.")],
     value: Annotated[str, typer.Argument(help="A whole number, or JSON for a table.")],
@@ -204,18 +281,10 @@ def _say(
     kind: int, body: Body, key: Path, url: str, account: str | None, genesis: str | None, wait: int, as_json: bool
 ) -> None:
     """Say it, and show what became of it."""
-    found = say(kind, body, key, url, account, genesis, wait)
+    _shown(say(kind, body, key, url, account, genesis, wait), as_json)
+
+
+def _shown(found: dict[str, Any], as_json: bool) -> None:
     show(found, as_json)
     if is_refused(found):
         raise typer.Exit(1)
-
-
-def _amount(text: str) -> int:
-    """Base units of a decimal text, exactly."""
-    try:
-        value = Decimal(text) * TOKEN if re.fullmatch(rf"\d{{1,10}}(\.\d{{1,{DECIMALS}}})?", text) else Decimal(0)
-    except InvalidOperation:
-        value = Decimal(0)
-    if not 1 <= value <= AMOUNT_MAX:
-        raise fail(f"AMOUNT: {text!r} is not a number of tokens from {tokens(1)} to {tokens(AMOUNT_MAX)}")
-    return int(value)

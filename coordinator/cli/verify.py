@@ -147,6 +147,8 @@ def _on_trust(report: Report, genesis_given: bool, without_checkpoint: bool) -> 
     if report.measured < report.reports:
         missing = report.reports - report.measured
         taken.append(f"what sensing found in {missing} of {report.reports} reports, whose readings are not here")
+    if report.deleted:
+        taken.append(f"that the readings of {report.deleted} reports were deleted by their owner, as the record says")
     for one in report.restarts:
         taken.append(
             f"that a disk lost what came before incarnation {one.incarnation}, which begins at beacon {one.first}"
@@ -196,6 +198,7 @@ def _print_report(report: Report, without_genesis: bool, without_checkpoint: boo
             "level": report.level,
             "reports": report.reports,
             "measured": report.measured,
+            "deleted": report.deleted,
             "beacon_spacing_s": report.beacon_spacing_s,
             "device_spacing_s": report.device_spacing_s,
             "epochs": [
@@ -213,6 +216,8 @@ def _print_report(report: Report, without_genesis: bool, without_checkpoint: boo
         f"OK  {report.genesis.name}, {report.batches} batches, {report.statements} statements, {executed} re-executed"
     )
     typer.echo(f"    level: {report.level} ({report.measured} of {report.reports} reports held against their readings)")
+    if report.deleted:
+        typer.echo(f"    {report.deleted} readings deleted by their owner")
     paid = sum(int(row[2]) for row in report.epochs)
     typer.echo(f"    {len(report.epochs)} epochs paid {tokens(paid)} together, each to the base unit")
     typer.echo(

@@ -32,7 +32,7 @@ class Patient(NamedTuple):
 
 async def checks(patient: Patient) -> AsyncIterator[Check]:
     """Every check, as it is done."""
-    from . import broker, machine
+    from . import broker, machine, upkeep
 
     is_running = machine.is_locked(patient.home)
     for check in machine.disk_checks(patient, is_running):
@@ -40,6 +40,8 @@ async def checks(patient: Patient) -> AsyncIterator[Check]:
     yield await machine.stores_check(patient, is_running)
     yield machine.clock_check(patient, is_running)
     for check in machine.port_checks(patient, is_running):
+        yield check
+    for check in upkeep.upkeep_checks(patient):
         yield check
     async for check in broker.broker_checks(patient, is_running):
         yield check

@@ -11,7 +11,7 @@ INDEX_FILE = "index.json"
 """Over HTTP: {"first": of the batches, "newest": or -1, "snapshots": [...]}; a folder of a batch lists its names."""
 _NUMBER = r"(?:0|[1-9]\d{0,14})"
 _PUBLISHED = re.compile(
-    rf"genesis\.cbor|keys\.cbor|beacons\.log|restarts\.cbor|readings/{_NUMBER}\.bin"
+    rf"genesis\.cbor|keys\.cbor|beacons\.log|restarts\.cbor|readings/(?:{_NUMBER}\.bin|deleted\.cbor)"
     rf"|batches/{_NUMBER}/[a-z_]{{1,40}}\.(?:rows|bin|cose)"
     rf"|snapshots/{_NUMBER}/(?:manifest\.cose|[a-z_]{{1,40}}\.[a-z_]{{1,40}}\.state)",
     re.ASCII,

@@ -43,6 +43,7 @@ class Report(NamedTuple):
     beacons: int
     reports: int
     measured: int
+    deleted: int  # reports whose public readings their owners deleted
     beacon_spacing_s: float
     device_spacing_s: float
     epochs: list[Row]
@@ -123,6 +124,7 @@ class Auditor:
             beacons=len(network.beacons.beacons),
             reports=self._readings.reports,
             measured=self._readings.measured,
+            deleted=self._readings.deleted,
             beacon_spacing_s=beacon_spacing_s(network.beacons),
             device_spacing_s=self._spacing.median_s,
             epochs=self._epochs,

@@ -9,7 +9,7 @@ from coordinator.modules import sensing
 from device_client.core import statement
 from device_client.core.statement import KIND_REPORT
 
-from . import diagnose_readings
+from . import deletions, diagnose_readings
 from .archive import Archive, Wrong
 from .measuring import Memories, declared, measured, reports_with
 from .packing import BadInput, Readings, unpack_readings
@@ -17,14 +17,17 @@ from .seal import MEASURED_FILE
 
 
 class ReadingsAudit:
-    """Checks batch after batch; counts reports, and those whose readings were there and agree."""
+    """Checks batch after batch; counts reports, those whose readings were there and agree, and those whose public
+    readings were deleted by their owners. Raises Wrong where the record of deletions is none."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._memories: Memories = {}
         self._unknown: set[bytes] = set()
+        self._deleted = self._deletions()
         self.reports = 0
         self.measured = 0
+        self.deleted = 0
 
     def forget(self, devices: Iterable[Value]) -> None:
         """Nothing is known of what these measured before: what sensing compares with that cannot be checked."""
@@ -39,6 +42,9 @@ class ReadingsAudit:
         file = f"readings/{number}.bin"
         readings = self._read(number, file, self._archive.read(file), rows)
         for index in sorted(expected - readings.keys()):
+            if rows[index].slot <= self._deleted.get(rows[index].device, -1):
+                self.deleted += 1
+                continue
             raise Wrong(number, file, f"the public readings of statement {rows[index].id.hex()} are missing")
         for index in sorted(readings.keys() - expected):
             raise Wrong(number, file, f"the readings of statement {rows[index].id.hex()} are not public")
@@ -62,6 +68,13 @@ class ReadingsAudit:
                     f" its readings say {sensing.MEASURED_NAMES[code]}",
                     "measured",
                 )
+
+    def _deletions(self) -> dict[bytes, int]:
+        data = self._archive.read(deletions.DELETED_FILE)
+        try:
+            return deletions.deleted_slots(deletions.unpacked(data)) if data is not None else {}
+        except ValueError as error:
+            raise Wrong(-1, deletions.DELETED_FILE, str(error)) from error
 
     def _read(self, number: int, file: str, data: bytes | None, rows: Sequence[StatementRow]) -> Readings:
         try:

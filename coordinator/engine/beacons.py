@@ -13,6 +13,7 @@ from .genesis import coordinator_key
 from .wire import Refused
 
 _FRAME = struct.Struct(">I")
+FRAME_BYTES = _FRAME.size
 BEACON_BYTES_MAX = 1024
 
 

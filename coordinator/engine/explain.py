@@ -110,8 +110,8 @@ def explain(found: Evidence) -> Explanation:
     standing = explain_operator.standing(found.operated)
     corrected = explain_operator.corrected(found.operated)
     reasons = [
+        *_belonging(found),
         *standing,
-        *_standing(found),
         *_presence(found),
         *_sensing(found),
         *_statements(found),
@@ -150,7 +150,8 @@ def _summary(found: Evidence) -> str:
     return f"Epoch {found.epoch}: paid {tokens(payout.paid)} ({', '.join(parts)})."
 
 
-def _standing(found: Evidence) -> list[Reason]:
+def _belonging(found: Evidence) -> list[Reason]:
+    """Whether it was a device of the network at all."""
     if found.enrolled_epoch > found.epoch:
         text = f"It enrolled in epoch {found.enrolled_epoch}, after this one (enrolled_later)."
         return [Reason("enrolled_later", 1, text, "")]

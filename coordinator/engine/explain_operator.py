@@ -34,7 +34,8 @@ class Operated(NamedTuple):
 def touching(
     epoch: int, quarantines: Sequence[QuarantineView], appeals: Sequence[AppealView], calendar: Calendar
 ) -> tuple[list[QuarantineView], list[AppealView]]:
-    """Those that began before the epoch was closed and lasted into it, the oldest first; open appeals always."""
+    """Those that began before the epoch was closed and lasted into it, the oldest first; with appeals against such a
+    quarantine, and open ones always."""
 
     def lasted(since_batch: int, end_batch: int) -> bool:
         begun = since_batch * calendar.batch_beacons
@@ -43,7 +44,15 @@ def touching(
         return begun <= closed and (end_batch < 0 or ended >= calendar.first_slot(epoch))
 
     held = [one for one in quarantines if lasted(one.since_batch, one.ended_batch)]
-    asked = [one for one in appeals if one.answered_batch < 0 or lasted(one.since_batch, one.answered_batch)]
+
+    def against(batch: int) -> bool:
+        return any(one.since_batch <= batch and (one.ended_batch < 0 or batch <= one.ended_batch) for one in held)
+
+    asked = [
+        one
+        for one in appeals
+        if one.answered_batch < 0 or lasted(one.since_batch, one.answered_batch) or against(one.since_batch)
+    ]
     return held[::-1], asked[::-1]
 
 

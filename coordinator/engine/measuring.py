@@ -21,7 +21,7 @@ Memories = dict[bytes, sensing.Memory]
 
 class Measured(NamedTuple):
     """Codes by statement, the memories that changed, the devices some of whose readings were not there; and of every
-    public reading set (device, slot, boot, seq, dt_ms, encoded values): what pages and API look up."""
+    reading set (device, slot, boot, seq, dt_ms, encoded values, quoted beacon, whether public): what is looked up."""
 
     codes: list[int]
     memories: Memories
@@ -76,7 +76,7 @@ def measured(
     changed: Memories = {}
     codes = [sensing.NOTHING_MEASURED] * len(rows)
     unknown: set[bytes] = set()
-    public: list[Row] = []
+    found: list[Row] = []
     for index, row in enumerate(rows):
         device = row.device
         declaration = declarations.get(device)
@@ -96,7 +96,7 @@ def measured(
         codes[index], memory = sensing.measure(memory, row, channels, sets, units)
         if memory is not None:
             changed[device] = memory
-        if readings_public:
-            for one in sets:
-                public.append((device, row.slot, row.boot, row.seq, one[0], cbor2.dumps(one[1:])))
-    return Measured(codes, changed, unknown, public)
+        place = device, row.slot, row.boot, row.seq
+        for one in sets:
+            found.append((*place, one[0], cbor2.dumps(one[1:]), row.quoted, int(readings_public)))
+    return Measured(codes, changed, unknown, found)

@@ -26,6 +26,7 @@ class Waiting(NamedTuple):
     account: bytes
     nonce: int
     kind: int
+    text: bytes = b""  # of an appeal
 
 
 class OwnerInbox:
@@ -88,7 +89,8 @@ class OwnerInbox:
         self._hold(row)
 
     def _hold(self, row: OwnerRow) -> None:
-        self._waiting[row.id] = Waiting(row.account, row.nonce, row.kind)
+        text = row.body[1] if row.kind == kinds.APPEAL else b""
+        self._waiting[row.id] = Waiting(row.account, row.nonce, row.kind, text)
         self._highest[row.account] = max(row.nonce, self._highest.get(row.account, 0))
         self._count[row.account] += 1
 
@@ -110,6 +112,11 @@ class OwnerInbox:
     def was_put_aside(self, message: bytes) -> bool:
         """Whether a batch found it wrong after all."""
         return (self._folder / f"{message.hex()}{REFUSED}").exists()
+
+    def appellant(self, text: bytes) -> bytes:
+        """Whose appeal that waits names a text of this SHA-256; empty for nobody's."""
+        with self._lock:
+            return next((one.account for one in self._waiting.values() if one.text == text), b"")
 
     def highest(self, account: bytes) -> int:
         """The highest nonce of an account that waits, 0 for none."""

@@ -121,6 +121,11 @@ class Pipeline:
     async def renewed(self) -> None:
         """The stores' logs are short again."""
 
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for verification."""
+        return len(self._waiting)
+
     def _enqueue(self, queued: _Queued) -> bool:
         if len(self._waiting) >= self._queue_max:
             return False

@@ -3,3 +3,5 @@
 ACTIVE = 0
 QUARANTINED = 1  # its key was found in two hands, or the operator says so for a time
 REVOKED = 2  # by its owner, or replaced by another board
+
+STANDING_NAMES = {ACTIVE: "active", QUARANTINED: "quarantined", REVOKED: "revoked"}

@@ -183,6 +183,28 @@ class ReadingView(NamedTuple):
     values: list[int | None]
 
 
+class TimedReadingView(NamedTuple):
+    """A reading set of a device with public or private readings, and when it was measured: `time_ms` is unix time in
+    milliseconds, from the beacon `quoted` on. `place` is where it lies in the store: the next page begins behind it."""
+
+    slot: int
+    boot: int
+    seq: int
+    dt_ms: int
+    quoted: int
+    time_ms: int
+    values: list[int | None]
+    place: int
+
+
+class DeletedView(NamedTuple):
+    """What became of a request to delete readings; `request` stands on the public record."""
+
+    request: bytes
+    last_slot: int
+    reports: int  # whose readings were there
+
+
 class PresenceView(NamedTuple):
     epoch: int
     windows_present: int

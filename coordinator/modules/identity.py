@@ -232,7 +232,8 @@ def finish(context: Context, partials: Sequence[Placed]) -> Effects:
     changed = {"chains": {**after, **dict.fromkeys(dropped)} if dropped else after, "activity": activity.changes()}
     of_statements: dict[str, Columns] = {"code": found, "interval_s": np.concatenate(intervals)}
     findings = Findings({**owner_codes, **moved}, replaced, suspended)
-    return Effects({**delta, **changed}, records, findings, of_statements)
+    written = {name: rows for name, rows in delta.items() if rows or name in (TOKENS.name, DEVICES.name)}
+    return Effects({**written, **changed}, records, findings, of_statements)
 
 
 def _settled(followed: Followed, context: Context, delta: Writing, book: Book) -> tuple[Device | None, list[int]]:

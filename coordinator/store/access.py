@@ -33,6 +33,7 @@ from coordinator.kernel.access import (
 from .access_schema import ACCESS, API_TOKENS, INVITATIONS, PASSKEYS, PEOPLE, SEEDS, SESSIONS, SPENT
 from .home import Home
 from .migrate import migrate
+from .reading import Reading
 
 SECRET_BYTES = 32
 TOKEN_PREFIX = "et_"  # noqa: S105 - so that scanners find a token that was committed by mistake
@@ -49,22 +50,30 @@ def fingerprint(secret: str, prefix: str = "") -> bytes | None:
     if len(text) != 43 or (prefix and not secret.startswith(prefix)):
         return None
     try:
-        return hashlib.sha256(base64.b64decode(text + "=", altchars=b"-_", validate=True)).digest()
+        found = base64.b64decode(text + "=", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
+    # One text for each secret: the last character has two bits to spare.
+    return hashlib.sha256(found).digest() if _text_of(found) == text else None
+
+
+def _text_of(secret: bytes) -> str:
+    return base64.urlsafe_b64encode(secret).decode().rstrip("=")
 
 
 def _new_secret() -> tuple[str, bytes]:
     """(text, SHA-256) of a new secret."""
     made = secrets.token_bytes(SECRET_BYTES)
-    return base64.urlsafe_b64encode(made).decode().rstrip("="), hashlib.sha256(made).digest()
+    return _text_of(made), hashlib.sha256(made).digest()
 
 
 class AccessStore:
     """Open with `await AccessStore.open(home)`, end with `close`. May be open in several processes at once."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, path: Path) -> None:
         self.engine = engine
+        # What every request of a session or a token asks.
+        self._reading = Reading({ACCESS: path})
 
     @classmethod
     async def open(cls, home: Home) -> "AccessStore":
@@ -78,9 +87,10 @@ class AccessStore:
         """One whose tables are the newest already."""
         engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
-        return cls(engine)
+        return cls(engine, path)
 
     async def close(self) -> None:
+        await self._reading.close()
         await self.engine.dispose()
 
     # PEOPLE AND INVITATIONS
@@ -148,13 +158,12 @@ class AccessStore:
         digest = fingerprint(secret)
         if digest is None:
             return None
-        async with self.engine.connect() as connection:
-            row = (await connection.execute(_SESSION.where(SESSIONS.c.id == digest))).one_or_none()
-            found = _session(row) if row else None
-            if found is None or _is_over(found, now):
-                return None
-            if now - found.used >= TOUCH_S:
-                await _touch(connection, SESSIONS, digest, now)
+        rows = await self._reading.rows(ACCESS, _SESSION.where(SESSIONS.c.id == digest))
+        found = _session(rows[0]) if rows else None
+        if found is None or _is_over(found, now):
+            return None
+        if now - found.used >= TOUCH_S:
+            await self._touch(SESSIONS, digest, now)
         return found
 
     async def sessions(self, person: bytes | None, now: int) -> list[SessionView]:
@@ -196,13 +205,13 @@ class AccessStore:
         digest = fingerprint(secret, TOKEN_PREFIX)
         if digest is None:
             return None
-        async with self.engine.connect() as connection:
-            row = (await connection.execute(_TOKEN.where(API_TOKENS.c.id == digest))).one_or_none()
-            if row is None or row.ends <= now:
-                return None
-            if now - row.used >= TOUCH_S:
-                await _touch(connection, API_TOKENS, digest, now)
-        return _token(row)
+        rows = await self._reading.rows(ACCESS, _TOKEN.where(API_TOKENS.c.id == digest))
+        found = _token(rows[0]) if rows else None
+        if found is None or found.ends <= now:
+            return None
+        if now - found.used >= TOUCH_S:
+            await self._touch(API_TOKENS, digest, now)
+        return found
 
     async def tokens(self, person: bytes | None) -> list[ApiTokenView]:
         """Also those that are over, for a month; the newest first."""
@@ -267,6 +276,11 @@ class AccessStore:
         assert isinstance(found, bytes)
         return found
 
+    async def _touch(self, table: sa.Table, digest: bytes, now: int) -> None:
+        """On a full disk a session ends earlier than it would, and the request is answered all the same."""
+        with contextlib.suppress(sa.exc.OperationalError):
+            await self._changed(sa.update(table).where(table.c.id == digest).values(used=now))
+
     async def _changed(self, statement: Any) -> bool:
         async with self.engine.begin() as connection:
             return (await connection.execute(statement)).rowcount > 0
@@ -292,13 +306,6 @@ def _is_over(session: SessionView, now: int) -> bool:
 def _token(row: Sequence[Any]) -> ApiTokenView:
     digest, name, scopes, made, ends, used = row[:6]
     return ApiTokenView(digest, Person(*row[6:]), name, frozenset(scopes.split()), made, ends, used)
-
-
-async def _touch(connection: AsyncConnection, table: sa.Table, digest: bytes, now: int) -> None:
-    """On a full disk a session ends earlier than it would, and the request is answered all the same."""
-    with contextlib.suppress(sa.exc.OperationalError):
-        await connection.execute(sa.update(table).where(table.c.id == digest).values(used=now))
-        await connection.commit()
 
 
 async def _bounded(connection: AsyncConnection, table: sa.Table, person: bytes, most: int) -> None:

@@ -72,3 +72,17 @@ OPERATOR_LOG = _table(
 )
 # Words behind the hashes that batches hold; `account` is the owner concerned, empty for none.
 TEXTS = _table("texts", _id("hash"), _bytes("account"), _text("text"), _number("made"))
+# Notices to owners that wait to be sent, and what each contact was told already: nothing is told twice.
+OUTBOX = _table(
+    "outbox",
+    *(_serial("id"), _number("contact"), _text("body"), _number("tries"), _number("due"), _number("made")),
+    indexes=("due",),
+)
+TOLD = sa.Table(
+    "told",
+    METADATA,
+    sa.Column("contact", sa.BigInteger(), primary_key=True, autoincrement=False, nullable=False),
+    sa.Column("what", sa.Text(), primary_key=True, nullable=False),
+    _number("made"),
+    sa.Index("ix_told_made", "made"),
+)

@@ -138,17 +138,17 @@ class DeviceQueries(Reads):
         table = table_of(INTAKE, "readings")
         statement = (
             sa.select(table)
-            .where(table.c.device == device, table.c.slot > after_slot)
+            .where(table.c.device == device, table.c.slot > after_slot, table.c.public == 1)
             .order_by(table.c.slot, table.c.boot, table.c.seq, table.c.dt_ms)
             .limit(limit)
         )
         return [
-            ReadingView(row.slot, row.boot, row.seq, row.dt_ms, _values(row.row))
+            ReadingView(row.slot, row.boot, row.seq, row.dt_ms, reading_values(row.row))
             for row in await self._rows(INTAKE, statement)
         ]
 
 
-def _values(data: bytes) -> list[int | None]:
+def reading_values(data: bytes) -> list[int | None]:
     return [None if value == MISSING else value for value in wire.decoded(data)]
 
 

@@ -20,21 +20,21 @@ from coordinator.engine.provisional import (
 )
 from coordinator.engine.silence import ENDED, is_silent, silent_beacons
 from coordinator.kernel.earnings_views import DeviceEarnings, EarningsView, EstimateView, LifetimeView, MonthView
-from coordinator.kernel.postings import SETTLED
 from coordinator.kernel.views import DeviceView, OwnerView, PayoutView, Reason
 from coordinator.kernel.windows import marks
 
-from .money_queries import MoneyQueries
+from .epoch_queries import EpochQueries
 from .operator_queries import OperatorQueries
 from .schema import table_of
 
 LIFETIME = ("presence", "sensing", "owner_cap", "paid", "withheld", "released")
 SENSING_COUNTS = ("late", "out_of_bounds", "jump", "constant", "bad_readings", "nothing_measured")
 MONTH_EPOCHS_MAX = 40
+QUARANTINED_TOLD = 20  # of so many it is read who put them there
 OPEN_EPOCHS_MAX = 4  # the running one, and those that wait for their deadline
 
 
-class EarningsQueries(MoneyQueries, OperatorQueries):
+class EarningsQueries(EpochQueries, OperatorQueries):
     async def earnings(self, account: bytes) -> EarningsView | None:
         """None for an account that nobody has named."""
         owner = await self.owner(account)
@@ -43,7 +43,7 @@ class EarningsQueries(MoneyQueries, OperatorQueries):
         epochs = table_of("rewards", "epochs")
         newest = await self._one("rewards", sa.select(sa.func.max(epochs.c.epoch)))
         epoch = newest[0] if newest is not None and newest[0] is not None else -1
-        lifetime, settled = await self._lifetime(account), await self._settled(account)
+        lifetime, settled = await self._lifetime(account), await self.settled(account)
         payouts = await self._of_devices("rewards", "payouts", epoch, owner.devices)
         estimates, by_device = await self._estimates(owner, epoch, payouts)
         devices = await self._device_earnings(owner, epoch, payouts, by_device)
@@ -67,12 +67,6 @@ class EarningsQueries(MoneyQueries, OperatorQueries):
         )
         row = dict(zip(LIFETIME, found or (0,) * len(LIFETIME), strict=True))
         return LifetimeView(**row, credited=row["paid"] - row["withheld"] + row["released"])
-
-    async def _settled(self, account: bytes) -> int:
-        balances = table_of("ledger", "balances")
-        of_account = balances.c.kind == SETTLED, balances.c.holder == account
-        found = await self._one("ledger", sa.select(balances.c.balance).where(*of_account))
-        return found[0] if found else 0
 
     async def _month(self, account: bytes, epoch: int) -> MonthView | None:
         epoch_s = self._calendar.epoch_beacons * self._calendar.beacon_interval_s
@@ -160,10 +154,14 @@ class EarningsQueries(MoneyQueries, OperatorQueries):
         unpaid = [one for one in owner.devices if epoch >= 0 and not _paid(payouts.get(one.device), owner.account)]
         present = await self._of_devices("presence", "presence", epoch, unpaid)
         sensed = await self._of_devices("sensing", "sensing", epoch, unpaid)
-        why = {}
-        for one in unpaid:
-            operated = await self._operated(one.device, epoch) if one.standing == "quarantined" else Operated()
-            why[one.device] = self._why(one, epoch, present.get(one.device), sensed.get(one.device), operated)
+        jailed = [one.device for one in unpaid if one.standing == "quarantined"][:QUARANTINED_TOLD]
+        done = {device: await self._operated(device, epoch) for device in jailed}
+        why = {
+            one.device: self._why(
+                one, epoch, present.get(one.device), sensed.get(one.device), done.get(one.device, Operated())
+            )
+            for one in unpaid
+        }
         found = []
         for one in owner.devices:
             row = payouts.get(one.device)
@@ -181,7 +179,7 @@ class EarningsQueries(MoneyQueries, OperatorQueries):
             )
         return sorted(found, key=lambda each: (not each.silent, each.why is None, each.device.device))
 
-    def _why(self, device: DeviceView, epoch: int, present: Any, sensed: Any, operated: Operated) -> Reason:
+    def _why(self, device: DeviceView, epoch: int, present: Any, sensed: Any, done: Operated) -> Reason:
         counts = {name: sensed._mapping[name] for name in SENSING_COUNTS} if sensed is not None else {}
         return why_unpaid(
             Evidence(
@@ -196,11 +194,11 @@ class EarningsQueries(MoneyQueries, OperatorQueries):
                 refusals={},
                 unproven={},
                 capped=None,
-                operated=operated,
                 late_ppm=self._rates(epoch).late_ppm,
                 sums=None,
                 rates=self._rates(epoch),
                 enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
+                operated=done,
             )
         )
 

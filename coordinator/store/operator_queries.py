@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from coordinator.engine.explain_operator import Operated, touching
 from coordinator.kernel import reasons
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
-from coordinator.kernel.postings import OWNER, SETTLED
+from coordinator.kernel.postings import NOBODY, OWNER, SETTLED, TREASURY
 from coordinator.modules.identity_quarantine import NEVER
 
 from .reads import Reads
@@ -49,10 +49,11 @@ class OperatorQueries(Reads):
         """Those without an answer in the order of their devices, behind `after`."""
         return [_appeal(row, row.since_batch, None) for row in await self._behind("appealed", after, limit)]
 
-    async def is_appealed(self, text: bytes) -> bool:
-        """Whether an open appeal names a text of this SHA-256."""
+    async def appellant(self, text: bytes) -> bytes:
+        """Whose open appeal names a text of this SHA-256; empty for nobody's."""
         table = table_of("identity", "appealed")
-        return await self._one("identity", sa.select(table.c.device).where(table.c.text == text)) is not None
+        row = await self._one("identity", sa.select(table.c.account).where(table.c.text == text))
+        return row.account if row is not None else b""
 
     async def _of_device(self, name: str, device: bytes, *where: Any) -> list[Any]:
         table = table_of("identity", name)
@@ -79,10 +80,7 @@ class OperatorQueries(Reads):
 
     async def settlements(self, account: bytes, before: int | None, limit: int) -> list[SettlementView]:
         """Of one account, the newest first, those with a number below `before`."""
-        return [
-            SettlementView(row.rowid, row.batch, row.account, row.amount, row.reference, row.id)
-            for row in await self._of_account("settlements", account, before, limit)
-        ]
+        return [_settlement(row) for row in await self._of_account("settlements", account, before, limit)]
 
     async def owed(self, after: bytes, limit: int) -> list[OwedView]:
         """Accounts with a balance in their order, behind `after`."""
@@ -98,8 +96,28 @@ class OperatorQueries(Reads):
 
     async def settled(self, account: bytes) -> int:
         """What was paid to an owner outside of the network, in all."""
+        return await self._balance(SETTLED, account)
+
+    async def settlement(self, reference: bytes) -> SettlementView | None:
+        """What a reference has settled."""
+        known, table = table_of("ledger", "settled"), table_of("ledger", "settlements")
+        row = await self._one("ledger", sa.select(known.c.account).where(known.c.reference == reference))
+        if row is None:
+            return None
+        of_account = sa.and_(table.c.account == row.account, table.c.reference == reference)
+        found = await self._one("ledger", sa.select(table, ROWID).where(of_account))
+        return _settlement(found)
+
+    async def balance(self, account: bytes) -> int:
+        """Of an owner."""
+        return await self._balance(OWNER, account)
+
+    async def in_treasury(self) -> int:
+        return await self._balance(TREASURY, NOBODY)
+
+    async def _balance(self, kind: int, holder: bytes) -> int:
         table = table_of("ledger", "balances")
-        chosen = sa.select(table.c.balance).where(table.c.kind == SETTLED, table.c.holder == account)
+        chosen = sa.select(table.c.balance).where(table.c.kind == kind, table.c.holder == holder)
         row = await self._one("ledger", chosen)
         return int(row[0]) if row else 0
 
@@ -120,6 +138,10 @@ def _quarantine(row: Any, since: int, end: Any) -> QuarantineView:
 def _appeal(row: Any, since: int, answer: Any) -> AppealView:
     answered = (answer.batch, reasons.name(reasons.LIFT, answer.reason)) if answer is not None else (-1, "")
     return AppealView(row.device, row.account, row.text, since, *answered)
+
+
+def _settlement(row: Any) -> SettlementView:
+    return SettlementView(row.rowid, row.batch, row.account, row.amount, row.reference, row.id)
 
 
 def _correction(row: Any) -> CorrectionView:

@@ -12,6 +12,7 @@ from coordinator.engine.explain import Evidence, explain
 from coordinator.engine.proofs import Archived
 from coordinator.engine.stub import pay_stub
 from coordinator.engine.views import BatchView
+from coordinator.kernel.standing import STANDING_NAMES
 from coordinator.kernel.stub_views import StubView
 from coordinator.kernel.views import (
     ArchiveView,
@@ -32,6 +33,7 @@ from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
 from .earnings_queries import EarningsQueries
 from .owner_queries import OwnerQueries
+from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
 
@@ -58,7 +60,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
+class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK
@@ -93,6 +95,16 @@ class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries):
         spoken = await self._one("identity", sa.select(sa.func.sum(table_of("identity", "activity").c.statements)))
         money = await self._one("rewards", sa.select(sa.func.sum(epochs.c.paid), sa.func.sum(epochs.c.treasury)))
         return Counts(batches, spoken[0] or 0, known[0], known[1] or 0, known[2], money[0] or 0, money[1] or 0)
+
+    async def standings(self) -> dict[str, int]:
+        """Devices by standing; those in vetting are active here."""
+        return await self._once_a_batch(("standings",), self._standings)
+
+    async def _standings(self) -> dict[str, int]:
+        devices = table_of("identity", "devices")
+        grouped = sa.select(devices.c.standing, sa.func.count()).group_by(devices.c.standing)
+        found = {row[0]: row[1] for row in await self._rows("identity", grouped)}
+        return {name: found.get(code, 0) for code, name in STANDING_NAMES.items()}
 
     # ARCHIVE
 

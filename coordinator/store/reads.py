@@ -14,6 +14,7 @@ from coordinator.kernel.tables import TableState
 from coordinator.modules.accounts import of_epoch
 from device_client.core import cose
 
+from .beacon_times import BeaconTimes
 from .home import Home
 from .log_files import LogFiles
 from .prover import prover_of
@@ -51,6 +52,7 @@ class Reads:
         self._published = PublishedFiles(home)
         self._prover = prover_of(home, genesis)
         self._proving = asyncio.Lock()
+        self._beacon_times = BeaconTimes(home.beacons)
         self._header_id = lru_cache(maxsize=4096)(lambda batch: _header_id(home, genesis.hash, batch))
 
     def _parameters(self, epoch: int) -> Parameters:

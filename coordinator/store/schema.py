@@ -29,8 +29,10 @@ READINGS = Table(
         Column("slot", U64),
         Column("boot", U32),
         Column("seq", U32),
-        Column("dt_ms", I64),
+        Column("dt_ms", I64),  # since the device had the beacon `quoted`
         Column("row", BLOB),
+        Column("quoted", I64),
+        Column("public", U8),
     ),
 )
 INTAKE = "intake"

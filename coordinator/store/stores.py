@@ -115,6 +115,15 @@ class Stores:
             await connection.execute(sa.update(table_of(store, "meta")).values(applied=batch))
         crash.reached("mid_apply")
 
+    async def erase(self, store: str, statement: sa.Delete) -> None:
+        """Delete rows so that their place on the disk is overwritten. Raises OSError."""
+        with self._errors(store):
+            async with self._engines[store].connect() as connection:
+                await connection.exec_driver_sql("PRAGMA secure_delete=ON")
+                await connection.execute(statement)
+                await connection.commit()
+                await connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+
     @contextlib.asynccontextmanager
     async def _begun(self, store: str) -> AsyncIterator[AsyncConnection]:
         with self._errors(store):

@@ -103,7 +103,7 @@ ADDING: dict[str, tuple[tuple[str, str], ...]] = {
     store: tuple((total.of, statement) for total in made for statement in _adding(total))
     for store, made in TOTALS.items()
 }
-"""By store: record tables, and SQL that adds the rows behind a rowid, its parameter: SQLite counts rows as they come."""
+"""By store: record tables, and SQL that adds the rows behind a rowid, its parameter: SQLite counts them up."""
 
 
 def newest_row(table: str) -> str:

@@ -144,10 +144,12 @@ async def resolve(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Check the host, find out who asks, and check where a form comes from."""
     place = request.app[PLACE]
     hosts.check(request, place)
-    if ACCESS not in request.app or request.path.startswith("/static/"):
+    if ACCESS not in request.app:
         return await handler(request)
     if "Authorization" in request.headers:
         request[_KEY] = await _by_token(request)
+        return await handler(request)
+    if request.path.startswith("/static/"):
         return await handler(request)
     found = await _by_cookie(request)
     request[_KEY] = found
@@ -183,9 +185,10 @@ async def _by_token(request: web.Request) -> Asking:
     """Raises Problem bad_token, too_many_attempts."""
     kind, _, secret = request.headers["Authorization"].partition(" ")
     counted, now, who = attempts(request), now_of(request), address(request)
-    counted.check(now, who)
     token = await request.app[ACCESS].token(secret.strip(), now) if kind.lower() == "bearer" else None
     if token is None:
+        # Not before: a script with an old token must not keep out the others behind the same address.
+        counted.check(now, who)
         counted.failed(now, who)
         headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         raise Problem(401, "bad_token", "This API token is unknown, was revoked, or is over.", headers=headers)

@@ -16,7 +16,7 @@ from coordinator.kernel.access import (
     is_name,
 )
 from coordinator.web import access, forms, pages, passkeys
-from coordinator.web.keys import ACCESS, CONTACTS, READER
+from coordinator.web.keys import ACCESS, CONTACTS, NOTICES, READER
 from coordinator.web.problems import Problem
 from coordinator.web.templating import render
 
@@ -122,6 +122,7 @@ async def _shown(request: web.Request, session: SessionView, made: str = "") -> 
         "tokens": await store.tokens(person.id),
         "sessions": await store.sessions(person.id, now),
         "contacts": await request.app[CONTACTS].of_person(person.id),
+        "secret": request.app[NOTICES].secret if NOTICES in request.app else None,
         "scopes": [scope for scope in SCOPES if scope in SCOPES_OF[person.role]],
         "events": EVENTS,
         "days_max": DAYS_MAX,

@@ -8,9 +8,29 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from coordinator.kernel.views import DeviceView, EpochView, NetworkView
-from coordinator.web import query, readings, shapes
+from coordinator.kernel.views import DeviceView, EpochView, NetworkView, OwnerEpochView, OwnerView, PresenceView
+from coordinator.web import openapi, query, readings, shapes
 from coordinator.web.keys import BROKER, READER
+from coordinator.web.models import CHANNEL, DEVICE, EPOCH_ROW, EXPLANATION, NETWORK, OWNER, PAYOUT, PROOF, READING
+from coordinator.web.openapi import (
+    AFTER_ID,
+    BEFORE,
+    DEVICE_EPOCH_REFUSES,
+    DEVICE_REFUSES,
+    EPOCH,
+    EPOCH_REFUSES,
+    INTEGER,
+    LIMIT,
+    OWNER_REFUSES,
+    QUERY_REFUSES,
+    component,
+    listed,
+    number,
+    operation,
+    record,
+    rows,
+    view,
+)
 from coordinator.web.problems import REFUSED, Problem
 from coordinator.web.shapes import Json, Page
 
@@ -19,6 +39,7 @@ PREFIX = "/api/v1"
 
 
 @routes.get(PREFIX + "/network")
+@operation("The network now", NETWORK)
 async def network(request: web.Request) -> web.Response:
     view = await request.app[READER].network()
     refused = request.app[REFUSED]
@@ -27,6 +48,9 @@ async def network(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices")
+@operation(
+    "Devices in the order of their ids", listed("devices", DEVICE), query=(LIMIT, AFTER_ID), refuses=QUERY_REFUSES
+)
 async def devices(request: web.Request) -> web.Response:
     limit = query.limit(request)
     found = await request.app[READER].devices(query.after_id(request), limit + 1)
@@ -35,17 +59,24 @@ async def devices(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}")
+@operation("A device", DEVICE, refuses=DEVICE_REFUSES)
 async def device(request: web.Request) -> web.Response:
     return web.json_response(shapes.device(await known_device(request)))
 
 
 @routes.get(PREFIX + "/devices/{id}/readings")
+@operation(
+    "Reading sets of a device whose readings are public, oldest first",
+    listed("readings", READING, device=openapi.ID, channels=rows(CHANNEL)),
+    query=(LIMIT, number("after", "sets of later slots: a cursor, take it from `next`")),
+    refuses={**DEVICE_REFUSES, 403: ("readings_private",)},
+)
 async def device_readings(request: web.Request) -> web.Response:
     limit, after = query.limit(request), query.number(request, "after")
     view = await known_device(request)
-    if not view.readings_public:
-        raise Problem(403, "readings_private", "This device was enrolled with private readings.")
     found, more = await readings.whole_slots(request.app[READER], view.device, -1 if after is None else after, limit)
+    if not view.readings_public and not found and after is None:  # what was public once stays so
+        raise Problem(403, "readings_private", "This device's readings are private.")
     exponents = [exponent for _, _, exponent in view.channels]
     rows = [shapes.reading(each, exponents) for each in found]
     following = link(request, after=found[-1].slot, limit=limit) if more else None
@@ -54,6 +85,12 @@ async def device_readings(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}/explain")
+@operation(
+    "Why a device earned what it earned",
+    EXPLANATION,
+    query=(number("epoch", "the newest closed one if it is not given"),),
+    refuses=DEVICE_EPOCH_REFUSES,
+)
 async def device_explain(request: web.Request) -> web.Response:
     epoch = query.number(request, "epoch")
     view = await known_device(request)
@@ -66,6 +103,12 @@ async def device_explain(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}/payouts")
+@operation(
+    "Payouts of a device, newest epoch first",
+    record(device=openapi.ID, payouts=rows(PAYOUT)),
+    query=(LIMIT,),
+    refuses=DEVICE_REFUSES,
+)
 async def device_payouts(request: web.Request) -> web.Response:
     limit = query.limit(request)
     view = await known_device(request)
@@ -74,6 +117,12 @@ async def device_payouts(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}/proof")
+@operation(
+    "That a payout stands in a batch, and the batch in the log",
+    PROOF,
+    query=(EPOCH, number("size", "of the log, the newest checkpoint's if it is not given", 1)),
+    refuses={**DEVICE_REFUSES, 404: ("unknown_device", "unknown_epoch", "not_provable")},
+)
 async def device_proof(request: web.Request) -> web.Response:
     epoch, size = query.number(request, "epoch"), query.number(request, "size", 1)
     if epoch is None:
@@ -89,6 +138,12 @@ async def device_proof(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}/presence")
+@operation(
+    "Windows in which a device was up, newest epoch first",
+    record(device=openapi.ID, presence=rows(view(PresenceView))),
+    query=(LIMIT,),
+    refuses=DEVICE_REFUSES,
+)
 async def device_presence(request: web.Request) -> web.Response:
     limit = query.limit(request)
     view = await known_device(request)
@@ -97,6 +152,12 @@ async def device_presence(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/owners")
+@operation(
+    "Owners, highest paid first",
+    record(owners=rows(component("OwnerRow", view(OwnerView, devices=INTEGER)))),
+    query=(LIMIT,),
+    refuses=QUERY_REFUSES,
+)
 async def owners(request: web.Request) -> web.Response:
     found = await request.app[READER].owners(query.limit(request))
     rows = [shapes.plain(each) | {"devices": len(each.devices)} for each in found]
@@ -104,6 +165,7 @@ async def owners(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/owners/{id}")
+@operation("An owner with the first devices", OWNER, refuses=OWNER_REFUSES)
 async def owner(request: web.Request) -> web.Response:
     view = await request.app[READER].owner(query.path_id(request))
     if view is None:
@@ -112,6 +174,12 @@ async def owner(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/owners/{id}/rewards")
+@operation(
+    "What an owner earned, newest epoch first",
+    listed("rewards", component("OwnerEpoch", view(OwnerEpochView)), account=openapi.ID),
+    query=(LIMIT, BEFORE),
+    refuses=OWNER_REFUSES,
+)
 async def owner_rewards(request: web.Request) -> web.Response:
     limit, before = query.limit(request), query.number(request, "before")
     account = query.path_id(request)
@@ -123,6 +191,7 @@ async def owner_rewards(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/epochs")
+@operation("Epochs, newest first", listed("epochs", EPOCH_ROW), query=(LIMIT, BEFORE), refuses=QUERY_REFUSES)
 async def epochs(request: web.Request) -> web.Response:
     limit, before = query.limit(request), query.number(request, "before")
     rows = [shapes.plain(each) for each in await request.app[READER].epochs(before, limit + 1)]
@@ -130,6 +199,7 @@ async def epochs(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/epochs/{n}")
+@operation("An epoch", EPOCH_ROW, refuses=EPOCH_REFUSES)
 async def epoch(request: web.Request) -> web.Response:
     view = await request.app[READER].epoch(query.path_number(request))
     if view is None:
@@ -138,6 +208,12 @@ async def epoch(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/epochs/{n}/payouts")
+@operation(
+    "Payouts of an epoch in the order of device ids",
+    listed("payouts", PAYOUT, epoch=INTEGER, closed=openapi.FLAG),
+    query=(LIMIT, AFTER_ID),
+    refuses=EPOCH_REFUSES,
+)
 async def epoch_payouts(request: web.Request) -> web.Response:
     limit, after = query.limit(request), query.after_id(request)
     number = query.path_number(request)

@@ -12,18 +12,29 @@ from aiohttp import web
 
 from coordinator.web import (
     access,
+    acts,
+    answers,
     api,
     archive,
     assets,
     bundle,
+    deleting,
+    description,
     earnings,
+    epochs,
+    events,
+    exports,
     flash,
     guard,
     header_log,
     headers,
     manage,
+    metrics,
+    notices,
     owner,
     pages,
+    rates,
+    search,
     signing_in,
     stub,
     submit,
@@ -31,10 +42,23 @@ from coordinator.web import (
 )
 from coordinator.web.attempts import Attempts
 from coordinator.web.hosts import Place
-from coordinator.web.keys import ATTEMPTS, BROKER, FLASH_IMAGES, LIMITS, NOW, OWNERS, PLACE, READER, SUBMIT
+from coordinator.web.keys import (
+    ATTEMPTS,
+    BROKER,
+    DELETIONS,
+    FLASH_IMAGES,
+    LIMITS,
+    NOTICES,
+    NOW,
+    OWNERS,
+    PLACE,
+    READER,
+    SUBMIT,
+)
 from coordinator.web.limits import DEFAULT, Limits
-from coordinator.web.ports import BrokerAddress, Owners, People, Reader, Submit
+from coordinator.web.ports import BrokerAddress, Deletions, Notices, Owners, People, Reader, Submit
 from coordinator.web.problems import REFUSED
+from coordinator.web.rates import RATES
 
 
 def make_app(
@@ -48,15 +72,19 @@ def make_app(
     now: Callable[[], float] = time.time,
     people: People | None = None,
     place: Place = Place(),  # noqa: B008 - a plain value
+    health: metrics.Health | None = None,
+    deletions: Deletions | None = None,
+    owner_notices: Notices | None = None,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
     pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
-    browsers find the server.
+    browsers find the server. Without `deletions` no readings are deleted,
+    without `owner_notices` nobody is told anything.
     """
     app = web.Application(
-        middlewares=[guard.make_guard(), access.resolve],
+        middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve, rates.limited],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -65,17 +93,24 @@ def make_app(
     app[SUBMIT] = submit_statement
     app[FLASH_IMAGES] = flash_images
     app[LIMITS] = limits
+    app[RATES] = rates.Rates(limits.requests_per_s, limits.requests_burst)
     app[NOW] = now
     app[PLACE] = place
     app[ATTEMPTS] = Attempts()
     app[REFUSED] = Counter()
     app.add_routes(api.routes)
+    app.add_routes(acts.routes)
     app.add_routes(header_log.routes)
     app.add_routes(archive.routes)
     app.add_routes(pages.routes)
+    app.add_routes(epochs.routes)
+    app.add_routes(search.routes)
+    events.add(app)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)
     app.add_routes(earnings.routes)
+    app.add_routes(exports.routes)
+    app[exports.RUNNING] = [0]
     bundle.add_routes(app)
     app.add_routes(verify.routes)
     submit.add_routes(app)
@@ -85,6 +120,17 @@ def make_app(
         manage.add_routes(app)
     if people is not None:
         signing_in.add(app, people)
+        if owners is not None:
+            acts.add_texts(app)
+    if deletions is not None:
+        app[DELETIONS] = deletions
+        app.add_routes(deleting.routes)
+    if health is not None:
+        metrics.add(app, health)
+    if owner_notices is not None:
+        app[NOTICES] = owner_notices
+        app.add_routes(notices.routes)
+    description.add(app)
     app.router.add_get("/static/{name}", assets.static)
     app.on_response_prepare.append(headers.on_prepare)
     app.on_response_prepare.append(access.on_prepare)

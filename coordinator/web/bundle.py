@@ -9,6 +9,7 @@ from aiohttp import web
 from coordinator.web import query
 from coordinator.web.api import PREFIX, known_device, known_epoch
 from coordinator.web.keys import LIMITS, READER
+from coordinator.web.openapi import DEVICE_REFUSES, EPOCH, number, operation
 from coordinator.web.problems import Problem
 
 CONTENT_TYPE = "application/cbor"
@@ -16,6 +17,12 @@ MAKING_MAX = 4
 MAKING: web.AppKey[list[int]] = web.AppKey("bundles_being_made", list)
 
 
+@operation(
+    "A file that shows what a device was paid for an epoch, to be checked elsewhere",
+    answers={200: {CONTENT_TYPE: {"type": "string", "contentMediaType": CONTENT_TYPE}}},
+    query=(EPOCH, number("slot", "with the batch that holds this slot")),
+    refuses={**DEVICE_REFUSES, 404: ("unknown_device", "unknown_epoch", "not_provable")},
+)
 async def get(request: web.Request) -> web.Response:
     epoch = query.number(request, "epoch")
     if epoch is None:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from coordinator.kernel.views import Explanation, PayoutView
 from coordinator.web import api, figures, query, readings, words
-from coordinator.web.keys import READER
+from coordinator.web.keys import DELETIONS, READER
 from coordinator.web.problems import Problem
 
 PAYOUTS_SHOWN = 40
@@ -26,10 +26,11 @@ async def read(request: web.Request) -> dict[str, Any]:
         raise Problem(404, "unknown_device", "No device with this id is enrolled here.")
     payouts = await reader.device_payouts(device.device, PAYOUTS_SHOWN)
     presence = await reader.device_presence(device.device, PRESENCE_SHOWN)
-    shown = await readings.newest(reader, device, network) if device.readings_public else []
+    shown = await readings.newest(reader, device, network)
     return {
         "device": device,
-        "standing_reason": lower_first(words.refusal(device.reason)),
+        "can_delete": DELETIONS in request.app,
+        "standing_reason": lower_first(words.quarantine(device.reason)),
         "silent_beacons": network.beacon - device.last_slot if device.last_slot >= 0 else None,
         "explanation": explanation,
         "question": question(explanation),

@@ -4,10 +4,13 @@ from typing import Any
 
 from aiohttp import web
 
+from coordinator.kernel.access import NOBODY, OWNER
 from coordinator.kernel.earnings_views import EarningsView
-from coordinator.web import figures, pages, query, shapes
+from coordinator.web import access, figures, pages, query, shapes
 from coordinator.web.api import PREFIX
-from coordinator.web.keys import OWNERS, READER
+from coordinator.web.keys import CONTACTS, OWNERS, READER
+from coordinator.web.models import EARNINGS
+from coordinator.web.openapi import OWNER_REFUSES, operation
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 from coordinator.web.templating import render
@@ -21,6 +24,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get(PREFIX + "/owners/{id}/earnings")
+@operation("What an owner's devices earn", EARNINGS, refuses=OWNER_REFUSES)
 async def earnings_json(request: web.Request) -> web.Response:
     return web.json_response(shape(await known_earnings(request, query.path_id(request))))
 
@@ -28,6 +32,16 @@ async def earnings_json(request: web.Request) -> web.Response:
 @routes.get("/owners/{id}")
 async def owner_page(request: web.Request) -> web.Response:
     return await home(request, query.path_id(request), {})
+
+
+@routes.get("/home")
+async def own_page(request: web.Request) -> web.Response:
+    """That of whoever is signed in as an owner."""
+    if access.visitor(request).role == NOBODY and access.is_on(request):
+        raise web.HTTPSeeOther("/login?next=/home")
+    account = access.demand(request, OWNER).account
+    contacts = await request.app[CONTACTS].of_account(account) if CONTACTS in request.app else []
+    return await home(request, account, {"contacts": len(contacts)})
 
 
 async def home(request: web.Request, account: bytes, private: dict[str, Any]) -> web.Response:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from coordinator.engine import timing
+from coordinator.engine.exports import decimal
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, EpochView, OwnerEpochView, PayoutView, PresenceView, ReadingView
-from coordinator.web import charts, shapes, words
+from coordinator.web import charts, words
 
 
 class Uptime(NamedTuple):
@@ -124,7 +125,7 @@ def channels(device: DeviceView, readings: Sequence[ReadingView], beacon_interva
             continue
         points.sort()
         values = [value for _, value in points]
-        low, high = (shapes.scaled(value, exponent) for value in (min(values), max(values)))
-        last = shapes.scaled(points[-1][1], exponent)
+        low, high = (decimal(value, exponent) for value in (min(values), max(values)))
+        last = decimal(points[-1][1], exponent)
         out.append(Channel(name, unit, charts.line(points), last, low, high, len(points)))
     return out

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from coordinator.web import pages, problems
-from coordinator.web.keys import LIMITS
+from coordinator.web.keys import DEADLINE, IN_FLIGHT, LIMITS
 from coordinator.web.problems import REFUSED, Problem
 
 log = structlog.get_logger("web")
@@ -26,8 +26,17 @@ def make_guard() -> Middleware:
             problem = Problem(503, "overloaded", "Too many requests are being answered. Try again.", headers=retry)
             return refuse(request, problem)
         in_flight += 1
+        counted = True
+
+        def leave() -> None:
+            nonlocal in_flight, counted
+            in_flight -= counted
+            counted = False
+
+        request[IN_FLIGHT] = leave
         try:
             async with asyncio.timeout(limits.request_timeout_s) as deadline:
+                request[DEADLINE] = deadline
                 return await handler(request)
         except Problem as problem:
             return refuse(request, problem)
@@ -42,7 +51,7 @@ def make_guard() -> Middleware:
             log.exception("fault", method=request.method, path=request.rel_url.raw_path)
             return refuse(request, Problem(500, "fault", "This is our fault, not yours. It has been logged."))
         finally:
-            in_flight -= 1
+            leave()
 
     return guard
 

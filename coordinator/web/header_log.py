@@ -9,11 +9,13 @@ from coordinator.kernel.views import ConsistencyView, InclusionView
 from coordinator.web import query, shapes
 from coordinator.web.assets import FOR_EVER, is_known
 from coordinator.web.keys import READER
+from coordinator.web.openapi import number, operation, view
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 
 routes = web.RouteTableDef()
 PROOFS = "/api/v1/log"
+LOG_REFUSES = {400: ("bad_query",), 404: ("unknown_batch",)}
 
 
 @routes.get("/log/{name:.+}")
@@ -37,6 +39,12 @@ async def file(request: web.Request) -> web.Response:
 
 
 @routes.get(PROOFS + "/inclusion")
+@operation(
+    "That a batch is in the log",
+    view(InclusionView),
+    query=(number("batch", "below `size`", required=True), number("size", "of the log", 1, required=True)),
+    refuses=LOG_REFUSES,
+)
 async def inclusion(request: web.Request) -> web.Response:
     batch, size = await sizes(request, "batch", "size")
     if batch >= size:
@@ -45,6 +53,15 @@ async def inclusion(request: web.Request) -> web.Response:
 
 
 @routes.get(PROOFS + "/consistency")
+@operation(
+    "That a log begins with a smaller one",
+    view(ConsistencyView),
+    query=(
+        number("first", "the smaller size", 1, required=True),
+        number("second", "the larger size", 1, required=True),
+    ),
+    refuses=LOG_REFUSES,
+)
 async def consistency(request: web.Request) -> web.Response:
     first, second = await sizes(request, "first", "second", low=1)
     if first > second:

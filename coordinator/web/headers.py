@@ -12,7 +12,8 @@ CONTENT_SECURITY_POLICY = (
 SECURITY = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: under that browsers say `Origin: null` also when they send a form to the page's own server.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Server": "edgetally",
 }

@@ -26,26 +26,27 @@ class Place(NamedTuple):
     names: frozenset[str] = frozenset(LOCAL)
     takes_addresses: bool = False
     proxies: frozenset[str] = frozenset(("127.0.0.1", "::1"))
+    has_tls: bool = False  # of its own, without a proxy
 
     @property
     def is_secure(self) -> bool:
         """Whether browsers reach it by TLS, so that cookies may be bound to that."""
-        return self.public_url.startswith("https:")
+        return self.has_tls or self.public_url.startswith("https:")
 
 
-def place_of(host: str, public_url: str, more: Iterable[str], proxies: Iterable[str]) -> Place:
+def place_of(host: str, public_url: str, more: Iterable[str], proxies: Iterable[str], has_tls: bool = False) -> Place:
     """Of a server that listens on `host`. Own names of this machine count where it listens beyond itself."""
     public = urlsplit(public_url).hostname or ""
     everywhere = host in EVERYWHERE
     own = socket.gethostname().lower()
     names = {*LOCAL, *more, _bracketed(host), _bracketed(public), *((own, f"{own}.local") if everywhere else ())}
-    return Place(public_url.rstrip("/"), frozenset(names - {""}), everywhere, frozenset(proxies))
+    return Place(public_url.rstrip("/"), frozenset(names - {""}), everywhere, frozenset(proxies), has_tls)
 
 
 def check(request: web.BaseRequest, place: Place) -> None:
     """Raises Problem wrong_host."""
     name = name_of(request.headers.get("Host", ""))
-    if name in place.names or (place.takes_addresses and _is_address(name)):
+    if name in place.names or (place.takes_addresses and is_address(name)):
         return
     detail = "This server does not answer to that name. Its operator can add it to http.hosts in network.toml."
     raise Problem(421, "wrong_host", detail)
@@ -78,7 +79,7 @@ def address(request: web.BaseRequest, place: Place) -> str:
     if remote in place.proxies:
         said = request.headers.getall("X-Forwarded-For", [])
         last = said[-1].rpartition(",")[2].strip() if said else ""
-        remote = last if _is_address(_bracketed(last)) else remote
+        remote = last if is_address(_bracketed(last)) else remote
     try:
         parsed = ipaddress.ip_address(remote)
     except ValueError:
@@ -93,9 +94,17 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
         return False
     return True
+
+
+def is_local(request: web.BaseRequest, place: Place) -> bool:
+    """Whether this very machine asks, in its own name. A proxy here must say for whom it asks."""
+    who = address(request, place)
+    return (
+        is_address(who) and ipaddress.ip_address(who).is_loopback and name_of(request.headers.get("Host", "")) in LOCAL
+    )

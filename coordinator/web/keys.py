@@ -1,5 +1,6 @@
 """What handlers find in the application: typed keys, set once by `make_app`."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from coordinator.web.ports import (
     Access,
     BrokerAddress,
     Contacts,
+    Deletions,
     Enrolment,
+    Notices,
     OperatorLog,
     Owners,
     Reader,
@@ -25,9 +28,15 @@ BROKER: web.AppKey[BrokerAddress] = web.AppKey("broker", BrokerAddress)
 READER: web.AppKey[Reader] = web.AppKey("reader", Reader)
 SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
 OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
+DELETIONS: web.AppKey[Deletions] = web.AppKey("deletions", Deletions)
+NOTICES: web.AppKey[Notices] = web.AppKey("notices", Notices)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]
+# Of one request: how long it may take; an answer that is streamed may put it off.
+DEADLINE: web.RequestKey[asyncio.Timeout] = web.RequestKey("deadline", asyncio.Timeout)
+# Of one request: call it, and the request no longer counts as one that is being answered.
+IN_FLIGHT: web.RequestKey[Callable[[], None]] = web.RequestKey("in_flight", Callable)  # type: ignore[arg-type]
 PLACE: web.AppKey[Place] = web.AppKey("place", Place)
 ATTEMPTS: web.AppKey[Attempts] = web.AppKey("attempts", Attempts)
 ACCESS: web.AppKey[Access] = web.AppKey("access", Access)

@@ -8,10 +8,15 @@ class Limits(NamedTuple):
 
     body_bytes_max: int = 4096  # of any request
     message_bytes_max: int = 1024  # of a statement, as on MQTT
+    requests_per_s: float = 200.0  # of one address, or of one person with a token
+    requests_burst: int = 1000  # at once, before that rate counts
     in_flight_max: int = 256  # requests that are being answered; more are refused as overloaded
     request_timeout_s: float = 10.0
     keepalive_timeout_s: float = 30.0
     retry_after_s: int = 5
+    live_max: int = 100  # connections of server-sent events
+    live_per_address_max: int = 10  # of them from one address
+    live_heartbeat_s: float = 15.0
 
 
 DEFAULT = Limits()

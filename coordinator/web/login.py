@@ -43,7 +43,7 @@ async def link(request: web.Request) -> web.Response:
 
 @routes.post("/login/link")
 async def follow(request: web.Request) -> web.Response:
-    code = await forms.text(request, "code", CODE_CHARS_MAX)
+    code = await forms.text(request, "code", CODE_CHARS_MAX, 1)
     counted, now, who = access.attempts(request), access.now_of(request), access.address(request)
     counted.check(now, who)
     person = await request.app[ACCESS].redeem(code, now)

@@ -14,7 +14,7 @@ DEVICES_MAX = 1_000_000
 LAST_EPOCH_MAX = 2**53
 REASON_CHARS_MAX = 200
 HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+LOOPBACK = ("", "127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 routes = web.RouteTableDef()
 

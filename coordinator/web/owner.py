@@ -7,9 +7,12 @@
 
 from aiohttp import web
 
+from coordinator.kernel.views import AccountView
 from coordinator.web import query, shapes, words
 from coordinator.web.api import PREFIX
 from coordinator.web.keys import LIMITS, OWNERS
+from coordinator.web.models import MESSAGE
+from coordinator.web.openapi import HASH, JSON, TEXT, operation, record, view
 from coordinator.web.problems import Problem
 from coordinator.web.submit import CONTENT_TYPE
 from device_client.core import verdicts
@@ -22,8 +25,23 @@ UNAVAILABLE = {
     verdicts.STORAGE_FAILED: 503,
 }
 RULES = (verdicts.BAD_NONCE, verdicts.NOT_ALLOWED)
+MESSAGE_REFUSES = {
+    400: ("malformed", "bad_signature"),
+    404: ("unknown_account",),
+    409: tuple(map(verdicts.name, RULES)),
+    413: ("oversized",),
+    415: ("unsupported_type",),
+    429: ("rate_limited",),
+    503: ("overloaded", "storage_failed"),
+}
 
 
+@operation(
+    "Hand in an owner message",
+    answers={202: {JSON: record(message=HASH, state=TEXT)}},
+    body=(CONTENT_TYPE, {"type": "string", "contentMediaType": CONTENT_TYPE}),
+    refuses=MESSAGE_REFUSES,
+)
 async def post(request: web.Request) -> web.Response:
     if request.content_type != CONTENT_TYPE or "Content-Encoding" in request.headers:
         raise Problem(415, "unsupported_type", f"An owner message is sent as {CONTENT_TYPE}, without content encoding.")
@@ -38,6 +56,12 @@ async def post(request: web.Request) -> web.Response:
     raise Problem(status, name, words.refusal(name) + ".", headers={"Cache-Control": "no-store", **retry})
 
 
+@operation(
+    "What became of an owner message",
+    MESSAGE,
+    identifies=HASH,
+    refuses={400: ("bad_id",), 404: ("unknown_message",)},
+)
 async def get(request: web.Request) -> web.Response:
     view = await request.app[OWNERS].message(query.path_hash(request))
     if view is None:
@@ -47,6 +71,7 @@ async def get(request: web.Request) -> web.Response:
     return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
 
+@operation("Balance and next nonce of an account", view(AccountView), refuses={400: ("bad_id",)})
 async def account(request: web.Request) -> web.Response:
     """What a wallet needs: balance and the next nonce, counting what waits."""
     view = await request.app[OWNERS].account(query.path_id(request))

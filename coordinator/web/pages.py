@@ -1,12 +1,11 @@
 """The pages: network, devices, device, owner, batch. Each is one read of the published state."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from aiohttp import web
 
 from coordinator.kernel.views import NetworkView
-from coordinator.web import device_page, figures, query
+from coordinator.web import device_page, figures, query, search
 from coordinator.web.keys import NOW, READER
 from coordinator.web.problems import Problem
 from coordinator.web.templating import render
@@ -16,7 +15,6 @@ EPOCHS_DRAWN = 40
 DEVICES_SHOWN = 25
 DEVICES_PER_PAGE = 100
 OWNERS_SHOWN = 8
-QUERY_CHARS_MAX = 80
 STALLED_BEACONS = 4
 REFRESH_MIN_S, REFRESH_MAX_S = 2, 60
 
@@ -26,9 +24,10 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def network(request: web.Request) -> web.Response:
     """The network page; with `?q=` also the answer to a search that found nothing."""
-    wanted = query.text(request, "q", QUERY_CHARS_MAX)
-    if wanted and (found := await look_up(request, wanted)):
-        raise web.HTTPSeeOther(found)
+    wanted = query.text(request, "q", search.QUERY_CHARS_MAX)
+    found = await search.look_up(request, wanted) if wanted else search.Found([])
+    if len(found.addresses) == 1:
+        raise web.HTTPSeeOther(found.addresses[0])
     reader = request.app[READER]
     state = await reader.network()
     epochs = await reader.epochs(None, EPOCHS_DRAWN)
@@ -44,7 +43,8 @@ async def network(request: web.Request) -> web.Response:
         devices=devices[:DEVICES_SHOWN],
         more=len(devices) > DEVICES_SHOWN,
         refusals=sorted(state.refusals.items(), key=lambda each: (-each[1], each[0])),
-        missing=missing(wanted),
+        missing=found.missing,
+        several=found.addresses,
         wanted=wanted,
     )
 
@@ -84,40 +84,6 @@ async def batch(request: web.Request) -> web.Response:
         batch=view,
         gantt=figures.gantt(view.spans),
     )
-
-
-@routes.get("/search")
-async def search(request: web.Request) -> web.Response:
-    """Go to what has this id, or back to the network page, which says that nothing has."""
-    wanted = query.text(request, "q", QUERY_CHARS_MAX)
-    found = await look_up(request, wanted)
-    raise web.HTTPSeeOther(found or "/?" + urlencode({"q": wanted}))
-
-
-async def look_up(request: web.Request, wanted: str) -> str:
-    """Address of the device or owner that has this id, empty for none."""
-    text = normal(wanted)
-    if not query.is_id(text):
-        return ""
-    reader, identity = request.app[READER], bytes.fromhex(text)
-    if await reader.device(identity) is not None:
-        return f"/devices/{text}"
-    if await reader.owner(identity) is not None:
-        return f"/owners/{text}"
-    return ""
-
-
-def normal(wanted: str) -> str:
-    return "".join(wanted.split()).lower()
-
-
-def missing(wanted: str) -> str:
-    """Why a search found nothing, empty where none was made."""
-    if not wanted:
-        return ""
-    if query.is_id(normal(wanted)):
-        return "No device and no owner of this network has that id."
-    return f"That is not an id. A device or an owner is found by its full id: {query.ID_HEX_CHARS} digits 0-9, a-f."
 
 
 def frame(request: web.Request, state: NetworkView) -> dict[str, Any]:

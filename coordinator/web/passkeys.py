@@ -52,12 +52,10 @@ class Party(NamedTuple):
 def party(request: web.Request) -> Party | None:
     """None where browsers have no passkeys: under a bare address, or without TLS elsewhere than on this machine."""
     place = request.app[PLACE]
-    public = urlsplit(place.public_url)
-    if place.is_secure or public.hostname == "localhost":
-        return Party(public.hostname or "", [place.public_url])
-    if hosts.name_of(request.headers.get("Host", "")) == "localhost":
-        return Party("localhost", sorted(hosts.origins(request, place)))
-    return None
+    name = urlsplit(place.public_url).hostname or hosts.name_of(request.headers.get("Host", ""))
+    if hosts.is_address(name) or not (place.is_secure or name == "localhost"):
+        return None
+    return Party(name, [place.public_url] if place.public_url else sorted(hosts.origins(request, place)))
 
 
 async def login_options(request: web.Request) -> str:

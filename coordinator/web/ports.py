@@ -16,11 +16,14 @@ from coordinator.kernel.access import (
     Visitor,
 )
 from coordinator.kernel.earnings_views import EarningsView
+from coordinator.kernel.epoch_views import EpochDetailView
+from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
     ConsistencyView,
+    DeletedView,
     DeviceView,
     EpochView,
     Explanation,
@@ -33,6 +36,7 @@ from coordinator.kernel.views import (
     PresenceView,
     ProofView,
     ReadingView,
+    TimedReadingView,
 )
 
 
@@ -65,6 +69,12 @@ class Reader(Protocol):
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         """Public readings of closed slots, oldest first, of slots > after_slot (-1 for all)."""
+        ...
+
+    async def all_readings(
+        self, device: bytes, slots: range, after: tuple[int, int], limit: int
+    ) -> list[TimedReadingView]:
+        """Public and private readings received in some slots, those behind (slot, place), in this order."""
         ...
 
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
@@ -104,6 +114,18 @@ class Reader(Protocol):
         ...
 
     async def epoch(self, number: int) -> EpochView | None: ...
+
+    async def epoch_detail(self, number: int) -> EpochDetailView | None:
+        """None for one that has not begun."""
+        ...
+
+    async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Ids of devices from `first` to `last`, in order."""
+        ...
+
+    async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Accounts of owners from `first` to `last`, in order."""
+        ...
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
@@ -149,6 +171,38 @@ class Reader(Protocol):
         """0 < first <= second <= the newest checkpoint's."""
         ...
 
+    async def quarantines(self, device: bytes) -> list[QuarantineView]:
+        """All of one device, the newest first."""
+        ...
+
+    async def quarantines_open(self, after: bytes, limit: int) -> list[QuarantineView]:
+        """Those in force in the order of their devices, behind `after`."""
+        ...
+
+    async def appeals(self, device: bytes) -> list[AppealView]:
+        """All of one device, the newest first."""
+        ...
+
+    async def appeals_open(self, after: bytes, limit: int) -> list[AppealView]:
+        """Those without an answer in the order of their devices, behind `after`."""
+        ...
+
+    async def corrections(self, device: bytes, epoch: int) -> list[CorrectionView]:
+        """Of one device for one epoch, the oldest first."""
+        ...
+
+    async def corrections_of(self, account: bytes, before: int | None, limit: int) -> list[CorrectionView]:
+        """To one account, the newest first, those with a number below `before`."""
+        ...
+
+    async def settlements(self, account: bytes, before: int | None, limit: int) -> list[SettlementView]:
+        """Of one account, the newest first, those with a number below `before`."""
+        ...
+
+    async def owed(self, after: bytes, limit: int) -> list[OwedView]:
+        """Accounts with a balance in their order, behind `after`."""
+        ...
+
 
 class Submitted(NamedTuple):
     """What became of a message handed in. `verdict` is a name of core.verdicts; the receipt sheet is empty for those
@@ -179,6 +233,31 @@ class Owners(Protocol):
     async def message(self, message: bytes) -> OwnerMessageView | None: ...
 
     async def account(self, account: bytes) -> AccountView: ...
+
+    async def appellant(self, text: bytes) -> bytes:
+        """Whose appeal, waiting or open, names a text of this SHA-256; empty for nobody's."""
+        ...
+
+
+class Deletions(Protocol):
+    """What owners take away again."""
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        """Delete a device's readings up to the end of a closed epoch. Raises ValueError, whose text says why not;
+        OSError, and then it goes on at the next start."""
+        ...
+
+
+class Notices(Protocol):
+    """What owners are told by mail and webhook."""
+
+    def secret(self, contact: int) -> str:
+        """With which what a webhook gets is signed."""
+        ...
+
+    async def stop(self, contact: int, code: str) -> bool:
+        """Take a contact away; False where the code is not that of its notices."""
+        ...
 
 
 class Submit(Protocol):
@@ -269,6 +348,8 @@ class Contacts(Protocol):
     async def add(self, person: Person, kind: str, address: str, events: frozenset[str], now: int) -> int: ...
 
     async def of_person(self, person: bytes) -> list[ContactView]: ...
+
+    async def of_account(self, account: bytes) -> list[ContactView]: ...
 
     async def remove(self, number: int, person: bytes) -> bool: ...
 

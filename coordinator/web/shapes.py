@@ -1,9 +1,9 @@
 """Views as JSON values: ids in lower-case hex, amounts as integers with their decimal text beside them."""
 
 from collections.abc import Iterable
-from decimal import Decimal, localcontext
 from typing import Any, NamedTuple, Protocol
 
+from coordinator.engine.exports import decimal
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.views import DeviceView, Explanation, OwnerView, ProofView, ReadingView
 
@@ -92,15 +92,8 @@ def reading(view: ReadingView, exponents: Iterable[int]) -> Json:
     """A reading set: raw integers in `values`, the same scaled to their unit as text in `scaled`; null
     where a sensor gave none."""
     pairs = zip(view.values, exponents, strict=False)
-    texts = [None if value is None else scaled(value, exponent) for value, exponent in pairs]
+    texts = [None if value is None else decimal(value, exponent) for value, exponent in pairs]
     return plain(view) | {"scaled": texts}
-
-
-def scaled(value: int, exponent: int) -> str:
-    """value * 10^exponent in plain decimal notation, exactly."""
-    with localcontext() as context:
-        context.prec = 64
-        return f"{Decimal(value).scaleb(exponent):f}"
 
 
 class Page(NamedTuple):

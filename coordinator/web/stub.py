@@ -5,23 +5,39 @@ Each number on the stub leads down: to the statements of the epoch, to the payou
 
 from aiohttp import web
 
-from coordinator.kernel.stub_views import StubView
+from coordinator.kernel.stub_views import StatementView, StubView
 from coordinator.kernel.views import DeviceView
 from coordinator.web import api, pages, query, shapes
 from coordinator.web.api import PREFIX
 from coordinator.web.device_page import earned, question
 from coordinator.web.keys import READER
+from coordinator.web.models import POSTING, STUB
+from coordinator.web.openapi import (
+    BEFORE,
+    DEVICE_EPOCH_REFUSES,
+    EPOCH,
+    ID,
+    INTEGER,
+    LIMIT,
+    component,
+    listed,
+    number,
+    operation,
+    view,
+)
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 from coordinator.web.templating import render
 
 STATEMENTS_SHOWN = 100
 POSTINGS_SHOWN = 100
+PLACE_FIELDS = (number("boot", "with `seq`: a cursor"), number("seq", "behind this one of `boot`"))
 
 routes = web.RouteTableDef()
 
 
 @routes.get(PREFIX + "/devices/{id}/stubs/{n}")
+@operation("The pay stub of a device for an epoch", STUB, refuses=DEVICE_EPOCH_REFUSES)
 async def stub_json(request: web.Request) -> web.Response:
     _, view = await known_stub(request)
     return web.json_response(stub_shape(view))
@@ -46,6 +62,12 @@ async def stub_page(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/devices/{id}/statements")
+@operation(
+    "Statements of a device in an epoch",
+    listed("statements", component("Statement", view(StatementView)), device=ID, epoch=INTEGER),
+    query=(LIMIT, EPOCH, *PLACE_FIELDS),
+    refuses=DEVICE_EPOCH_REFUSES,
+)
 async def statements_json(request: web.Request) -> web.Response:
     epoch = query.number(request, "epoch")
     if epoch is None:
@@ -80,6 +102,12 @@ async def statements_page(request: web.Request) -> web.Response:
 
 
 @routes.get(PREFIX + "/accounts/{id}/postings")
+@operation(
+    "Postings of an account, newest epoch first",
+    listed("postings", POSTING, account=ID),
+    query=(LIMIT, number("epoch", "only of this one"), BEFORE, number("place", "with `before`: a cursor")),
+    refuses={400: ("bad_id", "bad_query")},
+)
 async def postings_json(request: web.Request) -> web.Response:
     limit, epoch, account = query.limit(request), query.number(request, "epoch"), query.path_id(request)
     found = await request.app[READER].postings(account, epoch, _before(request), limit + 1)

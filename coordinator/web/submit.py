@@ -11,6 +11,8 @@ from aiohttp import web
 from coordinator.web import words
 from coordinator.web.api import PREFIX
 from coordinator.web.keys import LIMITS, SUBMIT
+from coordinator.web.models import SUBMITTED
+from coordinator.web.openapi import JSON, operation
 from coordinator.web.ports import Submitted
 from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
@@ -26,7 +28,24 @@ UNRECEIPTED = {
     verdicts.STORAGE_FAILED: 503,
 }
 
+# By status: what the intake may say of a statement, and what is wrong with the request before that.
+STATEMENT_REFUSES = {
+    400: ("malformed", "bad_signature", "unknown_beacon"),
+    404: ("unknown_device",),
+    409: ("duplicate", "stale_beacon", "quarantined", "fork", "bad_body", "unsupported_kind"),
+    413: ("oversized",),
+    415: ("unsupported_type", "unsupported_encoding"),
+    429: ("rate_limited",),
+    503: ("overloaded", "storage_failed"),
+}
 
+
+@operation(
+    "Hand in a statement",
+    answers={200: {JSON: SUBMITTED}, 202: {JSON: SUBMITTED}},
+    body=(CONTENT_TYPE, {"type": "string", "contentMediaType": CONTENT_TYPE}),
+    refuses=STATEMENT_REFUSES,
+)
 async def statements(request: web.Request) -> web.Response:
     """Take one message and answer with what became of it."""
     submitted = await request.app[SUBMIT](await message(request))

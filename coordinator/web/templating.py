@@ -56,6 +56,7 @@ def _environment() -> Environment:
         number=number,
         short=short,
         hex=bytes.hex,
+        reason=words.reason,
         refusal=words.refusal,
         standing=words.standing,
         duration=words.duration,

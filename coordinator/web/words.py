@@ -26,6 +26,8 @@ REFUSALS = {
     "not_allowed": "This account may not say that",
     "revoked": "The device's owner has revoked it",
     "bad_parameter": "No such parameter, or not a value that it can have",
+    "bad_epoch": "The epoch it names is not closed yet, or over too soon or too late",
+    "nothing_open": "There is no quarantine and no appeal that it could end",
     "malformed": "Not a statement at all",
     "oversized": "Larger than a message may be",
     "bad_signature": "The signature is wrong",
@@ -41,6 +43,29 @@ REFUSALS = {
     "dropped": "Dropped by the device for want of room",
     "gave_up": "Given up by the device after its last attempt",
 }
+# Why a device is in quarantine, by the names of kernel.reasons.
+QUARANTINES = {
+    "fork": REFUSALS["fork"],
+    "copied_readings": "Its readings are those of another device",
+    "impossible_readings": "Its readings cannot be what its sensors measured",
+    "cluster": "It behaves as one with many other devices",
+    "false_place": "It is not where it says",
+    "tampered_device": "Its hardware or its client was tampered with",
+}
+# Why devices of an epoch earned less, or more, by the names of coordinator.store.totals.
+EARNED_LESS = {
+    "absent": "Not there at all",
+    "sometimes_absent": "Not there in some windows",
+    "late": "Readings came late: they count in part",
+    "out_of_bounds": "A value that its unit cannot have",
+    "jump": "A step that nature does not make",
+    "constant": "A sensor that is stuck",
+    "bad_readings": "Not one value for each declared channel",
+    "nothing_measured": "Reports without readings",
+    "owner_cap": "The owner's cap was reached",
+    "vetting": "Part withheld while the device is new",
+    "released": "Got back what was withheld",
+}
 STANDINGS = {
     "vetting": "New: part of each reward is withheld until the device has proven itself.",
 }
@@ -49,6 +74,15 @@ STANDINGS = {
 def refusal(reason: str) -> str:
     """One line for a reason; a reason from a newer version is shown by its own name."""
     return REFUSALS.get(reason, reason.replace("_", " "))
+
+
+def quarantine(reason: str) -> str:
+    return QUARANTINES.get(reason, reason.replace("_", " "))
+
+
+def reason(code: str) -> str:
+    """One line for why an epoch paid less; a code from a newer version is shown by its own name."""
+    return EARNED_LESS.get(code, code.replace("_", " "))
 
 
 def standing(name: str) -> str:

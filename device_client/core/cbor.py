@@ -100,7 +100,18 @@ def decode_item(data: bytes, at: int, depth: int) -> "tuple[object, int]":
             items.append(item)
         return items, at
     if major == 5:
-        return _decode_map(data, at, argument, depth)
+        pairs = []
+        last = b""
+        for _ in range(argument):
+            start = at
+            key, at = decode_item(data, at, depth + 1)
+            raw = bytes(data[start:at])
+            if raw <= last:
+                raise Malformed("map keys out of order")
+            last = raw
+            value, at = decode_item(data, at, depth + 1)
+            pairs.append((key, value))
+        return Map(pairs), at
     raise Malformed("tag or simple value")
 
 
@@ -121,21 +132,6 @@ def _decode_head(data: bytes, at: int) -> "tuple[int, int, int]":
     if argument < (24, 0x100, 0x10000, 0x100000000)[info - 24]:
         raise Malformed("not the shortest form")
     return major, argument, at + size
-
-
-def _decode_map(data: bytes, at: int, count: int, depth: int) -> "tuple[Map, int]":
-    pairs = []
-    last = b""
-    for _ in range(count):
-        start = at
-        key, at = decode_item(data, at, depth + 1)
-        raw = bytes(data[start:at])
-        if raw <= last:
-            raise Malformed("map keys out of order")
-        last = raw
-        value, at = decode_item(data, at, depth + 1)
-        pairs.append((key, value))
-    return Map(pairs), at
 
 
 def _text(raw: bytes) -> str:

@@ -77,10 +77,6 @@ class Config:
         self.device_id = device_id or cose.signer_id(public_key)
 
 
-def _is_reading(value: object) -> bool:
-    return type(value) is int and statement.MISSING <= value <= statement.I64_MAX
-
-
 def base_topic(network: str, device_id: bytes) -> str:
     """edgetally/<network>/<shard>/<device>; the shard is the first byte of the id in hex."""
     return "edgetally/%s/%s/%s" % (network, device_id[:1].hex(), device_id.hex())
@@ -255,7 +251,10 @@ class Client:
                 if code in (codes.OK, codes.ALREADY_ENROLLED):
                     self.accepted += 1
             if pending.kind == statement.KIND_ENROLL:
-                self._take_enrolment(code)
+                if code in (codes.OK, codes.ALREADY_ENROLLED):
+                    self.outbox.set_enrolled()
+                else:
+                    self.enroll_refused = code
             elif self.asker is not None and code == codes.OK and pending.attempts == 1 and pending.boot == self.boot:
                 # The sheet of what was sent once tells the slot of its commit; of a repetition it may be a later one.
                 self.asker.receipted(sheet.slot, pending.boot, pending.seq, self._id_of(pending))
@@ -274,12 +273,6 @@ class Client:
         if device_id != self.device_id:
             return None
         return self.outbox.find(boot, seq, id8)  # type: ignore[arg-type]
-
-    def _take_enrolment(self, code: int) -> None:
-        if code in (codes.OK, codes.ALREADY_ENROLLED):
-            self.outbox.set_enrolled()
-        else:
-            self.enroll_refused = code
 
     def linked(self, now_ms: int) -> None:
         """The link is new. A broker that has a beacon, retained, has the coordinator too, which subscribes first: what
@@ -316,13 +309,14 @@ class Client:
         """Keep one reading set for the next report: one scaled integer or MISSING for each channel. What the wire
         cannot carry is counted and left out: the report goes without it."""
         self._sampled_ms = now_ms
-        if len(values) != len(self.config.channels) or not all(_is_reading(value) for value in values):
+        readable = [v for v in values if type(v) is int and statement.MISSING <= v <= statement.I64_MAX]
+        if len(values) != len(self.config.channels) or len(readable) != len(values):
             self._count("sets_refused")
             return
         if len(self._sets) >= statement.SETS_MAX:
             self._sets.pop(0)
             self._count("sets_dropped")
-        self._sets.append((now_ms, list(values)))
+        self._sets.append((now_ms, readable))
 
     def notice(self, code: int, value: int) -> None:
         """Say this of the device in its next report, and again in a later one unless a receipt comes: `code` and what
@@ -355,13 +349,12 @@ class Client:
         beacon = self.beacon
         if beacon is None:
             return False
-        if self._reported_beacon < 0 or beacon.number - self._reported_beacon >= self._beacons_per_report():
+        config = self.config
+        every = max(1, config.interval_s // config.beacon_interval_s)
+        if self._reported_beacon < 0 or beacon.number - self._reported_beacon >= every:
             return now_ms - self._beacon_ms >= self._spread_ms
         # Without beacons (no network) the readings go on; quoting an old beacon, they will count as late.
-        return now_ms - self._reported_ms >= self.config.interval_s * 1500
-
-    def _beacons_per_report(self) -> int:
-        return max(1, self.config.interval_s // self.config.beacon_interval_s)
+        return now_ms - self._reported_ms >= config.interval_s * 1500
 
     def first_contact(self, now_ms: int) -> bytes:
         """The enrolment, durable, made if none waits: all that may be said with the token's own credential. Empty when
@@ -408,35 +401,29 @@ class Client:
         assert self.beacon is not None
         self._reported_beacon = self.beacon.number
         self._reported_ms = now_ms
+        # What was dropped is told when the link is back: while the outbox is full, every report without a link would be
+        # the next to tell another number.
+        dropped = self.outbox.dropped
+        if self.online and dropped != self._dropped_told:
+            self._dropped_told = dropped
+            self.notice(codes.NOTICE_DROPPED, min(dropped, statement.U32_MAX))
+        told = sorted([[code, value] for code, value, seq in self._notices if not seq])
+        # dt_ms counts from the receipt of the quoted beacon; sets taken before it are negative.
+        rows = [encode([taken_ms - self._beacon_ms] + values) for taken_ms, values in self._sets]
+        size = sum([len(row) for row in rows]) + len(encode(told))
+        first = 0
+        while size > READINGS_BYTES_MAX:
+            size -= len(rows[first])
+            first += 1
+            self._sets.pop(0)
+            self._count("sets_dropped")
+        readings = head(4, len(rows) - first) + b"".join(rows[first:])
         salt = self._random(statement.SALT_BYTES)
-        told = self._to_tell()
-        readings = self._readings(READINGS_BYTES_MAX - len(encode(told)))
         body: "list[object]" = [0, statement.commitment(salt, readings)]
         self._add(statement.KIND_REPORT, body + [told] if told else body, salt, readings, now_ms)
         self._sets = []
         self._notices = [(code, value, seq or self._seq) for code, value, seq in self._notices]
         self._count("reports")
-
-    def _to_tell(self) -> "list[list[int]]":
-        """[[code, value], ...] in the order of their codes. What was dropped is told when the link is back: while the
-        outbox is full, every report without a link would be the next to tell another number."""
-        dropped = self.outbox.dropped
-        if self.online and dropped != self._dropped_told:
-            self._dropped_told = dropped
-            self.notice(codes.NOTICE_DROPPED, min(dropped, statement.U32_MAX))
-        return sorted([[code, value] for code, value, seq in self._notices if not seq])
-
-    def _readings(self, bytes_max: int) -> bytes:
-        # dt_ms counts from the receipt of the quoted beacon; sets taken before it are negative.
-        rows = [encode([taken_ms - self._beacon_ms] + values) for taken_ms, values in self._sets]
-        size = sum([len(row) for row in rows])
-        first = 0
-        while size > bytes_max:
-            size -= len(rows[first])
-            first += 1
-            self._sets.pop(0)
-            self._count("sets_dropped")
-        return head(4, len(rows) - first) + b"".join(rows[first:])
 
     def _add(self, kind: int, body: "list[object]", salt: bytes, readings: bytes, now_ms: int) -> None:
         said = Statement(

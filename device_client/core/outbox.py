@@ -41,9 +41,13 @@ _BOOT_RECORD_BYTES = _HEAD_BYTES + 4
 COMPACT_BYTES_MIN = 16384
 
 
-def record(kind: bytes, body: bytes) -> bytes:
-    framed = struct.pack(">H", len(body)) + kind + body
-    return struct.pack(">I", binascii.crc32(framed) & 0xFFFFFFFF) + framed
+def record(kind: bytes, *parts: bytes) -> bytes:
+    """The parts are its body; they are copied once."""
+    head = struct.pack(">H", sum([len(part) for part in parts])) + kind
+    checksum = binascii.crc32(head)
+    for part in parts:
+        checksum = binascii.crc32(part, checksum)
+    return b"".join((struct.pack(">I", checksum & 0xFFFFFFFF), head) + parts)
 
 
 class Outbox:
@@ -115,8 +119,8 @@ class Outbox:
             self.pending.remove(pending)
             self._pending_bytes -= pending.length
 
-    def _append(self, kind: bytes, body: bytes, durable: bool) -> int:
-        data = record(kind, body)
+    def _append(self, kind: bytes, durable: bool, *body: bytes) -> int:
+        data = record(kind, *body)
         self._storage.append(data, durable)
         at = self._size + _HEAD_BYTES
         self._size += len(data)
@@ -125,7 +129,7 @@ class Outbox:
     def begin_boot(self) -> int:
         """Count this boot, durably, before its first statement."""
         assert not self.lost, "the boot counter is lost: this key must not speak again"
-        self._append(b"B", struct.pack(">I", self.boot + 1), True)
+        self._append(b"B", True, struct.pack(">I", self.boot + 1))
         self.boot += 1
         self.seq = 0
         return self.boot
@@ -136,7 +140,7 @@ class Outbox:
             oldest = self.pending[0]
             self.settle(oldest, codes.DROPPED)
         head = struct.pack(">II", self.boot, seq) + statement_id[:8] + bytes((kind,))
-        at = self._append(b"S", head + message, True)
+        at = self._append(b"S", True, head, message)
         pending = Pending(self.boot, seq, statement_id[:8], kind, at + _STATEMENT_HEAD, len(message))
         self._hold(pending)
         self.seq = seq
@@ -167,7 +171,7 @@ class Outbox:
         """Forget a statement. Not durable: after a power cut it is sent once more and receipted once more."""
         full = False
         try:
-            self._append(b"A", struct.pack(">IIB", pending.boot, pending.seq, code), False)
+            self._append(b"A", False, struct.pack(">IIB", pending.boot, pending.seq, code))
         except OSError:
             full = True  # only a shorter log can take more
         self._forget(pending.boot, pending.seq)
@@ -177,18 +181,18 @@ class Outbox:
             self._compact()
 
     def set_enrolled(self) -> None:
-        self._append(b"E", b"", True)
+        self._append(b"E", True)
         self.enrolled = True
 
     def keep_evidence(self, first: bytes, second: bytes) -> None:
         """Keep two beacons that contradict each other; the first pair is enough."""
         if self.evidence is None:
-            self._append(b"X", struct.pack(">H", len(first)) + first + second, True)
+            self._append(b"X", True, struct.pack(">H", len(first)), first, second)
             self.evidence = (first, second)
 
     def note(self, kind: bytes, body: bytes, durable: bool) -> None:
         """Keep a note over the one of its kind."""
-        self._append(kind, body, durable)
+        self._append(kind, durable, body)
         self.notes[kind] = body
 
     def _compact(self) -> None:
@@ -196,17 +200,17 @@ class Outbox:
         if self.dropped:
             pieces.append(record(b"D", struct.pack(">I", self.dropped)))
         if self.enrolled:
-            pieces.append(record(b"E", b""))
+            pieces.append(record(b"E"))
         if self.evidence is not None:
             first, second = self.evidence
-            pieces.append(record(b"X", struct.pack(">H", len(first)) + first + second))
+            pieces.append(record(b"X", struct.pack(">H", len(first)), first, second))
         for kind in sorted(self.notes):
             pieces.append(record(kind, self.notes[kind]))
         size = sum([len(piece) for piece in pieces])
         places = []
         for pending in self.pending:
             body = struct.pack(">II", pending.boot, pending.seq) + pending.id8 + bytes((pending.kind,))
-            piece = record(b"S", body + self.message(pending))
+            piece = record(b"S", body, self.message(pending))
             places.append(size + _HEAD_BYTES + _STATEMENT_HEAD)
             size += len(piece)
             pieces.append(piece)

@@ -61,7 +61,7 @@ def order(state):
             state[3] += 1
             if save(state):
                 return 1 - active, active
-            return (active,)  # what cannot be counted must not be tried
+            return active, 1 - active  # what cannot be counted is tried only where nothing else runs
         roll_back(state)
     return active, 1 - active
 
@@ -113,7 +113,7 @@ def main():
     for slot in order(state):
         app = imported(slot, held) if state[5 + slot] != EMPTY else None
         if app is None:
-            if state[2]:
+            if state[2] and slot != state[1] & 1:
                 roll_back(state)
             continue
         ran = True

@@ -1,6 +1,7 @@
 """Backups beside a coordinator and without one: each can be put back, holds what was receipted, and says what it is."""
 
 import asyncio
+import json
 import os
 import sqlite3
 import stat
@@ -27,7 +28,7 @@ from tests.store.driven import driven
 from .conftest import NOW_S, VALUES, WAITING, Lived, copied, said, silent
 
 LONG = os.environ.get("EDGETALLY_SOAK") == "1"
-BACKUPS_MAX, BEACONS_MAX = (200, 1000) if LONG else (8, 40)
+BACKUPS_MAX, BEACONS_MAX = (40, 400) if LONG else (8, 40)
 
 
 def told(what: str, done: int, total: int) -> None:
@@ -161,7 +162,8 @@ def test_a_store_that_went_wrong_is_named(lived: Lived, tmp_path: Path) -> None:
 def test_a_batch_that_went_wrong_is_named(lived: Lived, tmp_path: Path) -> None:
     net = copied(lived.net, tmp_path)
     file = net.home.batches / "4/statements.bin"
-    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     made = backup(net.home, None, tmp_path / "made.tar", NOW_S, silent)
     with pytest.raises(Wrong, match=r"batches/4/statements\.bin"):
         drill(made.path, tmp_path, told)
@@ -195,13 +197,26 @@ def test_old_batches_that_were_moved_away(lived: Lived, tmp_path: Path) -> None:
 
 def test_the_commands(lived: Lived, tmp_path: Path) -> None:
     net = copied(lived.net, tmp_path)
+    elsewhere = tmp_path / "notices.sqlite"
+    net.home.store("notices").rename(elsewhere)
+    with net.config.open("a") as config:
+        config.write(f'[stores]\nnotices = "sqlite:///{elsewhere}"\n')
     out = tmp_path / "out"
     out.mkdir()
     done = edgetally("backup", "--config", net.config, "--out", out)
     (path,) = out.iterdir()
     assert done.returncode == 0 and path.name.startswith("test-20") and "unencrypted" in done.stdout, done.stderr
+    with sqlite3.connect(net.home.stores / "access.sqlite") as connection:
+        ((action, subject),) = connection.execute("SELECT action, subject FROM operator_log").fetchall()
+    connection.close()
+    assert (action, subject) == ("backup_made", path.name)
     again = edgetally("restore", "--drill", path)
     assert again.returncode == 0 and again.stdout.startswith("OK  test of 20"), again.stderr
+    put = edgetally("restore", path, "--to", tmp_path / "put", "--json")
+    told = json.loads(put.stdout)
+    assert told["recover"] is True and told["settings_elsewhere"] == ["stores.notices"], put.stderr
+    done = edgetally("recover", tmp_path / "put/data")
+    assert done.returncode == 0 and not Home(tmp_path / "put/data").restored.exists(), done.stderr
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -35,7 +36,7 @@ from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from device_client.core import cose, light, statement
 from device_client.core.cbor import encode
-from tests.bench import wear
+from tests.bench import firmware_heap, wear
 from tests.core import parts as ring_parts
 from tests.firmware import curve_parts
 from tests.modules.build import enroll, frame, grant, row
@@ -74,6 +75,7 @@ def measured() -> dict[str, Any]:
         "execution": _execution(libsodium),
         "sealing": _sealing(libsodium),
         "outbox": {**wear.measured(), **_scan()},
+        "heap": _heap(),
     }
 
 
@@ -116,6 +118,14 @@ def _scan() -> dict[str, float]:
         return {}
     found: dict[str, float] = json.loads(ring_parts.micropython("ring_memory.py", heap="6M"))
     return {name: found[name] for name in ("scan_ms", "memory_bytes", "statements")}
+
+
+def _heap() -> dict[str, int]:
+    """The least heap of the firmware's process without TLS, in KiB, and the bytes in use after the last receipt."""
+    if micropython_path() is None or shutil.which("mosquitto") is None:
+        return {}
+    found = firmware_heap.least(list(firmware_heap.SIZES_KIB))
+    return {} if found is None else {"least_kib": found[0], "used_bytes": found[1]}
 
 
 def _wire(libsodium: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -257,6 +267,11 @@ def lines(found: dict[str, Any]) -> list[str]:
     out.append(f"  closing an epoch, a device{execution['closing_us_per_device']:>7.1f}")
     out.append("")
     out += wear.lines(found["outbox"])
+    if heap := found["heap"]:
+        out += [
+            "",
+            f"Heap of the firmware's process: {heap['least_kib']} KiB is enough, {heap['used_bytes']} bytes in use",
+        ]
     return out
 
 

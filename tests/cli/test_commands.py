@@ -119,7 +119,10 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ("[broker]\nport = 70000", ["broker.port: 70000", "from 1 to 65535"]),
         ('[http]\nport = "8080"', ["http.port: '8080'", "from 1 to 65535"]),
         ("[http]\nhost = 5", ["http.host: 5", "a text"]),
-        ("[http]\nprot = 80", ["http.prot: no such setting", "known are flash_images, host, port"]),
+        (
+            "[http]\nprot = 80",
+            ["http.prot: no such setting", "known are certfile, flash_images, host, hosts, keyfile, live_max, port"],
+        ),
         ("[limits]\nqueue_max = true", ["limits.queue_max: True", "from 1 to 1000000"]),
         ("[limits]\nverify_threads = 65", ["limits.verify_threads: 65", "from 0 to 64"]),
         (
@@ -135,7 +138,10 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ),
         ('[stores]\nintake = "sqlite:///data/intake.sqlite"', ["stores.intake: ", "would be published"]),
         ("limits = 3", ["limits: 3", "a table"]),
-        ("beacon_interval_s = 60", ["beacon_interval_s: no such setting", "known are broker, data_dir, engine, http"]),
+        (
+            "beacon_interval_s = 60",
+            ["beacon_interval_s: no such setting", "known are broker, data_dir, engine, home_assistant, http"],
+        ),
         ("[broker\nport = 1", ["line 1"]),
         ("data_dir = \x00", ["line 1"]),
         ("[broker]\nport = 0\n[http]\nport = 0", ["broker.port", "http.port"]),

@@ -55,6 +55,7 @@ def test_a_coordinator_that_is_well(tmp_path: Path, kind: str) -> None:
             "clock",
             "broker_port",
             "http_port",
+            "backup",
             "broker",
             "broker_login",
             "broker_round_trip",
@@ -63,7 +64,7 @@ def test_a_coordinator_that_is_well(tmp_path: Path, kind: str) -> None:
         ]
         assert kind in found["broker"]["found"] and "ms" in found["broker_round_trip"]["found"]
         text = edgetally("doctor", "--config", net.config).stdout
-        assert text.splitlines()[-1] == "13 checks, 0 to think about, 0 failed"
+        assert text.splitlines()[-1] == "14 checks, 0 to think about, 0 failed"
 
         net.home.coordinator_key.chmod(0o644)
         assert "chmod go=" in told(net, 1)["secrets"]["todo"]

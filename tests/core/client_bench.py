@@ -96,20 +96,19 @@ def row(said, identity, code):
     return [DEVICE_ID, said.boot, said.seq, identity[:8], code]
 
 
-def make_config(**changes):
-    given = {
-        "network": "test",
-        "genesis": GENESIS,
-        "root_key": ROOT,
-        "public_key": DEVICE,
-        "token_key": TOKEN,
-        "token_signature": bytes(64),
-        "interval_s": INTERVAL_S,
-        "beacon_interval_s": BEACON_S,
-        "channels": [["a", "", 0]],
-    }
-    given.update(changes)
-    return client.Config(**given)
+def make_config(interval_s=INTERVAL_S, beacon_interval_s=BEACON_S, channels=(("a", "", 0),), **changes):
+    return client.Config(
+        "test",
+        GENESIS,
+        ROOT,
+        DEVICE,
+        TOKEN,
+        bytes(64),
+        interval_s,
+        beacon_interval_s,
+        [list(one) for one in channels],
+        **changes,
+    )
 
 
 def make_client(flash, config=None, records_max=200, now_ms=0, chance=None, resume=b""):

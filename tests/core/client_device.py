@@ -8,7 +8,7 @@ import sys
 import device_client.core.client
 
 gc.collect()
-import device_client.core.outbox as outbox
+import device_client.core.outbox
 
 gc.collect()
 import tests.core.client_bench
@@ -16,7 +16,6 @@ import tests.core.client_bench
 gc.collect()
 from tests.core.client_life import live
 
-outbox.COMPACT_BYTES_MIN = 1024  # the flash of these tests is in the same heap
 for seed in sys.argv[2:]:
     # As a board does: otherwise what lives long ends up scattered, and no room of a kilobyte is left.
     print(live(int(seed), int(sys.argv[1]), 6, gc.collect).trace.digest().hex())

@@ -4,7 +4,6 @@ import atexit
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
+from firmware import build
 from tests.parts import ROOT, require_micropython
 
 HERE = Path(__file__).parent
@@ -22,13 +22,15 @@ FILES = ("cbor", "statements", "beacons", "certificates", "receipts", "merkle", 
 
 @cache
 def built() -> Path:
-    """The firmware as bytecode, and what a coordinator needs beside it."""
+    """The firmware as bytecode, and with its names the rest of the core and what tests run on a device."""
     folder = Path(tempfile.mkdtemp(prefix="core-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    command = [sys.executable, str(ROOT / "firmware" / "build.py"), str(folder), "--arch", "x64"]
-    subprocess.run(command, check=True, capture_output=True)
-    for name in ("questions.py", "releases.py"):
-        shutil.copy(ROOT / "device_client" / "core" / name, folder / "device_client" / "core")
+    build.build(folder, "x64")
+    for path in (*sorted((ROOT / "device_client" / "core").glob("*.py")), *sorted(HERE.glob("*.py"))):
+        target = folder / path.relative_to(ROOT)
+        if not target.with_suffix(".mpy").exists() and not path.name.startswith("test_"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(build.shortened(path))
     return folder
 
 
@@ -53,7 +55,7 @@ def micropython(script: str, *arguments: str, heap: str = "") -> str:
 def micropython_built(script: str, *arguments: str, heap: str = "") -> str:
     """The same with bytecode, as a board has it."""
     folder = built()
-    return _ran(HERE / script, f"{folder}:{folder / 'lib'}", arguments, heap)
+    return _ran(folder / "tests" / "core" / script, f"{folder}:{folder / 'lib'}", arguments, heap)
 
 
 def _ran(script: Path, path: str, arguments: tuple[str, ...], heap: str) -> str:

@@ -14,7 +14,7 @@ from tests.core import ring_bench, ring_life
 from tests.core.client_bench import Sitting, beacon, make_client, make_config, read
 from tests.core.client_life import live
 from tests.core.nor import SECTOR, Nor
-from tests.core.parts import micropython
+from tests.core.parts import micropython, micropython_built
 from tests.core.ring_bench import ALL, Life, Listed, same
 
 
@@ -47,12 +47,12 @@ def test_a_whole_client_with_the_power_cut_in_every_write_and_erase() -> None:
     assert swept.points > 800 and swept.longest > 10
 
 
-def test_both_sweeps_on_micropython() -> None:
+def test_both_sweeps_on_micropython_from_bytecode() -> None:
     expected = []
     for bench in (ring_bench, ring_life):
         swept = bench.Sweep().run()
         expected += [str(swept.points), swept.trace.hexdigest()]
-    assert micropython("ring_device.py", heap="4M").split() == expected
+    assert micropython_built("ring_device.py", heap="4M").split() == expected
 
 
 def test_the_lives_of_a_client_on_a_ring() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.core import coordinator_judge, judge
-from tests.core.parts import FILES, VECTORS, micropython, vectors, verify
+from tests.core.parts import FILES, VECTORS, micropython, micropython_built, vectors, verify
 from tests.vectors import make
 
 
@@ -28,8 +28,8 @@ def test_the_core_accepts_the_valid_and_refuses_the_invalid(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_micropython_judges_alike(name: str) -> None:
-    answers = micropython("judge_device.py", str(VECTORS / f"{name}.json")).splitlines()
-    assert answers == lines_of(name)
+    for run in (micropython, micropython_built):
+        assert run("judge_device.py", str(VECTORS / f"{name}.json")).splitlines() == lines_of(name)
 
 
 @pytest.mark.parametrize("name", coordinator_judge.LINES)

@@ -1,10 +1,7 @@
 """Eight days offline on 32-bit words: a client signs the same about its time as with a counter without end."""
 
-import pytest
-
+from tests import wasm32
 from tests.core.client_week import DAYS, STEP_MS, Exact, week
-
-wasm32 = pytest.importorskip("tests.wasm32", reason="the 32-bit MicroPython of the tests is not here yet")
 
 
 def test_eight_days_of_a_client() -> None:

@@ -18,6 +18,7 @@ QUERIES = {
     "/api/v1/log/inclusion": "?batch=1&size=5",
     "/api/v1/log/consistency": "?first=3&second=5",
     "/api/v1/devices/{id}/bundle": "?epoch=1",
+    "/api/v1/devices/{id}/corrections": "?epoch=1",
     "/api/v1/devices/{id}/proof": "?epoch=1",
     "/api/v1/devices/{id}/statements": "?epoch=1",
 }
@@ -55,7 +56,7 @@ def _answers(port: int, folder: Path) -> Iterator[tuple[str, Any]]:
     device = _get(port, "/api/v1/devices")["devices"][0]
     verdicts = next(path.read_bytes() for path in folder.glob("**/owner_verdicts.rows") if path.stat().st_size)
     subjects = {"owners": device["owner"], "accounts": device["owner"], "owner": verdicts[25:57].hex()}
-    values = {"{n}": "1"}
+    values = {"{n}": "1", "{format}": "json"}
     for route in get_routes():
         kind = route.removeprefix("/api/v1/").split("/")[0]
         values["{id}"] = subjects.get(kind, device["device"])

@@ -20,6 +20,7 @@ from coordinator.kernel.parameters import Parameter
 from coordinator.kernel.tables import Table
 from coordinator.modules import DECLARED, MODULES
 from coordinator.modules.sensing import UNITS
+from coordinator.web.metric_names import METRICS, Metric
 from tests.docs import example, hardware
 from tests.docs.hardware import table
 from tests.docs.routes import routes
@@ -179,7 +180,15 @@ def _postings() -> str:
     return table(("from", "to", "amount", "code"), [*rows, ("", "", tokens(total), "")])
 
 
+def _metrics() -> str:
+    def row(one: Metric) -> list[str]:
+        return [f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.help]
+
+    return table(("metric", "kind", "labels", "meaning"), map(row, METRICS))
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "metrics": _metrics,
     "parameters": _parameters,
     "units": _units,
     "routes": _routes,

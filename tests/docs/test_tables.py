@@ -21,7 +21,14 @@ from tests.docs import example
 from tests.docs.generated import TABLES, generated, names
 
 DOCUMENTS = (
-    *("start.md", "concepts/money.md", "reference/api.md", "reference/cli.md", "reference/folder.md"),
+    *(
+        "start.md",
+        "guides/operate.md",
+        "concepts/money.md",
+        "reference/api.md",
+        "reference/cli.md",
+        "reference/folder.md",
+    ),
     *("hardware/README.md", *(f"hardware/{board}.md" for board in profiles())),
 )
 
@@ -95,7 +102,8 @@ def test_reasons_of_the_operator(root: Path) -> None:
 
 def test_what_explain_adds(root: Path) -> None:
     text = (root / "docs/reference/reasons.md").read_text()
-    known = set(re.findall(r'Reason\(\s*"(\w+)"', (root / "coordinator/engine/explain.py").read_text()))
+    said = "".join((root / "coordinator/engine" / name).read_text() for name in ("explain.py", "explain_operator.py"))
+    known = set(re.findall(r'Reason\(\s*"(\w+)"', said))
     elsewhere = {*verdicts.NAMES.values(), *sensing.MEASURED_NAMES.values()}
     rows = {row[0] for row in rows_under(text, "## What `explain` adds")}
     assert rows == known - elsewhere

@@ -12,7 +12,8 @@ import pytest
 
 from coordinator.tls import BadCertificate, Certificate
 from tests.certificates import Authority, authority
-from tests.e2e.running import Net, Process, edgetally, until
+from tests.cli.inside import edgetally
+from tests.e2e.running import Net, Process, until
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def files(
     """What `vfs` holds. `before`: lines that run before the application; `constants`: module -> name -> value."""
     found = {
         "main.py": chooser(),
-        "boot.py": (BOOT + before).encode(),
+        "boot.py": build.naming().renamed(BOOT + before).encode(),
         "provisioning.json": json.dumps(network.fields() | {"wifi": WIFI} | changes).encode(),
         "board.json": json.dumps(compiled(load_profile("esp32-devkitc"), sensors) | (board or {})).encode(),
     }

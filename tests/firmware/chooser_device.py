@@ -60,7 +60,7 @@ def state(**changes):
     return fields
 
 
-def started(main, files, written=None, raw=None, failed=0, cause=1):
+def started(main, files, written=None, raw=None, failed=0, cause=1, is_stuck=False):
     """Flash with these files, started once."""
     flash = Flash(bytearray(b"\xff" * (32 * 4096)))
     os.VfsLfs2.mkfs(flash, progsize=32, readsize=32, lookahead=32)
@@ -74,6 +74,8 @@ def started(main, files, written=None, raw=None, failed=0, cause=1):
     if raw is not None:
         with open("/slots", "wb") as file:
             file.write(raw)
+    if is_stuck:
+        os.mkdir("/slots.new")  # so it cannot be written
     world = World()
     NVS.held = {"failed_boots": failed} if failed else {}
     Machine.reset_cause = staticmethod(lambda: cause)
@@ -116,6 +118,12 @@ CASES = (
     ("b is on trial", BOTH, {"written": state(trial=1, boots=0, b=2)}),
     ("b had its starts", BOTH, {"written": state(trial=1, boots=5, b=2)}),
     ("b on trial cannot be imported", with_(A, b=BROKEN), {"written": state(trial=1, b=2)}),
+    ("b on trial cannot be counted", BOTH, {"written": state(trial=1, b=2), "is_stuck": True}),
+    (
+        "b on trial cannot be counted, a is corrupt",
+        with_(B, a=BROKEN),
+        {"written": state(trial=1, b=2), "is_stuck": True},
+    ),
     ("b on trial is not there", A, {"written": state(trial=1, b=2)}),
     ("b on trial fails", with_(A, b=RAISING % "b"), {"written": state(trial=1, b=2)}),
     ("a is corrupt, b was good before", with_(B, a=BROKEN), {"written": state(b=2)}),

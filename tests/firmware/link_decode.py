@@ -23,9 +23,9 @@ REASONS = (
 )
 
 
-def decode(data, chunk_bytes, packet_bytes_max=16):
+def decode(data, chunk_bytes, packet_bytes_max=16, body=None):
     """The packets in `data`, then the reason why the decoder gave up, if it did; at most `chunk_bytes` a read."""
-    decoder = mqtt_packets.Decoder(packet_bytes_max)
+    decoder = mqtt_packets.Decoder(packet_bytes_max, body)
     found = []
     at = 0
     while at < len(data):

@@ -38,7 +38,7 @@ shell, identity, storage = map(importlib.import_module, ("shell", "identity", "s
 
 NAME = "shell"
 BEACON_S = 1
-HEAP = "96K"
+HEAP = "80K"
 SOURCES_HEAP = "256K"
 # Beacons here come by the clock, devices start and come back when the machine lets them: nothing is to be too old.
 LATE_BEACONS_MAX = 10_000

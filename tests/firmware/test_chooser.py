@@ -43,6 +43,8 @@ EXPECTED = {
     "b is on trial": (["b"], False, True),
     "b had its starts": (["a"], False, True),
     "b on trial cannot be imported": (["a"], False, True),
+    "b on trial cannot be counted": (["a"], False, False),
+    "b on trial cannot be counted, a is corrupt": (["b"], False, False),
     "b on trial is not there": (["a"], False, True),
     "b on trial fails": (["b"], True, True),
     "a is corrupt, b was good before": (["b"], False, False),

@@ -1,13 +1,14 @@
 """Key and ring belong together: no power cut at any step of a new identity leaves an old key with a new counter."""
 
 import importlib
+import importlib.util
 import sys
 from types import ModuleType
 
 import pytest
 
 from device_client.core.ring import SECTOR_BYTES, Ring
-from tests.firmware.link_parts import FIRMWARE  # noqa: F401 - puts the firmware on the path
+from tests.firmware.link_parts import FIRMWARE
 
 SECTORS = 6
 OLD = b"old key, spent with its counter."
@@ -130,3 +131,46 @@ def test_a_factory_reset_cut_at_any_step_never_leaves_the_old_key_with_another_c
         untouched = chip.key() == OLD
         seed, ring = start(keys, chip)
         assert (seed == OLD) == (ring.boot == 3) == untouched
+
+
+class Nvs:
+    """`esp32.NVS` with one answer, or one error, to every look for the key."""
+
+    answer: "bytes | OSError" = b""
+
+    def __init__(self, namespace):
+        assert namespace == "edgetally"
+
+    def get_blob(self, name, buffer):
+        if isinstance(self.answer, OSError):
+            raise self.answer
+        buffer[: len(self.answer)] = self.answer
+        return len(self.answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(OLD, OLD), (b"short", None), (OSError(-4354, "ESP_ERR_NVS_NOT_FOUND"), None), (OSError(-4364, "LENGTH"), None)],
+)
+def test_a_key_is_there_or_not(answer, expected):
+    assert memory_of(answer).key() == expected
+
+
+def test_a_key_that_cannot_be_read_is_not_taken_for_none():
+    """Else a moment's trouble would cost the board its identity, and everything that waits in its outbox."""
+    kept = memory_of(OSError(-4353, "ESP_ERR_NVS_NOT_INITIALIZED"))
+    for work in (kept.key, kept.forget_key):
+        with pytest.raises(OSError, match="NOT_INITIALIZED"):
+            work()
+
+
+def memory_of(answer):
+    sys.modules["esp32"] = ModuleType("esp32")
+    sys.modules["esp32"].NVS = type("NVS", (Nvs,), {"answer": answer})
+    spec = importlib.util.spec_from_file_location("memory_of_a_board", FIRMWARE / "memory.py")
+    made = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(made)
+    finally:
+        del sys.modules["esp32"]
+    return made.Memory()

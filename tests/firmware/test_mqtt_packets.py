@@ -183,3 +183,36 @@ def test_micropython_decodes_the_same():
     # The one known difference, lone surrogates in a topic, is too rare to come up here.
     assert len(cpython) == len(lines)
     assert cpython == micro
+
+
+messages = st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=60)), min_size=1, max_size=6)
+
+
+@given(messages, chunks, st.integers(5, 40), st.integers(5, 12))
+def test_a_larger_packet_gets_memory_of_its_own(sent, chunk, packet_bytes_max, body_bytes):
+    """A small buffer, with room for topic and packet id, gives what one of the full size does, whatever came before."""
+    data = b"".join(mqtt_packets.publish("t", payload, packet_id) for packet_id, payload in sent)
+    body_bytes = min(body_bytes, packet_bytes_max)
+    expected = decode(data, chunk, packet_bytes_max, bytearray(packet_bytes_max))
+    assert decode(data, chunk, packet_bytes_max, bytearray(body_bytes)) == expected
+    kept = [payload for packet_id, payload in sent if len(payload) + (5 if packet_id else 3) <= packet_bytes_max]
+    assert [packet[4] for packet in expected if packet[0] == PUBLISH] == kept
+
+
+def test_without_memory_a_packet_is_dropped_and_acknowledged(monkeypatch):
+    """A broker may not stop a device by packets for which there is no room."""
+    data = mqtt_packets.publish("t", bytes(20), 7) + mqtt_packets.publish("t", b"next", 8)
+
+    def full(kind, bytes_max):
+        def made(value):
+            if (value if isinstance(value, int) else len(value)) > bytes_max:
+                raise MemoryError
+            return kind(value)
+
+        return made
+
+    for name, kind in (("bytearray", bytearray), ("bytes", bytes)):
+        with monkeypatch.context() as patch:
+            patch.setattr(mqtt_packets, name, full(kind, 16), raising=False)
+            dropped, taken = decode(bytes(data), 300, 32, bytearray(12))
+            assert (dropped[0], dropped[1], taken[1], taken[4]) == (OVERSIZED, 7, 8, b"next")

@@ -10,7 +10,7 @@ import pytest
 
 from device_client.core import cose, notices, received
 from tests.certificates import ELSEWHERE, authority, serving
-from tests.firmware.board_network import files
+from tests.firmware.board_network import build, files
 from tests.firmware.board_parts import Kept, dump
 from tests.firmware.link_parts import PATIENCE_S, Program, link
 from tests.firmware.shell_network import Device, Network, shell
@@ -145,7 +145,7 @@ def test_the_clock_of_a_board_has_a_floor(tmp_path):
 
     async def life():
         network = Network(tmp_path, 1)
-        board = Kept(dump(tmp_path / "flash.bin", files(network) | {"main.py": CLOCK.encode()}))
+        board = Kept(dump(tmp_path / "flash.bin", files(network) | {"main.py": build.naming().renamed(CLOCK).encode()}))
         async with board:
             assert "first (2033, 5, 18)" in await board.until(lambda line: line.startswith("first"))
             assert "then (2033, 5, 18)" in await board.until(lambda line: line.startswith("then"))

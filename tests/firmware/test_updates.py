@@ -1,6 +1,7 @@
 """Updates of a board: taken whole, resumed, refused by name, and never worse than what runs."""
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -381,6 +382,38 @@ def test_reports_go_on_beside_a_coordinator_that_answers_garbage(board: Board) -
     for length in (0, 1, 5, 200, 1024, 5000):
         board.run(30, lambda answer, length=length: [b"\x85" + bytes(length), answer[:-1], answer + b"\x00"])  # type: ignore[misc]
     assert untouched(board) and board.updating.under_way == 0
+
+
+def full(*_: object) -> None:
+    raise MemoryError
+
+
+def test_an_answer_leaves_nothing_in_memory(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage, or a manifest for which there is no memory, and what only an update needs is gone again."""
+    board.publisher.release(2)
+    (answer,) = board.publisher.answers(cbor.encode([3, BOARD, 1, [0, 0]]))
+    board.updating._answers = 2
+    monkeypatch.setattr(updates, "Updater", full)
+    held = {"device_client.core.manifest": manifest, "device_client.core.updates": updates}
+    for message, counted in ((b"\x85 garbage", "update_malformed"), (answer, "no_memory")):
+        for name, module in held.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        board.updating.take(message, 0)
+        assert board.client.counters[counted] == 1 and not {*held, "slots"} & set(sys.modules)
+    assert board.notices[-1] == ("update_refused", manifest.STORAGE)
+
+
+@pytest.mark.parametrize("step", ["step", "take"])
+def test_an_update_without_memory_is_put_off_and_goes_on_later(board: Board, step: str) -> None:
+    """The board must not start anew for it, again and again."""
+    board.publisher.release(2)
+    board.receipt()
+    while not board.updating.under_way or board.updating._updater.fetched < 3:
+        board.run(1)
+    setattr(board.updating._updater, step, full)
+    board.run(20)
+    assert board.client.counters["no_memory"] == 1 and ("update_refused", manifest.STORAGE) in board.notices
+    assert untouched(board) and board.run(TURNS) < TURNS and board.held("b") == content(2)
 
 
 class FullSlots(slots.Slots):

@@ -13,7 +13,7 @@ from coordinator.kernel.views import DeviceView, PayoutView, PresenceView, Readi
 from coordinator.modules.sensing import UNITS
 from coordinator.settle.discovery import MEANINGS, NAME_CHARACTERS_MAX, Topics, cleaned, config_of, expires_s, state_of
 
-SCHEMA = json.loads((Path(__file__).parents[1] / "vectors/home_assistant_discovery.json").read_text())
+SCHEMA = json.loads((Path(__file__).with_name("home_assistant_discovery.json")).read_text())
 CHECK = jsonschema.Draft202012Validator(SCHEMA)
 TOPICS = Topics("mynet", "homeassistant")
 ID = bytes(range(16))

@@ -9,8 +9,10 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from coordinator.settings import HomeAssistantSettings, Settings, SettingsError, load_settings
+from coordinator.outlets import MqttOutlet
+from coordinator.settings import BrokerSettings, HomeAssistantSettings, Settings, SettingsError, load_settings
 from coordinator.settle.home_assistant import Shown
+from coordinator.settle.ports import OutletLost
 from tests.e2e.running import Net
 from tests.ingest.hand import Hand
 from tests.ingest.link_parts import OpenMosquitto, broker, until
@@ -158,7 +160,6 @@ WRONG = {
     'username = "me"': "give both or none",
     "devices_max = 0": "from 1 to 10000",
     "enabled = 1": "true or false",
-    'page_url = "https://example.org/"': "without a slash",
 }
 
 
@@ -167,3 +168,29 @@ def test_wrong_settings_are_named(lines: str, tmp_path: Path) -> None:
     (tmp_path / "network.toml").write_text(f"[home_assistant]\n{lines}\n")
     with pytest.raises(SettingsError, match=WRONG[lines]):
         load_settings(tmp_path / "network.toml")
+
+
+def test_the_brokers_that_can_be_named(tmp_path: Path, broker: OpenMosquitto) -> None:
+    """The network's own, where it is somebody else's, or another; and what cannot be reached is told in words."""
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    own = Settings(broker=BrokerSettings(kind="external", url=url), home_assistant=HomeAssistantSettings(enabled=True))
+    (tmp_path / "password").write_text("secret\n")
+    named = HomeAssistantSettings(enabled=True, broker_url=url, username="me", password_file="password")
+    for settings in (own, Settings(home_assistant=named)):
+        assert asyncio.run(_published(settings, tmp_path, broker.port)) == b"1"
+    (tmp_path / "password").unlink()
+    with pytest.raises(OutletLost, match="No such file"):
+        asyncio.run(_published(Settings(home_assistant=named), tmp_path, broker.port))
+    unsafe = named.model_copy(update={"broker_url": f"mqtts://127.0.0.1:{broker.port}", "cafile": "none.pem"})
+    (tmp_path / "password").write_text("secret")
+    with pytest.raises(OutletLost, match="No such file"):
+        asyncio.run(_published(Settings(home_assistant=unsafe), tmp_path, broker.port))
+
+
+async def _published(settings: Settings, base: Path, port: int) -> bytes | None:
+    seen = Listener()
+    async with MqttOutlet(settings, base, "test").session("edgetally/will", b"") as session:
+        await session.publish("edgetally/x", b"1")
+        async with seen.listening(port):
+            await until(lambda: seen.held, "what was retained")
+    return seen.held.get("edgetally/x")

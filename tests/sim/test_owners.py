@@ -1,5 +1,6 @@
 """Owners who say what they like, on a whole network: one verdict each, money conserved, and an auditor agrees."""
 
+import hashlib
 from pathlib import Path
 from random import Random
 
@@ -8,9 +9,9 @@ import pytest
 
 from coordinator.engine.audit import Auditor
 from coordinator.engine.wire import Refused
-from coordinator.found import change_parameter
+from coordinator.found import change_parameter, say
 from coordinator.kernel import owner_messages as kinds
-from coordinator.kernel.postings import CODE_TRANSFER
+from coordinator.kernel.postings import CODE_TRANSFER, NOBODY, SETTLED, TREASURY
 from coordinator.store.folders import FolderArchive
 from device_client.core import cose, verdicts
 from device_client.owner_signing import account_key_body, rotate_body, signed_message
@@ -98,6 +99,36 @@ def test_owners_in_rough_weather(tmp_path: Path, number: int) -> None:
     assert {told[message] for message in sent if message in told} >= {"ok", "insufficient_balance"}
     moved = [row for row in network.records("ledger", "postings") if row[6] == CODE_TRANSFER]
     assert len(moved) == sum(told[message] == "ok" for message in transfers(network)) > 0
+
+
+def test_a_reference_settles_once_although_the_coordinator_dies_between_queue_and_batch(tmp_path: Path) -> None:
+    """An operator who is never sure whether it was entered, and enters each payment again and again."""
+    values = {"reward_owner_cap_ppm": 100_000, "epoch_beacons": 4, "deadline_beacons": 1}
+    network = Network(tmp_path, 10, Faults(crash=0.02), values)
+    owners = [Owner(network, name) for name in ("north", "south", "east")]
+    devices = [network.add(SimDevice(network, one, network.token(one))) for one in ("north", "south", "east")]
+    luck = network.random("operator")
+    network.run(7)
+    for _ in range(24):
+        payment = luck.randrange(8)
+        body = [owners[payment % 3].account, 1_000 + payment, hashlib.sha256(b"payment %d" % payment).digest()]
+        say(network.home, network.genesis, kinds.SETTLE, body)
+        if luck.random() < 0.3:
+            correct = [owners[0].account, devices[0].id, luck.randrange(4), 1, 1]
+            say(network.home, network.genesis, kinds.CORRECT, correct)
+        if luck.random() < 0.4:
+            network.run(1)
+    network.settle()
+    check(network)
+    assert network.deaths > 0 and network.records("ledger", "corrections")
+    settled = network.records("ledger", "settlements")
+    references = [row[2] for row in settled]
+    assert len(set(references)) == len(references) > 4
+    told = [verdicts.name(row[4]) for row in network.records("messages", "owner_verdicts") if row[2] == kinds.SETTLE]  # type: ignore[arg-type]
+    assert len(told) == 24 and told.count("ok") == len(settled) and set(told) == {"ok", "duplicate"}
+    balances = network.node.state["ledger"]["balances"]
+    assert sum(row[0] for key, row in balances.items() if key[0] == SETTLED) == sum(row[1] for row in settled)  # type: ignore[misc]
+    assert balances[(TREASURY, NOBODY)][0] > 0  # type: ignore[operator]
 
 
 def transfers(network: Network) -> list[bytes]:

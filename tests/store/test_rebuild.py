@@ -201,7 +201,8 @@ def test_interrupted_it_leaves_the_old_file(net: Net) -> None:
     with pytest.raises(KeyboardInterrupt):
         rebuild(net.home, STORES, interrupted)
     assert {name: net.home.store(name).read_bytes() for name in STORES} == before
-    assert sorted(path.name for path in net.home.stores.iterdir()) == sorted(f"{name}.sqlite" for name in (*STORES, "access"))
+    files = sorted(f"{name}.sqlite" for name in (*STORES, "access"))
+    assert sorted(path.name for path in net.home.stores.iterdir()) == files
 
 
 def test_damaged_folders_make_no_store(net: Net) -> None:

@@ -146,5 +146,5 @@ def test_the_clock_may_step_back_but_beacons_do_not(tmp_path: Path) -> None:
 def test_a_network_of_other_rules_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = Left(tmp_path)
     monkeypatch.setattr("coordinator.node.RULES_VERSION", 99)
-    with pytest.raises(Fault, match=r"of rules version 3, this program has 99; it takes edgetally 0\.1 to go on"):
+    with pytest.raises(Fault, match=r"of rules version 4, this program has 99; it takes edgetally 0\.1 to go on"):
         left.start()

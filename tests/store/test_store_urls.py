@@ -54,7 +54,7 @@ def test_stores_that_lie_elsewhere(tmp_path: Path) -> None:
     net = Elsewhere(tmp_path)
     hand = net.live()
     assert net.home.store("ledger") == net.disk / "ledger.db"
-    files = {"identity", "presence", "sensing", "accounts", "messages", "notices", "intake"}
+    files = {"access", "identity", "presence", "sensing", "accounts", "messages", "notices", "intake"}
     assert {path.stem for path in net.home.stores.glob("*.sqlite")} == files
     assert (net.disk / "ledger.db").exists() and (net.folder / "rewards.db").exists()
     # Those who are given the data directory only find them by the settings beside it, from any folder.

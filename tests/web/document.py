@@ -72,6 +72,8 @@ def targets(shown: World) -> list[str]:
     return [
         "/",
         "/devices",
+        "/epochs",
+        *(f"/epochs/{number}" for number in range(shown.network.epoch + 1)),
         "/flash",
         "/?live=1",
         f"/devices?after={devices[0][-32:]}",

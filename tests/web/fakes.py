@@ -16,6 +16,8 @@ from coordinator.kernel.earnings_views import (
     LifetimeView,
     MonthView,
 )
+from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
+from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
 from coordinator.kernel.views import (
     ArchiveView,
@@ -33,6 +35,7 @@ from coordinator.kernel.views import (
     ProofView,
     ReadingView,
     Reason,
+    TimedReadingView,
 )
 from coordinator.store.home import Home
 from coordinator.store.log_files import LogFiles
@@ -226,6 +229,16 @@ class FakeReader:
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         return [each for each in self.world.readings.get(device, []) if each.slot > after_slot][:limit]
 
+    async def all_readings(
+        self, device: bytes, slots: range, after: tuple[int, int], limit: int
+    ) -> list[TimedReadingView]:
+        rows = [
+            TimedReadingView(*one[:4], one.slot, BEACON_TIME * 1000 + one.dt_ms, one.values, place)
+            for place, one in enumerate(self.world.readings.get(device, []))
+            if one.slot in slots and (one.slot, place) > after
+        ]
+        return rows[:limit]
+
     async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
         number = self.world.network.epoch if epoch is None else epoch
         if epoch is None and number > 0:
@@ -259,6 +272,42 @@ class FakeReader:
             for at, place, row in chosen
         ]
 
+    async def quarantines(self, device: bytes) -> list[QuarantineView]:
+        return [one for one in self._quarantined() if one.device == device]
+
+    async def quarantines_open(self, after: bytes, limit: int) -> list[QuarantineView]:
+        return [one for one in self._quarantined() if one.device > after][:limit]
+
+    def _quarantined(self) -> list[QuarantineView]:
+        held = sorted(device for device, view in self.world.devices.items() if view.standing == "quarantined")
+        return [QuarantineView(device, "cluster", bytes(32), 3, 9, -1, "") for device in held]
+
+    async def appeals(self, device: bytes) -> list[AppealView]:
+        return [one for one in await self.appeals_open(b"", 1000) if one.device == device]
+
+    async def appeals_open(self, after: bytes, limit: int) -> list[AppealView]:
+        held = [one.device for one in self._quarantined() if one.device > after][:limit]
+        return [AppealView(device, self.world.devices[device].owner, bytes(32), 4, -1, "") for device in held]
+
+    async def corrections(self, device: bytes, epoch: int) -> list[CorrectionView]:
+        return [one for one in await self.corrections_of(b"", None, 1000) if (one.device, one.epoch) == (device, epoch)]
+
+    async def corrections_of(self, account: bytes, before: int | None, limit: int) -> list[CorrectionView]:
+        made = [
+            CorrectionView(number, 5, view.owner, device, 1, 1_500_000_000, "outage", bytes(32))
+            for number, (device, view) in enumerate(sorted(self.world.devices.items()), 1)
+        ]
+        chosen = [one for one in made if account in (b"", one.account) and (before is None or one.number < before)]
+        return chosen[::-1][:limit]
+
+    async def settlements(self, account: bytes, before: int | None, limit: int) -> list[SettlementView]:
+        made = [SettlementView(number, 6, account, number, bytes([number]) * 32, bytes(32)) for number in (1, 2, 3)]
+        return [one for one in made if before is None or one.number < before][::-1][:limit]
+
+    async def owed(self, after: bytes, limit: int) -> list[OwedView]:
+        owners = sorted(self.world.owners(), key=lambda one: one.account)
+        return [OwedView(one.account, one.balance, 0) for one in owners if one.account > after and one.balance][:limit]
+
     async def owners(self, limit: int) -> list[OwnerView]:
         return self.world.owners()[:limit]
 
@@ -283,6 +332,21 @@ class FakeReader:
 
     async def epoch(self, number: int) -> EpochView | None:
         return self.world.epochs[number] if number < len(self.world.epochs) else None
+
+    async def epoch_detail(self, number: int) -> EpochDetailView | None:
+        view = await self.epoch(number)
+        if view is None:
+            return None
+        state = "closed" if view.closed else "open"
+        reasons = [ReasonCount("absent", 3), ReasonCount("owner_cap", 1)] if view.closed else []
+        posted = [PostedView("reward", view.devices, view.paid)] if view.closed else []
+        return EpochDetailView(view, state, 0, reasons, posted, [("reward_budget", view.emission)])
+
+    async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        return sorted(one for one in self.world.devices if first <= one <= last)[:limit]
+
+    async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        return sorted(one.account for one in self.world.owners() if first <= one.account <= last)[:limit]
 
     async def batch(self, number: int) -> BatchView | None:
         return made_batch(number) if number < self.world.network.batches else None
@@ -417,3 +481,23 @@ class FakeSubmit:
     async def __call__(self, message: bytes) -> Submitted:
         self.messages.append(message)
         return self.answer
+
+
+class FakeHealth:
+    """All is well, and nothing has a value."""
+
+    async def samples(self) -> list[tuple[str, tuple[str, ...], float]]:
+        return []
+
+    async def not_ready(self) -> dict[str, str]:
+        return {}
+
+
+class FakeNotices:
+    """Takes no link for its own."""
+
+    def secret(self, contact: int) -> str:
+        return f"secret of {contact}"
+
+    async def stop(self, contact: int, code: str) -> bool:
+        return False

@@ -29,6 +29,7 @@ class Living:
         token = net.token(owner=OWNER)
         self.account = token.owner
         self.hands = [Hand(net.given(token)) for _ in range(devices)]
+        self.end: Callable[[], None] = lambda: None  # stops the coordinator before the block ends
 
     def call(self, work: Callable[[Driven], Awaitable[Found]]) -> Found:
         async def run() -> Found:
@@ -88,7 +89,9 @@ def living(folder: Path, devices: int = 2) -> Iterator[Living]:
     try:
         at, task = asyncio.run_coroutine_threadsafe(start(), loop).result(30)
         try:
-            yield Living(net, at, loop, devices)
+            made = Living(net, at, loop, devices)
+            made.end = lambda: asyncio.run_coroutine_threadsafe(end(task), loop).result(30)
+            yield made
         finally:
             asyncio.run_coroutine_threadsafe(end(task), loop).result(30)
     finally:

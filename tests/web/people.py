@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -13,7 +14,7 @@ from nacl.signing import SigningKey
 
 from coordinator.engine.wire import is_valid_key
 from coordinator.kernel.access import OWNER, SCOPES_OF, EnrolmentToken, Person
-from coordinator.kernel.views import AccountView, OwnerMessageView
+from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.store.access import AccessStore
 from coordinator.store.access_schema import ACCESS
 from coordinator.store.contacts import Contacts
@@ -21,9 +22,10 @@ from coordinator.store.home import Home
 from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.web.app import make_app
 from coordinator.web.hosts import Place
+from coordinator.web.limits import DEFAULT
 from coordinator.web.ports import OwnerSubmitted, People
 from device_client.core import cose, verdicts
-from tests.web.fakes import BEACON_TIME, FakeReader, FakeSubmit, World, world
+from tests.web.fakes import BEACON_TIME, FakeHealth, FakeNotices, FakeReader, FakeSubmit, World, world
 from tests.web.serving import Answer, Client, serving
 
 T = TypeVar("T")
@@ -84,6 +86,17 @@ class FakeOwners:
         return AccountView(account, self.keys.get(account, b""), 0, 0, 1)
 
 
+class FakeDeletions:
+    """Keeps what it was asked to delete."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bytes, int]] = []
+
+    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
+        self.asked.append((device, through_epoch))
+        return DeletedView(bytes(32), 9, 1)
+
+
 class Inn:
     """A server with people: `client` is nobody, `session` and `token` are clients of somebody."""
 
@@ -104,7 +117,9 @@ class Inn:
             finally:
                 await store.close()
 
-        return asyncio.run(asked())
+        # In a thread of its own: a test with a browser has a loop already.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(asked())).result(20)
 
     def person(self, role: str, account: bytes = b"", name: str = "") -> Person:
         return self.ask(lambda store: store.person(role, account, name or f"a {role}", self.clock.now))
@@ -179,11 +194,24 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
     """Serve a network in memory to people in a real store."""
     home, clock, owners, enrolment = Home(folder), Clock(), FakeOwners(), FakeEnrolment()
     home.make()
-    access = asyncio.run(AccessStore.open(home))
+    with ThreadPoolExecutor(1) as thread:
+        access = thread.submit(lambda: asyncio.run(AccessStore.open(home))).result(20)
     engine = access.engine
     people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment)
     reader = FakeReader(shown or world())
-    app = make_app(reader, FakeSubmit(), owners, now=clock, people=people, place=place)
+    endless = DEFAULT._replace(live_max=0)  # events end for nobody, and a test waits for the end of every answer
+    app = make_app(
+        reader,
+        FakeSubmit(),
+        owners,
+        now=clock,
+        people=people,
+        place=place,
+        deletions=FakeDeletions(),
+        owner_notices=FakeNotices(),
+        health=FakeHealth(),
+        limits=endless,
+    )
 
     async def close(_: object) -> None:
         await access.close()

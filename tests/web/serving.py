@@ -37,8 +37,9 @@ class Answer(NamedTuple):
 class Client:
     """One connection a request: what a test sends cannot spoil the next."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.port = port
+        self.loop = loop
         self.url = f"http://{HOST}:{port}"
 
     def __call__(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
@@ -73,7 +74,7 @@ def serving(app: web.Application) -> Iterator[Client]:
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-        yield Client(port)
+        yield Client(port, loop)
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

@@ -165,6 +165,8 @@ def test_guessing_tokens_takes_longer_and_longer(house: Inn) -> None:
     answer = house.client("GET", "/", Authorization="Bearer et_" + "A" * 43)
     assert code_of(answer) == "too_many_attempts" and int(answer.headers["Retry-After"]) >= 1
     assert house.client("GET", "/").status == 200
+    good = house.token(OPERATOR)
+    assert good("GET", "/operator/log").status == 200, "whoever holds one does not wait for others"
     # Behind a proxy of ours each client counts for itself.
     other = house.client("GET", "/", Authorization="Bearer et_" + "A" * 43, X_Forwarded_For="9.9.9.9, 8.8.8.8")
     assert code_of(other) == "bad_token"
@@ -275,6 +277,16 @@ def test_on_tls_cookies_are_bound_to_it(tmp_path: Path) -> None:
         body = urlencode({"code": made.link(READER), "csrf": page.field()}).encode()
         answer = page("POST", "/login/link", body, Content_Type=FORM, Origin="https://tally.example")
         assert answer.status == 303 and "__Host-edgetally" in page.cookies
+
+
+def test_a_redirection_has_an_end(house: Inn) -> None:
+    """Without a length whoever keeps the connection would wait for more."""
+    answer = house.session(OWNER, ALICE).post("/account/passkeys/remove", "/account", credential="00")
+    assert answer.status == 303 and int(answer.headers["Content-Length"]) == len(answer.body)
+    odd = house.client("GET", "/", Expect="a-miracle")
+    assert (
+        odd.status == 417 and int(odd.headers["Content-Length"]) == len(odd.body) and odd.json["code"] == "expectation"
+    )
 
 
 def test_what_a_person_sees_is_for_no_cache(house: Inn) -> None:

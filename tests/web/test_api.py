@@ -202,7 +202,7 @@ def test_bad_queries_of_a_list(client: Client, query: str) -> None:
     assert_problem(client.get(f"{API}/devices?{query}"), 400, "bad_query")
 
 
-@pytest.mark.parametrize("target", ["/api", "/api/", "/api/v1", "/api/v2/network", "/api/v1/network/", "/api/v1/nope"])
+@pytest.mark.parametrize("target", ["/api/", "/api/v1", "/api/v2/network", "/api/v1/network/", "/api/v1/nope"])
 def test_unknown_routes(client: Client, target: str) -> None:
     assert_problem(client.get(target), 404, "not_found")
     assert_problem(client.page(target), 404, "not_found")

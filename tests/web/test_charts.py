@@ -5,8 +5,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.engine.exports import decimal
 from coordinator.kernel.amounts import AMOUNT_MAX
-from coordinator.web import charts, figures, shapes, words
+from coordinator.web import charts, figures, words
 from tests.web.fakes import made_batch
 
 AMOUNTS = st.integers(0, AMOUNT_MAX)
@@ -82,7 +83,7 @@ def test_lines_stay_in_their_box(points: list[tuple[int, int]]) -> None:
 
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(-12, 12))
 def test_scaling_is_exact(value: int, exponent: int) -> None:
-    text = shapes.scaled(value, exponent)
+    text = decimal(value, exponent)
     assert Decimal(text) == Decimal(value) * Decimal(10) ** exponent
     assert "E" not in text
 

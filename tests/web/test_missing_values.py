@@ -3,14 +3,14 @@
 import cbor2
 
 from coordinator.kernel.views import ReadingView
-from coordinator.store.device_queries import _values
+from coordinator.store.device_queries import reading_values
 from coordinator.web import figures, shapes
 from device_client.core.statement import I64_MAX, MISSING
 from tests.web.fakes import world
 
 
 def test_the_stored_row_is_read_with_none() -> None:
-    assert _values(cbor2.dumps([MISSING, 5, -I64_MAX])) == [None, 5, -I64_MAX]
+    assert reading_values(cbor2.dumps([MISSING, 5, -I64_MAX])) == [None, 5, -I64_MAX]
 
 
 def test_the_api_says_null() -> None:

@@ -32,6 +32,9 @@ class FakeOwners:
     async def account(self, account: bytes) -> AccountView:
         return AccountView(account, b"", 5, 3, 4)
 
+    async def appellant(self, text: bytes) -> bytes:
+        return b""
+
 
 owners = FakeOwners()
 

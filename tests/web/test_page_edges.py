@@ -136,7 +136,7 @@ def test_live_pages_reload_only_on_request(client: Client) -> None:
 def test_a_silent_coordinator_is_called_out(shown: World) -> None:
     with serving(make_app(FakeReader(shown), FakeSubmit(), now=lambda: BEACON_TIME + 7200)) as client:
         text = Document(client.page("/")).text
-    assert "no beacon for 2 h" in text
+    assert "2 h ago: no beacon for too long" in text
     assert "the coordinator is not sending beacons" in text
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.kernel import reasons
 from coordinator.kernel.amounts import AMOUNT_MAX, TOKEN, tokens
 from coordinator.web import templating, words
 from coordinator.web.app import make_app
@@ -148,7 +149,7 @@ def test_owner_page_shows_the_readers_numbers_and_the_cap(client: Client, shown:
 def test_private_readings_stay_private(client: Client, shown: World) -> None:
     device = next(each.device for each in shown.devices.values() if not each.readings_public)
     answer = client.page(f"/devices/{device.hex()}")
-    assert "private readings" in answer.text
+    assert "readings are private" in answer.text
     assert 'class="line"' not in answer.text
 
 
@@ -164,6 +165,10 @@ def test_a_large_network_stays_small_on_the_first_page() -> None:
 def test_an_amount_reads_as_its_tokens(value: int) -> None:
     text = re.sub(r"<[^>]*>", "", str(templating.amount(value)))
     assert text == (tokens(value) if value else "0")
+
+
+def test_every_reason_of_a_quarantine_has_words() -> None:
+    assert list(words.QUARANTINES) == list(reasons.QUARANTINE.values())
 
 
 def test_every_verdict_has_words() -> None:

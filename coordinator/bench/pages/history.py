@@ -12,6 +12,7 @@ from pathlib import Path
 
 from coordinator.bench.options import BenchFailed
 from coordinator.kernel.postings import CODE_REWARD, EMISSION, NOBODY, OWNER, TREASURY
+from coordinator.logs import quiet
 from coordinator.service import running
 from coordinator.settings import load_settings
 from coordinator.store import totals
@@ -26,7 +27,8 @@ Progress = Callable[[str, float, float], None]
 
 def beat(config: Path, beacons: int, told: Progress) -> None:
     """Let the network grow older by so many beacons, as fast as it goes."""
-    asyncio.run(_beat(config, beacons, told))
+    with quiet():
+        asyncio.run(_beat(config, beacons, told))
 
 
 async def _beat(config: Path, beacons: int, told: Progress) -> None:
@@ -145,7 +147,9 @@ def _ledger(home: Home, notes: Path, _: int) -> None:
 def _readings(home: Home, notes: Path, _: int) -> None:
     row = cbor.encode([2150, 480]).hex()
     newest = f"(SELECT * FROM p.epochs ORDER BY epoch DESC LIMIT {READING_EPOCHS})"  # noqa: S608
-    _past(home, notes, "intake", "readings", f"batch, device, {_SLOT}, 1, epoch + 1, 1000, x'{row}'", newest)
+    _past(
+        home, notes, "intake", "readings", f"batch, device, {_SLOT}, 1, epoch + 1, 1000, x'{row}', {_SLOT}, 1", newest
+    )
 
 
 def _past(home: Home, notes: Path, store: str, table: str, values: str, epochs: str = "p.epochs") -> None:
@@ -156,15 +160,15 @@ def _past(home: Home, notes: Path, store: str, table: str, values: str, epochs: 
         ).fetchall()
         for name, _ in indexes:
             connection.execute(f"DROP INDEX {name}")
-        connection.execute(f"INSERT INTO {table} SELECT {values} FROM {epochs} AS past CROSS JOIN p.people")  # noqa: S608
+        adding = [statement for of, statement in totals.ADDING.get(store, ()) if of == table]
+        for (epoch,) in connection.execute(f"SELECT epoch FROM {epochs} AS past ORDER BY epoch").fetchall():  # noqa: S608
+            newest = connection.execute(totals.newest_row(table)).fetchone()
+            past = f"FROM p.epochs AS past CROSS JOIN p.people WHERE epoch = {epoch}"
+            connection.execute(f"INSERT INTO {table} SELECT {values} {past}")
+            for statement in adding:
+                connection.execute(statement, newest)
         for _, statement in indexes:
             connection.execute(statement)
-        for of, statement in totals.ADDING.get(store, ()):
-            if of == table:
-                connection.execute(statement, (0,))
-        for of, statement in totals.ADDING.get(store, ()):
-            if of == table:
-                connection.execute(statement, (0,))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ const TOKEN = 1000000000n;
 const VERDICTS = (
   "ok late stale_beacon unknown_beacon duplicate out_of_window quarantined fork weak_key unsupported_kind bad_body " +
   "token_expired token_exhausted bad_token_signature already_enrolled not_enrolled bad_nonce insufficient_balance " +
-  "not_owner not_allowed revoked bad_parameter"
+  "not_owner not_allowed revoked bad_parameter bad_epoch nothing_open"
 ).split(" ");
 
 /** Not the file that a coordinator writes; the text says what is wrong with its form. */

@@ -1,0 +1,46 @@
+"""Reads of one epoch: from totals that were made when its rows came."""
+
+import sqlalchemy as sa
+
+from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
+from coordinator.kernel.postings import CODES
+
+from .money_queries import MoneyQueries
+from .schema import table_of
+
+_REASONS = (("presence", "missed"), ("sensing", "unmeasured"), ("rewards", "kept_back"))
+
+
+class EpochQueries(MoneyQueries):
+    async def epoch_detail(self, number: int) -> EpochDetailView | None:
+        view = await self.epoch(number)
+        if view is None:
+            return None
+        state = "closed" if view.closed else "closing" if self._live().beacon > view.last_slot else "open"
+        reasons: list[ReasonCount] = []
+        for store, name in _REASONS:
+            table = table_of(store, name)
+            wanted = sa.select(table.c.reason, table.c.devices).where(table.c.epoch == number)
+            reasons += [ReasonCount(*row) for row in await self._rows(store, wanted)]
+        posted = table_of("ledger", "posted")
+        wanted = sa.select(posted).where(posted.c.epoch == number).order_by(posted.c.code)
+        return EpochDetailView(
+            view,
+            state,
+            view.emission - view.paid - view.treasury if view.closed else 0,
+            sorted(reasons, key=lambda each: (-each.devices, each.code)),
+            [PostedView(CODES[row.code], row.postings, row.amount) for row in await self._rows("ledger", wanted)],
+            [(name, value) for name, value in self._parameters(number).items() if isinstance(value, int)],
+        )
+
+    async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Ids of devices from `first` to `last`."""
+        table = table_of("identity", "devices")
+        wanted = sa.select(table.c.device).where(table.c.device.between(first, last)).order_by(table.c.device)
+        return [row.device for row in await self._rows("identity", wanted.limit(limit))]
+
+    async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
+        """Accounts of owners from `first` to `last`."""
+        table = table_of("identity", "devices")
+        wanted = sa.select(table.c.owner).where(table.c.owner.between(first, last)).distinct().order_by(table.c.owner)
+        return [row.owner for row in await self._rows("identity", wanted.limit(limit))]

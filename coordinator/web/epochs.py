@@ -1,0 +1,76 @@
+"""Pages of epochs: the list, and one epoch with its sum, its reasons and its payouts."""
+
+from aiohttp import web
+
+from coordinator.web import figures, query, shapes
+from coordinator.web.api import PREFIX, unknown_epoch
+from coordinator.web.keys import READER
+from coordinator.web.models import EPOCH_DETAIL
+from coordinator.web.openapi import EPOCH_REFUSES, operation
+from coordinator.web.pages import frame
+from coordinator.web.templating import render
+
+EPOCHS_PER_PAGE = 50
+EPOCHS_DRAWN = 40
+PAYOUTS_PER_PAGE = 50
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/epochs")
+async def epochs(request: web.Request) -> web.Response:
+    reader, before = request.app[READER], query.number(request, "before")
+    found = await reader.epochs(before, EPOCHS_PER_PAGE + 1)
+    shown = found[:EPOCHS_PER_PAGE]
+    return render(
+        request,
+        "epochs.html",
+        **frame(request, await reader.network()),
+        epochs=shown,
+        chart=figures.emissions(shown[:EPOCHS_DRAWN]),
+        first=before is None,
+        next=f"/epochs?before={shown[-1].number}" if len(found) > EPOCHS_PER_PAGE else "",
+    )
+
+
+@routes.get("/epochs/{n}")
+async def epoch(request: web.Request) -> web.Response:
+    reader, number, after = request.app[READER], query.path_number(request), query.after_id(request)
+    network = await reader.network()
+    detail = await reader.epoch_detail(number)
+    if detail is None:
+        raise unknown_epoch(network)
+    found = await reader.payouts(number, after, PAYOUTS_PER_PAGE + 1)
+    shown = found[:PAYOUTS_PER_PAGE]
+    batch = await reader.batch(detail.epoch.batch) if detail.epoch.closed else None
+    return render(
+        request,
+        "epoch.html",
+        **frame(request, network),
+        detail=detail,
+        epoch=detail.epoch,
+        payouts=shown,
+        first=not after,
+        next=f"?after={shown[-1].device.hex()}#payouts" if len(found) > PAYOUTS_PER_PAGE else "",
+        gantt=figures.gantt(batch.spans) if batch else None,
+        newer=number + 1 if number < network.epoch else None,
+        older=number - 1 if number > 0 else None,
+    )
+
+
+@routes.get(PREFIX + "/epochs/{n}/detail")
+@operation("An epoch with its sum and its reasons", EPOCH_DETAIL, refuses=EPOCH_REFUSES)
+async def epoch_detail(request: web.Request) -> web.Response:
+    detail = await request.app[READER].epoch_detail(query.path_number(request))
+    if detail is None:
+        raise unknown_epoch(await request.app[READER].network())
+    return web.json_response(
+        {
+            "epoch": shapes.plain(detail.epoch),
+            "state": detail.state,
+            "missing": detail.missing,
+            "reasons": [shapes.plain(each) for each in detail.reasons],
+            "posted": [shapes.plain(each) for each in detail.posted],
+            "parameters": dict(detail.parameters),
+        }
+    )
