@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from playwright.sync_api import Page
 
 from coordinator.engine.bundle import NotABundle, parse
 from coordinator.engine.bundle_check import check
-from device_client.core import cbor
+from device_client.core import cbor, verdicts
 from tests.engine import bundles, test_bundle
 from tests.web.chromium import launched
 from tests.web.serving import Client
@@ -35,13 +36,18 @@ Judged = Callable[[list[bytes], bytes | None], Any]
 
 
 @pytest.fixture(scope="module")
-def judged(client: Client) -> Iterator[Judged]:
+def page(client: Client) -> Iterator[Page]:
     with launched() as browser:
         page = browser.new_page()
         page.goto(client.url)
-        yield lambda data, expected: page.evaluate(
-            JUDGE, [[one.hex() for one in data], expected.hex() if expected else ""]
-        )
+        yield page
+
+
+@pytest.fixture(scope="module")
+def judged(page: Page) -> Judged:
+    return lambda data, expected: page.evaluate(
+        JUDGE, [[one.hex() for one in data], expected.hex() if expected else ""]
+    )
 
 
 def here(data: bytes, expected: bytes | None) -> Any:
@@ -62,6 +68,15 @@ def test_both_say_the_same_of_what_is_honest_and_what_is_forged(judged: Judged, 
     told = judged(held, expected)
     assert told == [here(data, expected) for data in held]
     assert sum("failed" in str(one) for one in told) > len(test_bundle.FORGED)
+
+
+def test_every_verdict_has_the_same_name(page: Page) -> None:
+    codes = [*range(256), 2**32, 2**64 - 1]
+    script = """async (codes) => {
+      const { verdictName } = await import("/static/bundle.js");
+      return codes.map((code) => verdictName(BigInt(code)));
+    }"""
+    assert page.evaluate(script, [str(code) for code in codes]) == [verdicts.name(code) for code in codes]
 
 
 def places(value: Any, way: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
