@@ -13,6 +13,8 @@ from aiomqtt.exceptions import MqttConnectError
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
+from device_client.mqtt_connection import MqttConnection
+
 from .core import asking, cose, notices, statement
 from .core.client import Client, Config, enroll_topic
 from .core.outbox import Outbox
@@ -180,7 +182,7 @@ class Runner:
                 await self._step()
 
     def _connection(self, username: str, password: str) -> aiomqtt.Client:
-        return aiomqtt.Client(
+        return MqttConnection(
             self._given.host,
             self._given.port,
             username=username,
