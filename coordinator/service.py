@@ -495,6 +495,7 @@ async def _web(
         health=health,
         owner_notices=notices,
         limits=DEFAULT._replace(live_max=http.live_max),
+        map_devices_min=http.map_devices_min,
     )
     publisher = health.live = app[PUBLISHER]
     service.on_beacon.append(publisher.beacon)

@@ -33,6 +33,7 @@ from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
 from .earnings_queries import EarningsQueries
 from .owner_queries import OwnerQueries
+from .place_queries import PlaceQueries
 from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
@@ -60,7 +61,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries):
+class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries, PlaceQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK

@@ -25,6 +25,7 @@ from coordinator.web import (
     events,
     exports,
     flash,
+    fleet_map,
     guard,
     header_log,
     headers,
@@ -47,6 +48,7 @@ from coordinator.web.keys import (
     DELETIONS,
     FLASH_IMAGES,
     LIMITS,
+    MAP_DEVICES_MIN,
     NOTICES,
     NOW,
     OWNERS,
@@ -73,13 +75,15 @@ def make_app(
     health: metrics.Health | None = None,
     deletions: Deletions | None = None,
     owner_notices: Notices | None = None,
+    map_devices_min: int = 3,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
     pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
     browsers find the server. Without `deletions` no readings are deleted,
-    without `owner_notices` nobody is told anything.
+    without `owner_notices` nobody is told anything. The map shows no cell with fewer devices than `map_devices_min`
+    but for the coarsest.
     """
     app = web.Application(
         middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve],
@@ -91,6 +95,7 @@ def make_app(
     app[SUBMIT] = submit_statement
     app[FLASH_IMAGES] = flash_images
     app[LIMITS] = limits
+    app[MAP_DEVICES_MIN] = map_devices_min
     app[NOW] = now
     app[PLACE] = place
     app[ATTEMPTS] = Attempts()
@@ -102,6 +107,7 @@ def make_app(
     app.add_routes(pages.routes)
     app.add_routes(epochs.routes)
     app.add_routes(search.routes)
+    app.add_routes(fleet_map.routes)
     events.add(app)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)

@@ -17,6 +17,7 @@ from coordinator.kernel.access import (
 )
 from coordinator.kernel.earnings_views import EarningsView
 from coordinator.kernel.epoch_views import EpochDetailView
+from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
@@ -129,6 +130,16 @@ class Reader(Protocol):
 
     async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`."""
+        ...
+
+    async def map(self, within: int, devices_min: int) -> MapView:
+        """Cells with so many devices at least (engine/places.py), of the world where `within` is 0, else of a cell."""
+        ...
+
+    async def devices_at(
+        self, cell: int, after: tuple[int, bytes], limit: int
+    ) -> list[tuple[tuple[int, bytes], DeviceView]]:
+        """Devices inside of a cell, those behind `after`, each with its cursor."""
         ...
 
     async def archive_index(self) -> ArchiveView: ...

@@ -5,7 +5,9 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.engine import log
+import h3.api.basic_int as h3
+
+from coordinator.engine import log, places
 from coordinator.engine.timing import Span
 from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.kernel.amounts import share_ppm, split
@@ -17,6 +19,7 @@ from coordinator.kernel.earnings_views import (
     MonthView,
 )
 from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
+from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
 from coordinator.kernel.views import (
@@ -63,6 +66,7 @@ class World:
     readings: dict[bytes, list[ReadingView]]
     presence: dict[bytes, list[PresenceView]]
     explanations: dict[tuple[bytes, int], Explanation] = field(default_factory=dict)
+    places: dict[bytes, int] = field(default_factory=dict)
 
     def owners(self) -> list[OwnerView]:
         accounts = sorted({each.owner for each in self.devices.values()})
@@ -158,6 +162,9 @@ def world(seed: int = 1, devices: int = 9, closed: int = 5, name: str = "harbour
         {"bad_signature": 1234, "duplicate": 87, "late": 3, "stale_beacon": 41, "code_93": 2},
     )
     made = World(network, views, payouts, epochs, readings, presence)
+    for index, device in enumerate(ids):  # a town, a village, one far away, and one that says nothing
+        where = (53.55, 9.99) if index % 9 < 5 else (48.1 + 0.01 * index, 11.5) if index % 9 < 7 else (59.3, 18.1)
+        made.places[device] = h3.latlng_to_cell(*where, 7) if index % 9 != 8 else 0
     for index, device in enumerate(ids):
         for number in range(closed + 1):
             row = payouts[number][index] if number < closed else None
@@ -354,6 +361,18 @@ class FakeReader:
     async def log_checkpoint(self) -> bytes | None:
         await self._enter()
         return self.log.checkpoint()
+
+    async def map(self, within: int, devices_min: int) -> MapView:
+        rows = [(place, 1, self.world.devices[device].last_slot >= 0) for device, place in self.world.places.items()]
+        return places.drawn(places.counted(rows), devices_min, within)
+
+    async def devices_at(
+        self, cell: int, after: tuple[int, bytes], limit: int
+    ) -> list[tuple[tuple[int, bytes], DeviceView]]:
+        spans = places.ranges(cell)
+        found = sorted((place, device) for device, place in self.world.places.items())
+        inside = [one for one in found if any(first <= one[0] <= last for first, last in spans) and one > after]
+        return [(one, self.world.devices[one[1]]) for one in inside[:limit]]
 
     async def archive_index(self) -> ArchiveView:
         await self._enter()

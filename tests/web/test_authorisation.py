@@ -63,6 +63,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/events": PUBLIC,
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
+    "GET /api/v1/map": PUBLIC,
     "GET /api/v1/network": PUBLIC,
     "GET /api/v1/openapi.json": PUBLIC,
     "POST /api/v1/notices/stop": PUBLIC,  # with a code of its own
@@ -102,6 +103,8 @@ TABLE: dict[str, str] = {
     "POST /login/owner": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": PUBLIC,
+    "GET /map": PUBLIC,
+    "GET /map/{cell}": PUBLIC,
     "GET /metrics": METERS,
     "GET /notices/stop": PUBLIC,  # with a code of its own
     "POST /notices/stop": PUBLIC,
