@@ -18,6 +18,7 @@ from coordinator.web.templating import render
 
 DEVICES_PER_PAGE = 50
 MODES = ("devices", "presence")
+_CELL = re.compile("[0-9a-f]{15}")
 _CURSOR = re.compile(r"([0-9a-f]{15})\.([0-9a-f]{32})")
 FIELDS = ("cell", "resolution", "devices", "present", "place")
 CELL = record(cell=TEXT, resolution=INTEGER, devices=INTEGER, present=INTEGER, place=TEXT)
@@ -70,9 +71,11 @@ def cell(view: CellView) -> Json:
 
 async def known_cell(request: web.Request, text: str) -> MapView:
     """What is in a cell. Raises Problem bad_id; unknown_cell also for one with too few devices to be drawn."""
+    if not _CELL.fullmatch(text):
+        raise Problem(400, "bad_id", "A cell is an H3 index: 15 lower-case hexadecimal digits.")
     cell = places.parsed(text)
     if not cell:
-        raise Problem(400, "bad_id", f"A cell is an H3 index of 15 lower-case digits, resolution 0 to {places.FINEST}.")
+        raise Problem(404, "unknown_cell", f"There is no such cell of resolution 0 to {places.FINEST}.")
     minimum = request.app[MAP_DEVICES_MIN]
     found = await request.app[READER].map(cell, minimum)
     enough = found.devices >= minimum or places.is_coarsest(cell)

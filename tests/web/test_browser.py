@@ -73,7 +73,7 @@ def test_pages_fit_and_break_no_rule(
         assert box["width"] <= width
         if javascript:
             assert page.evaluate("document.documentElement.scrollWidth") <= width, target
-            assert page.evaluate("[...document.styleSheets].every(sheet => sheet.cssRules.length > 50)")
+            assert page.evaluate("document.styleSheets[0].cssRules.length > 50")
         page.screenshot(path=tmp_path / f"{name}-{screen}-{scheme}.png", full_page=True)
     context.close()
     assert said == []
