@@ -494,7 +494,9 @@ async def _web(
         deletions=_Deletions(service),
         health=health,
         owner_notices=notices,
-        limits=DEFAULT._replace(live_max=http.live_max),
+        limits=DEFAULT._replace(
+            requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s, live_max=http.live_max
+        ),
         map_devices_min=http.map_devices_min,
     )
     publisher = health.live = app[PUBLISHER]

@@ -83,6 +83,7 @@ class HttpSettings(_Section):
     public_url: Annotated[str, Field(pattern=PUBLIC_PATTERN, description=PUBLIC_ACCEPTED)] = ""
     hosts: HostNames = []
     proxies: Addresses = ["127.0.0.1", "::1"]
+    requests_per_s: Annotated[int, Field(ge=1, le=100_000)] = 200
 
 
 class HomeAssistantSettings(_Section):

@@ -17,6 +17,9 @@ from coordinator.bench.execution.run import Options as ExecuteOptions
 from coordinator.bench.execution.run import Told, measured
 from coordinator.bench.execution.told import lines as execute_lines
 from coordinator.bench.options import BROKERS, IN_FLIGHT_MAX, PARTS, BenchFailed, Options
+from coordinator.bench.pages.run import Options as PageOptions
+from coordinator.bench.pages.run import PagesBench
+from coordinator.bench.pages.told import lines as page_lines
 from coordinator.bench.run import Bench
 from coordinator.bench.told import lines
 from coordinator.engine.engines import EngineFailed
@@ -31,6 +34,7 @@ def register(app: typer.Typer) -> None:
     bench.callback()(_group)
     app.add_typer(bench, name="bench", help="Measure this machine.")
     bench.command("ingest", epilog="Example: edgetally bench ingest --connections 1000 --seconds 10 --json")(ingest)
+    bench.command("pages", epilog="Example: edgetally bench pages --devices 10000 --epochs 30 --json")(pages)
     bench.command("execute", epilog="Example: edgetally bench execute --rows 1000000 --json")(execute)
 
 
@@ -98,6 +102,34 @@ def ingest(
     finally:
         signal.signal(signal.SIGTERM, before)
     typer.echo(json.dumps(found) if as_json else "\n".join(lines(found)))
+
+
+def pages(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    devices: Annotated[int, typer.Option(min=10, max=1_000_000, help="Registered devices.")] = 100_000,
+    epochs: Annotated[int, typer.Option(min=1, max=3650, help="Closed epochs, each of which paid them all.")] = 365,
+    requests_s: Annotated[float, typer.Option(min=1, max=1000, help="Pages that are asked for, a second.")] = 50.0,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="For so long.")] = 60.0,
+    connections: Annotated[int, typer.Option(min=1, max=10_000, help="Devices that report meanwhile.")] = 1000,
+    broker: Annotated[str, typer.Option(help="mosquitto or embedded.")] = "mosquitto",
+    folder: Annotated[Path, typer.Option(help="On a disk with room: 0.5 KB a device and epoch.")] = Path("."),
+) -> None:
+    """Measure pages of a large network with a long past, beside devices that report at half of what it can take in."""
+    if broker not in BROKERS:
+        raise fail(f"--broker: {broker!r} is not accepted; it must be one of {', '.join(BROKERS)}")
+    if connections > devices:
+        raise fail(f"--connections: {connections} devices report, but only {devices} are registered")
+    options = PageOptions(devices, epochs, max(1, devices // 10), requests_s, seconds, connections, broker)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        found = _with_progress(lambda path, told: PagesBench(options, path, told).measured(), folder)
+    except KeyboardInterrupt:
+        raise fail("interrupted", EXIT_INTERRUPTED) from None
+    except (BenchFailed, OSError) as error:
+        raise fail(str(error), 1) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    typer.echo(json.dumps(found) if as_json else "\n".join(page_lines(found)))
 
 
 def execute(

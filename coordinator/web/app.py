@@ -34,6 +34,7 @@ from coordinator.web import (
     notices,
     owner,
     pages,
+    rates,
     search,
     signing_in,
     stub,
@@ -59,6 +60,7 @@ from coordinator.web.keys import (
 from coordinator.web.limits import DEFAULT, Limits
 from coordinator.web.ports import BrokerAddress, Deletions, Notices, Owners, People, Reader, Submit
 from coordinator.web.problems import REFUSED
+from coordinator.web.rates import RATES
 
 
 def make_app(
@@ -86,7 +88,7 @@ def make_app(
     but for the coarsest.
     """
     app = web.Application(
-        middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve],
+        middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve, rates.limited],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )
@@ -96,6 +98,7 @@ def make_app(
     app[FLASH_IMAGES] = flash_images
     app[LIMITS] = limits
     app[MAP_DEVICES_MIN] = map_devices_min
+    app[RATES] = rates.Rates(limits.requests_per_s, limits.requests_burst)
     app[NOW] = now
     app[PLACE] = place
     app[ATTEMPTS] = Attempts()

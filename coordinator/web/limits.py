@@ -8,6 +8,8 @@ class Limits(NamedTuple):
 
     body_bytes_max: int = 4096  # of any request
     message_bytes_max: int = 1024  # of a statement, as on MQTT
+    requests_per_s: float = 200.0  # of one address, or of one person with a token
+    requests_burst: int = 1000  # at once, before that rate counts
     in_flight_max: int = 256  # requests that are being answered; more are refused as overloaded
     request_timeout_s: float = 10.0
     keepalive_timeout_s: float = 30.0

@@ -1,16 +1,18 @@
 """static/bundle.js in a real Chromium beside engine/bundle_check.py: of every bundle, honest, forged or mutated at
 random, both say the same, step by step and word for word."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from playwright.sync_api import Page
 
 from coordinator.engine.bundle import NotABundle, parse
 from coordinator.engine.bundle_check import check
-from device_client.core import cbor
+from device_client.core import cbor, verdicts
 from tests.engine import bundles, test_bundle
 from tests.web.chromium import launched
 from tests.web.serving import Client
@@ -34,13 +36,18 @@ Judged = Callable[[list[bytes], bytes | None], Any]
 
 
 @pytest.fixture(scope="module")
-def judged(client: Client) -> Iterator[Judged]:
+def page(client: Client) -> Iterator[Page]:
     with launched() as browser:
         page = browser.new_page()
         page.goto(client.url)
-        yield lambda data, expected: page.evaluate(
-            JUDGE, [[one.hex() for one in data], expected.hex() if expected else ""]
-        )
+        yield page
+
+
+@pytest.fixture(scope="module")
+def judged(page: Page) -> Judged:
+    return lambda data, expected: page.evaluate(
+        JUDGE, [[one.hex() for one in data], expected.hex() if expected else ""]
+    )
 
 
 def here(data: bytes, expected: bytes | None) -> Any:
@@ -61,6 +68,15 @@ def test_both_say_the_same_of_what_is_honest_and_what_is_forged(judged: Judged, 
     told = judged(held, expected)
     assert told == [here(data, expected) for data in held]
     assert sum("failed" in str(one) for one in told) > len(test_bundle.FORGED)
+
+
+def test_every_verdict_has_the_same_name(page: Page) -> None:
+    codes = [*range(256), 2**32, 2**64 - 1]
+    script = """async (codes) => {
+      const { verdictName } = await import("/static/bundle.js");
+      return codes.map((code) => verdictName(BigInt(code)));
+    }"""
+    assert page.evaluate(script, [str(code) for code in codes]) == [verdicts.name(code) for code in codes]
 
 
 def places(value: Any, way: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
@@ -112,7 +128,11 @@ def changes(value: Any) -> st.SearchStrategy[Any]:
     return st.permutations(value) | st.just(value[1:]) | st.just(value[:-1]) | again
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=1000 if os.environ.get("EDGETALLY_SOAK") else 20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(data=st.lists(mutations(), min_size=8, max_size=8), pinned=st.booleans())
 def test_both_say_the_same_of_any_mutation(judged: Judged, data: list[bytes], pinned: bool) -> None:
     expected = GENESIS_HASH if pinned else None

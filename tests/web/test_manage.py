@@ -195,8 +195,7 @@ def test_amounts_are_exact_or_refused(sitting: Sitting) -> None:
     assert not sitting.page.locator("#transfer-amount").evaluate("field => field.checkValidity()")
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
 def test_it_fits_and_axe_finds_nothing(
     there: Living, browser: Browser, tmp_path: Path, width: int, scheme: Any
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from coordinator.bench.options import BenchFailed
 from coordinator.kernel.postings import CODE_REWARD, EMISSION, NOBODY, OWNER, TREASURY
+from coordinator.logs import quiet
 from coordinator.service import running
 from coordinator.settings import load_settings
 from coordinator.store import totals
@@ -26,7 +27,8 @@ Progress = Callable[[str, float, float], None]
 
 def beat(config: Path, beacons: int, told: Progress) -> None:
     """Let the network grow older by so many beacons, as fast as it goes."""
-    asyncio.run(_beat(config, beacons, told))
+    with quiet():
+        asyncio.run(_beat(config, beacons, told))
 
 
 async def _beat(config: Path, beacons: int, told: Progress) -> None:

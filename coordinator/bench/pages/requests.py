@@ -5,6 +5,7 @@ Latency counts from when a request was due, so that a slow answer is not hidden 
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -19,6 +20,7 @@ from coordinator.bench.children import tell
 CONNECTIONS_MAX = 64
 TIMEOUT_S = 30.0
 TOLD_EVERY = 25
+READY_S, LOOK_S = 300.0, 0.1
 
 
 class Job(NamedTuple):
@@ -55,6 +57,7 @@ async def asked(job: Job) -> list[Answer]:
         ) as session,
         asyncio.TaskGroup() as tasks,
     ):
+        await _ready(session)
         began = time.perf_counter()
         for count in range(int(job.rate * job.seconds)):
             due = began + count / job.rate
@@ -70,6 +73,16 @@ async def asked(job: Job) -> list[Answer]:
             if count % TOLD_EVERY == 0:
                 tell(phase="asking for pages", done=count / job.rate, of=job.seconds)
     return answers
+
+
+async def _ready(session: aiohttp.ClientSession) -> None:
+    """Until somebody listens. Raises TimeoutError."""
+    async with asyncio.timeout(READY_S):
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.get("/livez"):
+                    return
+            await asyncio.sleep(LOOK_S)
 
 
 async def _ask(session: aiohttp.ClientSession, name: str, path: str, due: float, answers: list[Answer]) -> None:

@@ -28,8 +28,12 @@ PATHS = {
     "device, an epoch": "/devices/{device}?epoch={epoch}",
     "pay stub": "/devices/{device}/stubs/{epoch}",
     "owner": "/owners/{owner}",
+    "epochs": "/epochs?before={epoch}",
+    "epoch": "/epochs/{epoch}",
+    "ledger": "/owners/{owner}/ledger",
     "batch": "/batches/{batch}",
     "search": "/search?q={device}",
+    "api: earnings": "/api/v1/owners/{owner}/earnings",
     "api: network": "/api/v1/network",
     "api: devices": "/api/v1/devices?after={device}",
     "api: explain": "/api/v1/devices/{device}/explain?epoch={epoch}",
@@ -77,7 +81,8 @@ class PagesBench(Bench):
         self._ground = made
         self._samples = reports.samples(made, min(64, pages.connections))
         self._sign(self._bare().two_per_s)
-        return {"rows": rows, **self._beside(config), "foreign_cores": foreign.cores()}
+        found = self._beside(config)
+        return {"options": pages._asdict(), "rows": rows, **found, "foreign_cores": foreign.cores()}
 
     def _seconds_of(self, part: str) -> float:
         """Devices go on at half of their rate until every page has been asked for."""

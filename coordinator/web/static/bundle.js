@@ -20,11 +20,23 @@ const ROLE_COORDINATOR = 1n;
 const TIMES = ["batch_beacons", "epoch_beacons", "deadline_beacons"];
 const TIME_MAX = 1000000n;
 const TOKEN = 1000000000n;
-const VERDICTS = (
-  "ok late stale_beacon unknown_beacon duplicate out_of_window quarantined fork weak_key unsupported_kind bad_body " +
-  "token_expired token_exhausted bad_token_signature already_enrolled not_enrolled bad_nonce insufficient_balance " +
-  "not_owner not_allowed revoked bad_parameter bad_epoch nothing_open"
-).split(" ");
+// By code, as in device_client/core/verdicts.py.
+const VERDICTS = {
+  0: names(
+    "ok late stale_beacon unknown_beacon duplicate out_of_window quarantined fork weak_key unsupported_kind bad_body " +
+      "token_expired token_exhausted bad_token_signature already_enrolled not_enrolled bad_nonce insufficient_balance " +
+      "not_owner not_allowed revoked bad_parameter bad_epoch nothing_open",
+  ),
+  64: names(
+    "malformed oversized bad_signature unknown_device wrong_topic bad_commitment rate_limited overloaded token_unknown " +
+      "storage_failed bad_credentials unknown_account bad_countersignature",
+  ),
+  96: names("dropped gave_up"),
+};
+
+function names(text) {
+  return text.split(" ");
+}
 
 /** Not the file that a coordinator writes; the text says what is wrong with its form. */
 export class NotABundle extends Error {}
@@ -159,8 +171,9 @@ function tokens(amount) {
   return `${amount < 0n ? "-" : ""}${whole / TOKEN}.${String(whole % TOKEN).padStart(9, "0")}`;
 }
 
-function verdictName(code) {
-  return code < BigInt(VERDICTS.length) ? VERDICTS[Number(code)] : `code_${code}`;
+export function verdictName(code) {
+  const first = code >= 96n ? 96n : code >= 64n ? 64n : 0n;
+  return VERDICTS[first][code - first] ?? `code_${code}`;
 }
 
 function sentence(label) {
