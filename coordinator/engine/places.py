@@ -1,11 +1,13 @@
 """From the places that devices enrolled with to cells on a map, coarse enough to point at nobody.
 
-A place is an index of H3 (a cell of a hexagonal grid, resolution 0 the coarsest) or 0. Three rules:
+A place is an index of H3 (a cell of a hexagonal grid, resolution 0 the coarsest) or 0. Four rules:
 
 1. A place finer than FINEST counts as the cell of FINEST around it; one that is no cell counts as none.
-2. A cell with fewer than `devices_min` devices is not drawn: its devices count for the cell around it, and so on, until
-   there are enough of them or the cell is as coarse as COARSEST.
-3. At most CELLS_MAX cells are drawn, and none that nobody would see: else all of them are coarser.
+2. A cell with fewer than `devices_min` devices is no group: its devices count for the cell around it, and so on, until
+   there are enough of them for a group of their own. Where even a cell of COARSEST has too few, they count as unplaced.
+3. Whatever is told, of the world or of one cell, is made of whole groups. So nothing that is told, and no difference of
+   two numbers that are told, is about fewer than `devices_min` devices.
+4. At most CELLS_MAX cells are drawn, and none that nobody would see: else all of them are coarser.
 """
 
 import math
@@ -46,56 +48,63 @@ def counted(places: Iterable[tuple[int, int, int]]) -> dict[int, Count]:
     """By cell, from (place, devices, present); under 0 those without one."""
     found: dict[int, Count] = {}
     for place, devices, present in places:
-        cell = cell_of(place)
-        found[cell] = found.get(cell, NOBODY).with_(Count(devices, present))
+        _add(found, cell_of(place), Count(devices, present))
     return found
 
 
-def inside(counts: Counts, within: int) -> dict[int, Count]:
-    """Those of a cell."""
-    resolution = h3.get_resolution(within)
-    return {
-        cell: count
-        for cell, count in counts.items()
-        if cell and h3.get_resolution(cell) >= resolution and h3.cell_to_parent(cell, resolution) == within
-    }
-
-
-def merged(counts: Counts, devices_min: int, finest: int, coarsest: int) -> dict[int, Count]:
-    """Rule 2: every device counts for exactly one of the cells."""
-    waiting: list[dict[int, Count]] = [{} for _ in range(max(finest, coarsest) + 1)]
+def groups(counts: Counts, devices_min: int) -> dict[int, Count]:
+    """Rule 2: by cell, the devices that count for it; what is under 0 is told of no cell."""
+    waiting: list[dict[int, Count]] = [{} for _ in range(FINEST + 1)]
+    made = {0: counts.get(0, NOBODY)}
     for cell, count in counts.items():
-        _add(waiting, cell, min(h3.get_resolution(cell), finest), count)
-    drawn: dict[int, Count] = {}
-    for resolution in range(finest, coarsest, -1):
+        if cell:
+            _add(waiting[h3.get_resolution(cell)], cell, count)
+    for resolution in range(FINEST, -1, -1):
         for cell, count in waiting[resolution].items():
             if count.devices >= devices_min:
-                drawn[cell] = count
+                made[cell] = count
+            elif resolution > COARSEST:
+                _add(waiting[resolution - 1], h3.cell_to_parent(cell, resolution - 1), count)
             else:
-                _add(waiting, cell, resolution - 1, count)
-    for cells in waiting[: coarsest + 1]:
-        drawn.update(cells)
-    return drawn
+                _add(made, 0, count)
+    return made
 
 
-def _add(waiting: list[dict[int, Count]], cell: int, resolution: int, count: Count) -> None:
-    parent = h3.cell_to_parent(cell, resolution)
-    waiting[resolution][parent] = waiting[resolution].get(parent, NOBODY).with_(count)
+def group_of(place: int, made: Counts) -> int:
+    """The cell that a device of this place counts for."""
+    cell = cell_of(place)
+    while cell and cell not in made:
+        cell = parent(cell)
+    return cell
 
 
-def drawn(counts: Counts, devices_min: int, within: int = 0) -> MapView:
-    """What the map shows of the world, or of one cell."""
-    known = inside(counts, within) if within else {cell: count for cell, count in counts.items() if cell}
-    coarsest = h3.get_resolution(within) if within else 0
+def is_inside(cell: int, within: int) -> bool:
+    return bool(cell) and resolution(cell) >= resolution(within) and _coarser(cell, resolution(within)) == within
+
+
+def drawn(made: Counts, within: int = 0) -> MapView:
+    """What the map shows of the world, or of one cell: rules 3 and 4."""
+    known = {cell: count for cell, count in made.items() if (is_inside(cell, within) if within else cell)}
+    coarsest = resolution(within) if within else 0
     cells: dict[int, Count] = {}
     for finest in range(FINEST, coarsest - 1, -1):
-        cells = merged(known, devices_min, finest, min(max(coarsest, COARSEST), finest))
+        cells = {}
+        for cell, count in known.items():
+            _add(cells, _coarser(cell, finest), count)
         if len(cells) <= CELLS_MAX and (finest <= COARSEST or _edge_degrees(finest) * VISIBLE >= span(cells)):
             break
     devices = sum(count.devices for count in known.values())
-    unplaced = 0 if within else counts.get(0, NOBODY).devices
-    views = [CellView(cell, h3.get_resolution(cell), *cells[cell]) for cell in sorted(cells)]
+    unplaced = 0 if within else made.get(0, NOBODY).devices
+    views = [CellView(cell, resolution(cell), *cells[cell]) for cell in sorted(cells)]
     return MapView(within, views, finest, devices + unplaced, unplaced)
+
+
+def _coarser(cell: int, finest: int) -> int:
+    return int(h3.cell_to_parent(cell, finest)) if resolution(cell) > finest else cell
+
+
+def _add(counts: dict[int, Count], cell: int, count: Count) -> None:
+    counts[cell] = counts.get(cell, NOBODY).with_(count)
 
 
 def span(cells: Iterable[int]) -> float:
@@ -131,14 +140,9 @@ def resolution(cell: int) -> int:
     return int(h3.get_resolution(cell))
 
 
-def is_coarsest(cell: int) -> bool:
-    """Whether a cell is drawn however few devices it has."""
-    return resolution(cell) <= COARSEST
-
-
 def parent(cell: int) -> int:
     """The cell around it, 0 for one that is as coarse as they get."""
-    return int(h3.cell_to_parent(cell, resolution(cell) - 1)) if not is_coarsest(cell) else 0
+    return int(h3.cell_to_parent(cell, resolution(cell) - 1)) if resolution(cell) > COARSEST else 0
 
 
 def across_km(resolution: int) -> int:

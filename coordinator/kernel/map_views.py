@@ -14,8 +14,8 @@ class CellView(NamedTuple):
 
 
 class MapView(NamedTuple):
-    """Cells in the order of their indexes. `devices` of the whole network (or of `within`), `unplaced` of them in no
-    cell; `resolution` is the finest one drawn."""
+    """Cells in the order of their indexes. `devices` of the whole network (or of those cells), `unplaced` of them in no
+    cell, or too few for the coarsest; `resolution` is the finest one drawn."""
 
     within: int  # the cell that is looked into, 0 for the world
     cells: Sequence[CellView]

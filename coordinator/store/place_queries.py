@@ -1,7 +1,7 @@
 """Reads for the map: how many devices are where, and which."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -18,12 +18,15 @@ from .reads import Live
 from .schema import table_of
 from .stores import Stores
 
+LOOKED_MAX = 5_000  # rows looked at for a page: strangers may enrol with numbers in a range that are no places
+
 
 class Placed(NamedTuple):
-    """What the map is made of, after so many batches; `world` are the maps that were asked for."""
+    """What the map is made of, after so many batches; `groups` and `world` by the least number of devices."""
 
     batch: int
     counts: Counts
+    groups: dict[int, Counts]
     world: dict[int, MapView]
 
 
@@ -36,10 +39,11 @@ class PlaceQueries(DeviceQueries):
     async def map(self, within: int, devices_min: int) -> MapView:
         """Of the world where `within` is 0, else of one cell."""
         placed = await self._newest_placed()
+        groups = await _groups(placed, devices_min)
         if within:
-            return await asyncio.to_thread(places.drawn, placed.counts, devices_min, within)
+            return await asyncio.to_thread(places.drawn, groups, within)
         if devices_min not in placed.world:
-            placed.world[devices_min] = await asyncio.to_thread(places.drawn, placed.counts, devices_min)
+            placed.world[devices_min] = await asyncio.to_thread(places.drawn, groups)
         return placed.world[devices_min]
 
     async def _newest_placed(self) -> Placed:
@@ -50,24 +54,34 @@ class PlaceQueries(DeviceQueries):
         async with self._placing:
             batch = await self._stores.applied("identity")
             if self._placed is None or self._placed.batch != batch:
-                self._placed = Placed(batch, await self._places(), {})
+                self._placed = Placed(batch, await self._places(), {}, {})
             return self._placed
 
-    async def devices_at(
-        self, cell: int, after: tuple[int, bytes], limit: int
-    ) -> list[tuple[tuple[int, bytes], DeviceView]]:
-        """Devices inside of a cell in the order of (place, device), those behind `after`, each with where it stands."""
-        table = table_of("identity", "devices")
-        found: list[Any] = []
+    async def devices_at(self, cell: int, devices_min: int, after: bytes, limit: int) -> list[DeviceView]:
+        """Devices that count for a cell, those behind the device `after`, which counts for it too or is ignored: where
+        a device is that does not, must not be had by asking what comes behind it."""
+        groups = await _groups(await self._newest_placed(), devices_min)
+        devices = table_of("identity", "devices")
+        known = await self._one("identity", sa.select(devices.c.place).where(devices.c.device == after))
+        counts = known is not None and _counts(known.place, groups, cell)
+        behind = (known.place, after) if counts else (0, b"")
+        looked = await asyncio.to_thread(_counting, await self._placed_behind(cell, behind), groups, cell)
+        ids = looked[:limit]
+        found = await self._rows("identity", sa.select(devices).where(devices.c.device.in_(ids)))
+        views = {view.device: view for view in await self._device_views(found)}
+        return [views[device] for device in ids]
+
+    async def _placed_behind(self, cell: int, behind: tuple[int, bytes]) -> list[Any]:
+        """(place, device) in a cell's ranges, also those whose number is no place."""
+        devices = table_of("identity", "devices")
+        rows: list[Any] = []
+        later = sa.tuple_(devices.c.place, devices.c.device) > sa.tuple_(*map(sa.literal, behind))
         for first, last in places.ranges(cell):
-            if last < after[0] or len(found) >= limit:
-                continue
-            behind = sa.tuple_(table.c.place, table.c.device) > sa.tuple_(*map(sa.literal, after))
-            wanted = sa.select(table).where(table.c.place.between(first, last), behind)
-            rows = wanted.order_by(table.c.place, table.c.device).limit(limit - len(found))
-            found += [row for row in await self._rows("identity", rows) if places.cell_of(row.place)]
-        views = await self._device_views(found)
-        return [((row.place, view.device), view) for row, view in zip(found, views, strict=True)]
+            if last >= behind[0] and len(rows) < LOOKED_MAX:
+                wanted = sa.select(devices.c.place, devices.c.device).where(devices.c.place.between(first, last), later)
+                ordered = wanted.order_by(devices.c.place, devices.c.device).limit(LOOKED_MAX - len(rows))
+                rows += await self._rows("identity", ordered)
+        return rows
 
     async def _places(self) -> Counts:
         """Present is who was heard in this epoch or the one before it."""
@@ -79,3 +93,18 @@ class PlaceQueries(DeviceQueries):
         counted = sa.select(devices.c.place, sa.func.count(), sa.func.sum(present)).group_by(devices.c.place)
         rows = await self._rows("identity", counted)
         return await asyncio.to_thread(places.counted, [(row[0], row[1], row[2]) for row in rows])
+
+
+async def _groups(placed: Placed, devices_min: int) -> Counts:
+    if devices_min not in placed.groups:
+        placed.groups[devices_min] = await asyncio.to_thread(places.groups, placed.counts, devices_min)
+    return placed.groups[devices_min]
+
+
+def _counts(place: int, groups: Counts, cell: int) -> bool:
+    return places.is_inside(places.group_of(place, groups), cell)
+
+
+def _counting(rows: Sequence[Any], groups: Counts, cell: int) -> list[bytes]:
+    by_place = {place: _counts(place, groups, cell) for place in {row.place for row in rows}}
+    return [row.device for row in rows if by_place[row.place]]

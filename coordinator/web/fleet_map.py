@@ -19,7 +19,6 @@ from coordinator.web.templating import render
 DEVICES_PER_PAGE = 50
 MODES = ("devices", "presence")
 _CELL = re.compile("[0-9a-f]{15}")
-_CURSOR = re.compile(r"([0-9a-f]{15})\.([0-9a-f]{32})")
 FIELDS = ("cell", "resolution", "devices", "present", "place")
 CELL = record(cell=TEXT, resolution=INTEGER, devices=INTEGER, present=INTEGER, place=TEXT)
 MAP = record(within=TEXT, resolution=INTEGER, devices_min=INTEGER, devices=INTEGER, unplaced=INTEGER, cells=rows(CELL))
@@ -38,15 +37,12 @@ async def world(request: web.Request) -> web.Response:
 @routes.get("/map/{cell}")
 async def one_cell(request: web.Request) -> web.Response:
     """One cell with what is in it."""
-    reader, after = request.app[READER], _after(request)
+    reader, after = request.app[READER], query.after_id(request)
     found = await known_cell(request, request.match_info["cell"])
-    listed = await reader.devices_at(found.within, after, DEVICES_PER_PAGE + 1)
-    shown = [view for _, view in listed[:DEVICES_PER_PAGE]]
-    following = ""
-    if len(listed) > DEVICES_PER_PAGE:
-        place, device = listed[DEVICES_PER_PAGE - 1][0]
-        following = f"?after={places.text(place)}.{device.hex()}"
-    return await _page(request, found, devices=shown, first=after == START, next=following)
+    listed = await reader.devices_at(found.within, request.app[MAP_DEVICES_MIN], after, DEVICES_PER_PAGE + 1)
+    shown = listed[:DEVICES_PER_PAGE]
+    following = f"?after={shown[-1].device.hex()}" if len(listed) > DEVICES_PER_PAGE else ""
+    return await _page(request, found, devices=shown, first=not after, next=following)
 
 
 @routes.get(PREFIX + "/map")
@@ -78,24 +74,9 @@ async def known_cell(request: web.Request, text: str) -> MapView:
         raise Problem(404, "unknown_cell", f"There is no such cell of resolution 0 to {places.FINEST}.")
     minimum = request.app[MAP_DEVICES_MIN]
     found = await request.app[READER].map(cell, minimum)
-    enough = found.devices >= minimum or places.is_coarsest(cell)
-    if not found.devices or not enough:
+    if not found.devices:
         raise Problem(404, "unknown_cell", f"This cell has fewer than {max(1, minimum)} devices, so it is not shown.")
     return found
-
-
-START = (0, b"")
-
-
-def _after(request: web.Request) -> tuple[int, bytes]:
-    """The device that a page of devices comes behind. Raises Problem bad_query."""
-    text = query.text(request, "after", 64)
-    if not text:
-        return START
-    cursor = _CURSOR.fullmatch(text)
-    if cursor is None:
-        raise Problem(400, "bad_query", "after must be taken from a page's link.", extra={"field": "after"})
-    return int(cursor[1], 16), bytes.fromhex(cursor[2])
 
 
 async def _page(request: web.Request, found: MapView, **more: Any) -> web.Response:

@@ -136,10 +136,8 @@ class Reader(Protocol):
         """Cells with so many devices at least (engine/places.py), of the world where `within` is 0, else of a cell."""
         ...
 
-    async def devices_at(
-        self, cell: int, after: tuple[int, bytes], limit: int
-    ) -> list[tuple[tuple[int, bytes], DeviceView]]:
-        """Devices inside of a cell, those behind `after`, each with its cursor."""
+    async def devices_at(self, cell: int, devices_min: int, after: bytes, limit: int) -> list[DeviceView]:
+        """Devices that count for a cell, those behind `after` if that is one of them."""
         ...
 
     async def archive_index(self) -> ArchiveView: ...

@@ -364,15 +364,14 @@ class FakeReader:
 
     async def map(self, within: int, devices_min: int) -> MapView:
         rows = [(place, 1, self.world.devices[device].last_slot >= 0) for device, place in self.world.places.items()]
-        return places.drawn(places.counted(rows), devices_min, within)
+        return places.drawn(places.groups(places.counted(rows), devices_min), within)
 
-    async def devices_at(
-        self, cell: int, after: tuple[int, bytes], limit: int
-    ) -> list[tuple[tuple[int, bytes], DeviceView]]:
-        spans = places.ranges(cell)
+    async def devices_at(self, cell: int, devices_min: int, after: bytes, limit: int) -> list[DeviceView]:
+        groups = places.groups(places.counted((place, 1, 0) for place in self.world.places.values()), devices_min)
         found = sorted((place, device) for device, place in self.world.places.items())
-        inside = [one for one in found if any(first <= one[0] <= last for first, last in spans) and one > after]
-        return [(one, self.world.devices[one[1]]) for one in inside[:limit]]
+        inside = [device for place, device in found if places.is_inside(places.group_of(place, groups), cell)]
+        start = inside.index(after) + 1 if after in inside else 0
+        return [self.world.devices[device] for device in inside[start : start + limit]]
 
     async def archive_index(self) -> ArchiveView:
         await self._enter()
