@@ -39,6 +39,7 @@ from coordinator.web import (
     signing_in,
     stub,
     submit,
+    uptime,
     verify,
 )
 from coordinator.web.attempts import Attempts
@@ -111,6 +112,7 @@ def make_app(
     app.add_routes(epochs.routes)
     app.add_routes(search.routes)
     app.add_routes(fleet_map.routes)
+    app.add_routes(uptime.routes)
     events.add(app)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)

@@ -76,6 +76,8 @@ def targets(shown: World) -> list[str]:
         "/epochs",
         *(f"/epochs/{number}" for number in range(shown.network.epoch + 1)),
         "/flash",
+        "/uptime",
+        "/uptime?show=missed&before=3",
         "/map",
         "/map?by=presence",
         *(f"/map/{places.text(places.cell_of(place))}" for place in set(shown.places.values()) - {0}),

@@ -18,10 +18,11 @@ from coordinator.kernel.earnings_views import (
     LifetimeView,
     MonthView,
 )
-from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
+from coordinator.kernel.epoch_views import DayView, EpochDetailView, PostedView, ReasonCount
 from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
+from coordinator.kernel.uptime_views import UptimeRow, UptimeView
 from coordinator.kernel.views import (
     ArchiveView,
     ConsistencyView,
@@ -198,6 +199,9 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
     return Explanation(device, number, "closed", row, summary, reasons, [f"paid = {row.paid} + 0 = {row.paid}."])
 
 
+KINDS = ("presence", "sensing", "owner_cap", "paid")
+
+
 class FakeReader:
     """Reader over a World. `fault` makes every read fail, `delay` is awaited before each."""
 
@@ -372,6 +376,30 @@ class FakeReader:
         inside = [device for place, device in found if places.is_inside(places.group_of(place, groups), cell)]
         start = inside.index(after) + 1 if after in inside else 0
         return [self.world.devices[device] for device in inside[start : start + limit]]
+
+    async def uptime(
+        self, after: bytes, before: int | None, epochs: int, limit: int, missed: bool
+    ) -> UptimeView | None:
+        closed = [each.number for each in self.world.epochs if each.closed and (before is None or each.number < before)]
+        if not closed:
+            return None
+        first, last = max(0, closed[-1] - epochs + 1), closed[-1]
+        rows = []
+        for device in sorted(self.world.devices):
+            told = {one.epoch: one[1:] for one in self.world.presence.get(device, [])}
+            up = [told.get(epoch, (0, 0)) for epoch in range(first, last + 1)]
+            if device > after and not (missed and up[-1][0] >= up[-1][1]):
+                rows.append(UptimeRow(device, up))
+        return UptimeView(first, last, rows[:limit], rows[limit - 1].device if len(rows) > limit else b"")
+
+    async def days(self, before: int | None, limit: int) -> list[DayView]:
+        """A day an epoch."""
+        out = []
+        for number in sorted(self.world.payouts, reverse=True):
+            sums = [sum(getattr(row, name) for row in self.world.payouts[number]) for name in KINDS]
+            if before is None or number < before:
+                out.append(DayView(1_789_948_800 + 86_400 * number, number, number, *sums))
+        return out[:limit]
 
     async def archive_index(self) -> ArchiveView:
         await self._enter()

@@ -65,6 +65,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/log/inclusion": PUBLIC,
     "GET /api/v1/map": PUBLIC,
     "GET /api/v1/network": PUBLIC,
+    "GET /api/v1/rewards": PUBLIC,
     "GET /api/v1/openapi.json": PUBLIC,
     "POST /api/v1/notices/stop": PUBLIC,  # with a code of its own
     "POST /api/v1/owner": PUBLIC,  # signed by itself
@@ -106,6 +107,7 @@ TABLE: dict[str, str] = {
     "GET /map": PUBLIC,
     "GET /map/{cell}": PUBLIC,
     "GET /metrics": METERS,
+    "GET /uptime": PUBLIC,
     "GET /notices/stop": PUBLIC,  # with a code of its own
     "POST /notices/stop": PUBLIC,
     "GET /operator": READERS,
