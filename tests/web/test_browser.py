@@ -54,6 +54,8 @@ def test_pages_fit_and_break_no_rule(
         "search": "/search?q=hello",
         "flash": "/flash",
         "map": "/map",
+        "uptime": "/uptime",
+        "epochs": "/epochs",
     }
     width, height = SCREENS[screen]
     context = browser.new_context(
