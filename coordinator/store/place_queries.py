@@ -19,15 +19,16 @@ from .schema import table_of
 from .stores import Stores
 
 LOOKED_MAX = 5_000  # rows looked at for a page: strangers may enrol with numbers in a range that are no places
+VIEWS_MAX = 128  # cells whose map is kept until the next batch
 
 
 class Placed(NamedTuple):
-    """What the map is made of, after so many batches; `groups` and `world` by the least number of devices."""
+    """What the map is made of, after so many batches; `groups` by the least number of devices, `views` by cell too."""
 
     batch: int
     counts: Counts
     groups: dict[int, Counts]
-    world: dict[int, MapView]
+    views: dict[tuple[int, int], MapView]
 
 
 class PlaceQueries(DeviceQueries):
@@ -40,11 +41,13 @@ class PlaceQueries(DeviceQueries):
         """Of the world where `within` is 0, else of one cell."""
         placed = await self._newest_placed()
         groups = await _groups(placed, devices_min)
-        if within:
-            return await asyncio.to_thread(places.drawn, groups, within)
-        if devices_min not in placed.world:
-            placed.world[devices_min] = await asyncio.to_thread(places.drawn, groups)
-        return placed.world[devices_min]
+        key = within, devices_min
+        view = placed.views.get(key)
+        if view is None:
+            view = await asyncio.to_thread(places.drawn, groups, within)
+            if len(placed.views) < VIEWS_MAX:
+                placed.views[key] = view
+        return view
 
     async def _newest_placed(self) -> Placed:
         """Counted once a batch; who asks while that is being done gets what was counted before."""

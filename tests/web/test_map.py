@@ -87,7 +87,7 @@ def test_nothing_tells_where_a_hidden_device_is(place: Living) -> None:
     maps += ["/map", "/map?by=presence", "/api/v1/map", *(f"/api/v1/map?cell={places.text(cell)}" for cell in cells)]
     devices = [
         target.format(id=id)
-        for id in hidden
+        for id in (*hidden, place.hands[2].id.hex())
         for target in ("/devices/{id}", "/api/v1/devices/{id}", *EXPORTS, "/api/v1/devices/{id}/explain")
     ]
     of_all = ["/", "/devices", "/api/v1/devices", f"/owners/{place.account.hex()}", "/epochs", "/epochs/0"]
