@@ -28,6 +28,10 @@ app = typer.Typer(no_args_is_help=True, help="The light client of this machine."
 RECORDS_MAX = 20_000
 
 
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="device")
+
+
 @app.command(epilog="Example: edgetally device run provisioning.json --state ~/.local/state/edgetally")
 def run(
     provisioning: Annotated[
