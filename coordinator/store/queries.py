@@ -32,6 +32,7 @@ from device_client.core import merkle, verdicts
 from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
 from .earnings_queries import EarningsQueries
+from .list_queries import ListQueries
 from .owner_queries import OwnerQueries
 from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
@@ -60,7 +61,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries):
+class Queries(EarningsQueries, ListQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK

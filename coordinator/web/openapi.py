@@ -74,8 +74,12 @@ LIMIT = Field(
     {"type": "integer", "minimum": 1, "maximum": ROWS_MAX, "default": ROWS_DEFAULT},
     "how many rows at most",
 )
-AFTER_ID = Field("after", ID, "rows behind this id: a cursor, take it from `next`")
-BEFORE = number("before", "rows below this number: a cursor, take it from `next`")
+CURSOR = Field(
+    "cursor",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,120}$"},
+    "where the next page begins: take it from `next`, with the same filters",
+)
+PAGED = (LIMIT, CURSOR)
 EPOCH = number("epoch", "number of an epoch", required=True)
 DEVICE_REFUSES = {400: ("bad_id", "bad_query"), 404: ("unknown_device",)}
 DEVICE_EPOCH_REFUSES = {400: ("bad_id", "bad_query"), 404: ("unknown_device", "unknown_epoch")}
@@ -84,6 +88,7 @@ EPOCH_REFUSES = {400: ("bad_id", "bad_query"), 404: ("unknown_epoch",)}
 QUERY_REFUSES = {400: ("bad_query",)}
 # What any route may say, before its handler is asked.
 ALWAYS: dict[int, tuple[str, ...]] = {
+    400: ("bad_query",),
     401: ("bad_token",),
     404: ("not_found",),
     413: ("oversized",),
@@ -228,7 +233,7 @@ DESCRIPTION = (
 def _operation(method: str, path: str, said: Operation) -> Schema:
     refuses: dict[int, tuple[str, ...]] = {}
     for status, codes in [*ALWAYS.items(), *said.refuses.items()]:
-        refuses[status] = (*refuses.get(status, ()), *codes)
+        refuses[status] = tuple(dict.fromkeys((*refuses.get(status, ()), *codes)))
     answers = {str(status): _answer(said.summary, given) for status, given in said.answers.items()}
     made: Schema = {
         "operationId": operation_id(method, path),

@@ -76,7 +76,7 @@ def targets(shown: World) -> list[str]:
         *(f"/epochs/{number}" for number in range(shown.network.epoch + 1)),
         "/flash",
         "/?live=1",
-        f"/devices?after={devices[0][-32:]}",
+        "/devices?form=1&standing=active&owner=&measures=&silent_since=",
         *devices,
         *explained,
         *owners,

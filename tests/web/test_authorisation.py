@@ -60,6 +60,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/epochs/{n}": PUBLIC,
     "GET /api/v1/epochs/{n}/detail": PUBLIC,
     "GET /api/v1/epochs/{n}/payouts": PUBLIC,
+    "GET /api/v1/epochs/{n}/postings": PUBLIC,
     "GET /api/v1/events": PUBLIC,
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
