@@ -1,4 +1,4 @@
-"""What a running coordinator tells of itself: the values of /metrics, and what keeps it from being ready."""
+"""What a running coordinator tells of itself: values of /metrics (the web adds its own), and why it is not ready."""
 
 import asyncio
 import shutil
@@ -12,7 +12,6 @@ from coordinator.kernel.amounts import TOKEN
 from coordinator.logs import failures
 from coordinator.store.folders import numbered
 from coordinator.store.stores import store_names
-from coordinator.web.events import Publisher
 from device_client.core import verdicts
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ class Health:
     def __init__(self, service: "Service", queue_max: int) -> None:
         self._service = service
         self._queue_max = queue_max
-        self.live: Publisher | None = None  # whoever makes the pages sets it
 
     async def samples(self) -> list[Sample]:
         service = self._service
@@ -60,10 +58,7 @@ class Health:
             ("edgetally_disk_free_bytes", (), disk.free),
             ("edgetally_disk_size_bytes", (), disk.total),
             ("edgetally_backup_timestamp_seconds", (), backup[0] if backup else 0),
-            ("edgetally_live_connections", (), self.live.connections if self.live else 0),
         ]
-        if self.live is not None:
-            found += [("edgetally_live_dropped_total", (why,), count) for why, count in self.live.dropped.items()]
         for store in store_names():
             found.append(("edgetally_store_batch_number", (store,), await service.stores.applied(store)))
         found += [("edgetally_refusals_total", (name,), count) for name, count in counted.items() if name != OK]

@@ -17,10 +17,9 @@ SEED = "notices"
 
 
 class OwnerNotices:
-    """The task that tells owners, and the web's port for what they ask about it."""
+    """The web's port for what owners ask about their notices."""
 
-    def __init__(self, telling: Telling, outbox: Outbox, master: bytes) -> None:
-        self.telling = telling
+    def __init__(self, outbox: Outbox, master: bytes) -> None:
         self._outbox = outbox
         self._master = master
 
@@ -35,15 +34,20 @@ class OwnerNotices:
         return True
 
 
-async def owner_notices(
+async def notices_port(access: AccessStore) -> OwnerNotices:
+    """Raises OSError."""
+    return OwnerNotices(Outbox(access.engine), await access.seed(SEED))
+
+
+async def telling_of(
     settings: Settings,
     base: Path,
     genesis: Genesis,
     access: AccessStore,
     earnings: Earnings,
     clock: Callable[[], float],
-) -> OwnerNotices:
-    """Raises OSError: the password's file cannot be read."""
+) -> Telling:
+    """The task that tells owners. Raises OSError: the password's file cannot be read."""
     mail, http = settings.mail, settings.http
     password = (base / mail.password_file).read_text().strip() if mail.password_file else ""
     sender = mail.sender or f"edgetally@{mail.host}"
@@ -53,5 +57,4 @@ async def owner_notices(
     network = Network(genesis.name, page, genesis.parameters.calendar.beacon_interval_s)
     master, outbox = await access.seed(SEED), Outbox(access.engine)
     webhook = Webhook(master, settings.notices.private_webhooks)
-    telling = Telling(network, Contacts(access.engine), earnings, outbox, Mail(server), webhook, master, clock)
-    return OwnerNotices(telling, outbox, master)
+    return Telling(network, Contacts(access.engine), earnings, outbox, Mail(server), webhook, master, clock)

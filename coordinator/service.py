@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import functools
+import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from aiohttp import web
 
 from coordinator import crash
 from coordinator.brokers import Broker, make_broker
@@ -22,8 +23,6 @@ from coordinator.engine.genesis import parse_genesis
 from coordinator.engine.packing import REFUSALS
 from coordinator.engine.seal import REFUSALS_FILE
 from coordinator.engine.timing import Recorder
-from coordinator.engine.wire import Refused
-from coordinator.enrolling import Enrolling
 from coordinator.health import Health
 from coordinator.ingest.access import COORDINATOR
 from coordinator.ingest.alone import alone
@@ -33,24 +32,23 @@ from coordinator.ingest.pipeline import Answer, Pipeline, verifier
 from coordinator.ingest.quotas import Limits
 from coordinator.ingest.registry import Changes
 from coordinator.ingest.transport import Login
-from coordinator.kernel.owner_messages import KINDS
+from coordinator.inside import Inside
 from coordinator.kernel.tables import rows_in
-from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.logins import login_of
 from coordinator.node import Node, SealedBatch
 from coordinator.outlets import MqttOutlet
-from coordinator.owner_notices import OwnerNotices, owner_notices
+from coordinator.owner_notices import telling_of
 from coordinator.proving import Proving
 from coordinator.recovery import Fault, note_rolled_back, recover, refuse_rolled_back
+from coordinator.serving import Network, Served, certificate_of, listening, serving
 from coordinator.settings import Settings
 from coordinator.settle.discovery import Topics
 from coordinator.settle.home_assistant import HomeAssistant, Shown
+from coordinator.settle.telling import Telling
 from coordinator.snapshots import Snapshots
 from coordinator.store.access import AccessStore
-from coordinator.store.contacts import Contacts
 from coordinator.store.deleting import Deleting
 from coordinator.store.home import Home
-from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.store.prover import prover_of
 from coordinator.store.queries import Queries
 from coordinator.store.reads import Live
@@ -59,15 +57,8 @@ from coordinator.store.rollouts import Rollouts
 from coordinator.store.schema import INTAKE
 from coordinator.store.stores import Stores, intake_delta
 from coordinator.store.timings import write_timings
-from coordinator.tls import LOOK_S, Certificate
 from coordinator.updating import Updating
-from coordinator.web.app import make_app
-from coordinator.web.events import PUBLISHER
-from coordinator.web.hosts import place_of
-from coordinator.web.limits import DEFAULT
-from coordinator.web.metrics import METERS
-from coordinator.web.ports import BrokerAddress, OwnerSubmitted, People, Submit, Submitted
-from coordinator.web.server import Runner
+from coordinator.web_keeper import WebKeeper
 from coordinator.workers import WorkerPool
 from device_client.core import cose, manifest, verdicts
 
@@ -270,7 +261,7 @@ async def running(settings: Settings, base: Path, clock: Callable[[], float] = t
     home.lock()
     try:
         refuse_rolled_back(home)
-        await alone(home.intake)
+        await alone(home.intake, home.web)
         stores = await Stores.open(home)
         try:
             await recover(home, stores)
@@ -332,8 +323,8 @@ async def _started(
         updating = Updating(Rollouts(home.rollouts, home.releases), link.tell, node.refuse)
         async with (
             broker.listening(),
-            _people(settings, base, service) as (people, notices),
-            _web(settings, base, service, people, notices),
+            _telling(settings, base, service) as telling,
+            _web(settings, base, service),
         ):
             async with asyncio.TaskGroup() as tasks:
                 workers = [
@@ -343,7 +334,7 @@ async def _started(
                     tasks.create_task(proving.run(), name="proving"),
                     tasks.create_task(updating.run(), name="updating"),
                     tasks.create_task(snapshots.run(), name="snapshots"),
-                    tasks.create_task(notices.telling.run(), name="notices"),
+                    tasks.create_task(telling.run(), name="notices"),
                 ]
                 exported = _home_assistant(settings, base, service)
                 if exported is not None:
@@ -447,90 +438,38 @@ async def _restore_counts(node: Node, stores: Stores) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _people(settings: Settings, base: Path, service: Service) -> AsyncIterator[tuple[People, OwnerNotices]]:
-    """Who may sign in and who is told what, in a store that belongs to no batch. Raises OSError."""
+async def _telling(settings: Settings, base: Path, service: Service) -> AsyncIterator[Telling]:
+    """What tells owners things; its contacts are in a store that belongs to no batch. Raises OSError."""
     access = await AccessStore.open(service.home)
     try:
-        book, texts = OperatorLog(access.engine, service.clock), Texts(access.engine, service.clock)
-        enrolling = Enrolling(settings, base, service.home, service.node.genesis, service.stores)
-        people = People(access, book, texts, Contacts(access.engine), enrolling)
-        genesis = service.node.genesis
-        yield people, await owner_notices(settings, base, genesis, access, service.queries, service.clock)
+        yield await telling_of(settings, base, service.node.genesis, access, service.queries, service.clock)
     finally:
         await access.close()
 
 
-class _Deletions:
-    """What the web needs to delete readings."""
-
-    def __init__(self, service: Service) -> None:
-        node = service.node
-        self._deleting = Deleting(service.home, service.stores, node.genesis.parameters.calendar)
-        self._node = node
-
-    async def delete(self, device: bytes, through_epoch: int) -> DeletedView:
-        found = await self._deleting.delete(device, through_epoch, self._node.beacons.newest)
-        log.info("readings_deleted", device=device.hex(), last_slot=found.last_slot, request=found.request.hex())
-        return found
-
-
 @contextlib.asynccontextmanager
-async def _web(
-    settings: Settings, base: Path, service: Service, people: People, notices: OwnerNotices
-) -> AsyncIterator[None]:
-    broker = BrokerAddress(*settings.broker.address, settings.broker.is_tls)
-    images = base / settings.http.flash_images if settings.http.flash_images else None
-    http = settings.http
-    place = place_of(http.host, http.public_url, http.hosts, http.proxies, bool(http.certfile))
-    health = Health(service, settings.limits.queue_max)
-    app = make_app(
-        service.queries,
-        _submit(service),
-        _Owners(service),
-        broker=broker,
-        flash_images=images,
-        people=people,
-        place=place,
-        deletions=_Deletions(service),
-        health=health,
-        owner_notices=notices,
-        limits=DEFAULT._replace(
-            requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s, live_max=http.live_max
-        ),
-    )
-    publisher = health.live = app[PUBLISHER]
-    service.on_beacon.append(publisher.beacon)
-    service.on_batch.append(publisher.batch)
-    service.on_sealed.append(app[METERS].batches.observe)
-    certificate = Certificate(base / http.certfile, base / http.keyfile) if http.certfile else None
-    if certificate is not None:
-        service.on_reload.append(lambda: certificate.renew())
-    context = certificate.context if certificate else None
-    runner = Runner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, http.host, http.port, ssl_context=context).start()
-        async with _watched(certificate):
-            yield
-    finally:
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def _watched(certificate: Certificate | None) -> AsyncIterator[None]:
-    """Whoever renews a certificate need not tell us."""
-
-    async def watch(of: Certificate) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            await asyncio.to_thread(of.look)
-
-    task = asyncio.create_task(watch(certificate), name="certificate") if certificate else None
-    try:
+async def _web(settings: Settings, base: Path, service: Service) -> AsyncIterator[None]:
+    """The pages, in this process or in one of their own. Raises OSError."""
+    node = service.node
+    ask = Inside(service, Health(service, settings.limits.queue_max)).ask
+    certificate_of(settings.http, base)  # better now than in another process
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = stack.enter_context(listening(settings.http))
+        served: Served | WebKeeper
+        if settings.http.own_process:
+            served = WebKeeper(settings, base, ask, lambda: live(node), sockets)
+            await stack.enter_async_context(served.kept())
+        else:
+            stores, queries = service.stores, service.queries
+            network = Network(
+                settings, base, service.home, node.genesis, stores, queries, ask, os.getpid(), service.clock
+            )
+            served = await stack.enter_async_context(serving(network, sockets, Counter()))
+        service.on_beacon.append(served.beacon)
+        service.on_batch.append(served.batch)
+        service.on_sealed.append(served.sealed)
+        service.on_reload.append(served.reload)
         yield
-    finally:
-        if task is not None:
-            task.cancel()
 
 
 def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAssistant | None:
@@ -551,47 +490,3 @@ def _home_assistant(settings: Settings, base: Path, service: Service) -> HomeAss
         interval_s=own.interval_s,
         page=settings.http.public_url.rstrip("/"),
     )
-
-
-def _submit(service: Service) -> Submit:
-    async def submit(message: bytes) -> Submitted:
-        answer = await service.ingest.submit(message)
-        return Submitted(
-            verdicts.name(answer.code), answer.code, bool(answer.receipt), answer.id, answer.slot, answer.receipt
-        )
-
-    return submit
-
-
-class _Owners:
-    """The web's port for owners."""
-
-    def __init__(self, service: Service) -> None:
-        self._inbox = service.node.owner_inbox
-        self._queries = service.queries
-
-    async def submit(self, envelope: bytes) -> OwnerSubmitted:
-        try:
-            row = await asyncio.to_thread(self._inbox.submit, envelope)
-        except Refused as refused:
-            return OwnerSubmitted(refused.code, b"")
-        return OwnerSubmitted(verdicts.OK, row.id)
-
-    async def message(self, message: bytes) -> OwnerMessageView | None:
-        waits = self._inbox.waiting(message)
-        executed = await self._queries.owner_message(message)
-        if executed is not None:
-            return executed
-        if waits is not None:
-            kind = KINDS[waits.kind]
-            return OwnerMessageView(message, "waiting", "", -1, waits.account, waits.nonce, kind)
-        if await asyncio.to_thread(self._inbox.was_put_aside, message):
-            return OwnerMessageView(message, "refused", "", -1, b"", 0, "")
-        return None
-
-    async def appellant(self, text: bytes) -> bytes:
-        return self._inbox.appellant(text) or await self._queries.appellant(text)
-
-    async def account(self, account: bytes) -> AccountView:
-        view = await self._queries.account(account)
-        return view._replace(next_nonce=max(view.nonce, self._inbox.highest(account)) + 1)

@@ -75,6 +75,7 @@ class HttpSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    own_process: bool = False
     certfile: str = ""
     keyfile: str = ""
     flash_images: str = ""
@@ -205,6 +206,7 @@ port = {mqtt_port}
 [http]              # the page and the API
 host = "127.0.0.1"
 port = {http_port}
+own_process = true  # pages do not slow down statements, nor these them; false saves memory on a small machine
 # public_url = "https://tally.example"  # where browsers find it, if that is not the address above
 
 [limits]

@@ -38,7 +38,18 @@ AGAIN_S = 0.1
 SNAPSHOTS_MAX = 2
 SMALL_BYTES_MAX = 64 << 20
 # In `private/`, and copied in a way of their own, or made anew at each start, or for people only.
-_OWN_WAY = ("lock", "stores", "intake", "redo", "readings", "log.highest", "mosquitto", "timings", "backups.json")
+_OWN_WAY = (
+    "lock",
+    "stores",
+    "intake",
+    "redo",
+    "readings",
+    "log.highest",
+    "mosquitto",
+    "timings",
+    "backups.json",
+    "web",
+)
 
 
 class Moving(OSError):

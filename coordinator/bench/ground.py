@@ -105,7 +105,7 @@ def write_settings(folder: Path, options: Options, mqtt_port: int, http_port: in
     path.write_text(
         f'data_dir = "data"\n'
         f'[broker]\nkind = "{options.broker}"\nport = {mqtt_port}\nconnections_max = {options.connections + 100}\n'
-        f"[http]\nport = {http_port}\n"
+        f"[http]\nport = {http_port}\nown_process = true\n"
         f"[limits]\nstatements_per_slot_max = {STATEMENTS_PER_SLOT_MAX}\n"
         f"shard_statements_per_slot_max = {SHARD_STATEMENTS_PER_SLOT_MAX}\nqueue_max = {waiting_max}\n{threads}"
     )

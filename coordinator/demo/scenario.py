@@ -80,7 +80,7 @@ class Scenario:
         settings = Settings(
             data_dir=str(self.options.data_dir.resolve()),
             broker=BrokerSettings(port=self.options.mqtt_port),
-            http=HttpSettings(port=self.options.http_port),
+            http=HttpSettings(port=self.options.http_port, own_process=True),
         )
         async with running(settings, self.options.data_dir) as service, aiohttp.ClientSession() as self._session:
             self.service = service

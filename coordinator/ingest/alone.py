@@ -1,8 +1,8 @@
 """Who writes into a folder of the intake's log: one process, and nobody reads there as long as an old one may.
 
-The coordinator takes the lock of a worker's folder and hands it on with the fork, so it is held without a gap until
-that process is gone. A worker whose coordinator was killed ends by itself, after the commit that is under way; the next
-coordinator waits for that.
+The coordinator takes the lock of a worker's folder, or that of the web's process, and hands it on with the fork, so it
+is held without a gap until that process is gone. A worker whose coordinator was killed ends by itself, after the commit
+that is under way; the next coordinator waits for that.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ def taken(folder: Path) -> FileIO | None:
     return file
 
 
-async def alone(root: Path) -> None:
-    """When no worker of a former coordinator lives. One that does not end by itself is killed."""
-    for folder in _folders(root):
+async def alone(intake: Path, *others: Path) -> None:
+    """When no process of a former coordinator lives. One that does not end by itself is killed."""
+    for folder in [*_folders(intake), *others]:
         deadline, said = time.monotonic() + ORPHAN_S, False
         while (lock := taken(folder)) is None:
             if not said:

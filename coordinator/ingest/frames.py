@@ -1,4 +1,4 @@
-"""Messages between the coordinator and its ingest workers: arrays of CBOR behind their length, over a pipe.
+"""Messages between the coordinator and its other processes: arrays of CBOR behind their length, over a pipe.
 
 Both ends are ours, so a frame that cannot be read is a fault of ours: it ends the worker, and another one starts.
 """
@@ -25,6 +25,14 @@ ENROLLED = "enrolled"  # [[device, token key] ...] that may connect
 SHOWN = "shown"  # [beacon] that a device holds against us
 ASKED = "asked"  # [question, device] for a proof or about a release
 COUNTED = "counted"  # [[code, count] ...], [[device, code, count] ...] since the last time
+# To the process of the web, unasked.
+LIVE = "live"  # number and time of the newest beacon, {verdict: count}
+BEACON, BATCH = "beacon", "batch"  # there is a new one, and LIVE went before
+SEALED = "sealed"  # seconds that a batch took
+RELOAD = "reload"  # read the certificate again
+FAILED = "failed"  # [reference, error, text] where ANSWER would tell a value
+# From it; it says READY, without more, when it serves.
+ASK = "ask"  # [reference, question, arguments ...] of inside.QUESTIONS
 
 
 class BadFrame(Exception):

@@ -1,7 +1,8 @@
 """The data directory. All that lies in it is published, except `private/`.
 
 genesis.cbor  keys.cbor  beacons.log  restarts.cbor  batches/<n>/  readings/<n>.bin  log/  snapshots/<n>/
-private/      keys, tokens, intake log, module stores, redo, private readings, timings, inbox, releases, rollouts, lock
+private/      keys, tokens, intake log, module stores, redo, private readings, timings, inbox, releases, rollouts, web,
+              lock
 """
 
 import fcntl
@@ -51,6 +52,7 @@ class Home:
         self.restored = self.private / "restored.json"
         self.home_assistant = self.private / "home_assistant.json"
         self.backups = self.private / "backups.json"
+        self.web = self.private / "web"
         self._lock: BinaryIO | None = None
 
     @property

@@ -19,6 +19,7 @@ from .home import Home
 from .log_files import LogFiles
 from .prover import prover_of
 from .published import PublishedFiles
+from .schema import INTAKE
 from .stores import Stores
 
 
@@ -65,7 +66,7 @@ class Reads:
 
     async def _once_a_batch(self, key: tuple[object, ...], read: Callable[[], Awaitable[Kept]]) -> Kept:
         """What only a batch changes, and many pages show."""
-        batch = await self._stores.applied("ledger")
+        batch = await self._stores.applied(INTAKE)  # the last store that a batch is applied to
         if self._kept_at != batch or len(self._kept) > KEPT_MAX:
             self._kept, self._kept_at = {}, batch
         if key not in self._kept:

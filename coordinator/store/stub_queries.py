@@ -166,7 +166,8 @@ class StubQueries(Reads):
             table.c.device < payout.device,
             table.c.paid > table.c.withheld,
         )
-        found = await self._one("rewards", earlier)
+        # SQLite would rather read the epoch's rows of all owners up to this device.
+        found = await self._one("rewards", earlier.with_hint(table, "INDEXED BY ix_payouts_owner_epoch", "sqlite"))
         return int(found[0])
 
 

@@ -74,6 +74,7 @@ def make_app(
     people: People | None = None,
     place: Place = Place(),  # noqa: B008 - a plain value
     health: metrics.Health | None = None,
+    process: int = 0,
     deletions: Deletions | None = None,
     owner_notices: Notices | None = None,
 ) -> web.Application:
@@ -81,7 +82,7 @@ def make_app(
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
     pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
-    browsers find the server. Without `deletions` no readings are deleted,
+    browsers find the server; `process` is the coordinator's, 0 for ours. Without `deletions` no readings are deleted,
     without `owner_notices` nobody is told anything.
     """
     app = web.Application(
@@ -134,7 +135,7 @@ def make_app(
         app[DELETIONS] = deletions
         app.add_routes(deleting.routes)
     if health is not None:
-        metrics.add(app, health)
+        metrics.add(app, health, process)
     if owner_notices is not None:
         app[NOTICES] = owner_notices
         app.add_routes(notices.routes)

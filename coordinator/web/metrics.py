@@ -45,16 +45,16 @@ class Health(Protocol):
 
 
 class Meters:
-    """The registry of one application, with what only the web can count."""
+    """The registry of one application, with what only the web can count. `process` is the coordinator's, 0 for ours."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, process: int = 0) -> None:
         self.health = health
         self.registry = CollectorRegistry()
         self._helps = {metric.name: metric for metric in METRICS}
         self.requests = Counter(REQUESTS, self._helps[REQUESTS].help, ("route", "code"), registry=self.registry)
         self.durations = self._histogram(DURATION, ("route",))
         self.batches = self._histogram(BATCH, ())
-        ProcessCollector(registry=self.registry)
+        ProcessCollector(pid=lambda: process or "self", registry=self.registry)
         self._samples: list[Sample] = []
         self.registry.register(self)
 
@@ -122,8 +122,8 @@ async def readyz(request: web.Request) -> web.Response:
     return web.json_response(answer, status=503 if missing else 200, headers={"Cache-Control": "no-store"})
 
 
-def add(app: web.Application, health: Health) -> Meters:
+def add(app: web.Application, health: Health, process: int = 0) -> Meters:
     """Routes and meters; the middleware is the application's outermost."""
-    app[METERS] = meters = Meters(health)
+    app[METERS] = meters = Meters(health, process)
     app.add_routes(routes)
     return meters

@@ -92,7 +92,7 @@ def test_workers_come_when_one_process_is_half_busy(costs: Coefficients) -> None
     measured = Measured(10_000.0, 60.0, 10**8, 10**7)
     few, many = (figures(Wish(count, 60, 1, CALENDAR), costs, measured) for count in (290_000, 700_000))
     assert few["ingest_workers"] == 0 and many["ingest_workers"] == 3
-    assert few["memory_bytes"] == 10**8 + 10**7 and many["memory_bytes"] == 4 * 10**8 + 10**7
+    assert few["memory_bytes"] == 2 * 10**8 + 10**7 and many["memory_bytes"] == 5 * 10**8 + 10**7
     assert broker_for(200) == "embedded" and broker_for(5000) == "mosquitto"
 
 

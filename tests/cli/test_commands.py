@@ -121,7 +121,10 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
         ("[http]\nhost = 5", ["http.host: 5", "a text"]),
         (
             "[http]\nprot = 80",
-            ["http.prot: no such setting", "known are certfile, flash_images, host, hosts, keyfile, live_max, port"],
+            [
+                "http.prot: no such setting",
+                "known are certfile, flash_images, host, hosts, keyfile, live_max, own_process, port",
+            ],
         ),
         ("[limits]\nqueue_max = true", ["limits.queue_max: True", "from 1 to 1000000"]),
         ("[limits]\nverify_threads = 65", ["limits.verify_threads: 65", "from 0 to 64"]),

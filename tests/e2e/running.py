@@ -41,6 +41,7 @@ kind = "{kind}"
 port = {mqtt_port}
 [http]
 port = {http_port}
+own_process = {own}
 [limits]
 statements_per_slot_max = {quota}
 """
@@ -66,7 +67,12 @@ class Net:
     """A founded network with its settings file; nothing runs yet."""
 
     def __init__(
-        self, folder: Path, values: Mapping[str, object] | None = None, quota: int = 128, kind: Any = "embedded"
+        self,
+        folder: Path,
+        values: Mapping[str, object] | None = None,
+        quota: int = 128,
+        kind: Any = "embedded",
+        web_apart: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -75,15 +81,16 @@ class Net:
         self.mqtt_port, self.http_port, self.quota = free_port(), free_port(), quota
         self.kind = kind
         self.config = folder / "network.toml"
+        self.web_apart = web_apart
         ports = {"mqtt_port": self.mqtt_port, "http_port": self.http_port}
-        self.config.write_text(TOML.format(kind=kind, quota=quota, **ports))
+        self.config.write_text(TOML.format(kind=kind, quota=quota, own=str(web_apart).lower(), **ports))
 
     @property
     def settings(self) -> Settings:
         """The same as the file says, for a coordinator inside the test."""
         limits = LimitSettings(statements_per_slot_max=self.quota)
         broker = BrokerSettings(kind=self.kind, port=self.mqtt_port)
-        http = HttpSettings(port=self.http_port)
+        http = HttpSettings(port=self.http_port, own_process=self.web_apart)
         return Settings(data_dir="data", broker=broker, http=http, limits=limits)
 
     def token(self, devices: int = 100, owner: bytes | None = None) -> Token:

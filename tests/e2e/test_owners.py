@@ -17,7 +17,8 @@ def owner(net: Net, *arguments: object, code: int = 0) -> dict[str, Any]:
 
 
 def test_an_owner_moves_tokens_and_devices_and_the_auditor_agrees(tmp_path: Path) -> None:
-    net = Net(tmp_path / "net", {"epoch_beacons": 4, "reward_vetting_epochs": 0, "reward_owner_cap_ppm": 1_000_000})
+    values = {"epoch_beacons": 4, "reward_vetting_epochs": 0, "reward_owner_cap_ppm": 1_000_000}
+    net = Net(tmp_path / "net", values, web_apart=True)
     url = ("--url", f"http://127.0.0.1:{net.http_port}")
     alice, bob, carol = (tmp_path / f"{name}.key" for name in ("alice", "bob", "carol"))
     accounts = [edgetally("owner", "new", key).stdout.split()[1] for key in (alice, bob, carol)]

@@ -94,7 +94,7 @@ async def _appear(tmp_path: Path, broker: OpenMosquitto) -> None:
             await until(lambda: seen.state(shown).get("epoch"), "a payout")
             config = json.loads(seen.config(shown) or b"")
             CHECK.validate(config)
-            state = await until(lambda: (found := seen.state(shown))["c0"] == "20.09" and found, "the newest value")
+            state = await until(lambda: (found := seen.state(shown)).get("c0") == "20.09" and found, "the newest value")
             assert state["lifetime"] > "0" and state["uptime"] is not None and str(state["seen"]).endswith("+00:00")
             assert set(state) == set(config["cmps"]) and seen.held[STATUS] == b"online"
             assert seen.config(private) is None

@@ -87,7 +87,7 @@ def plan(wish: Wish, costs: Coefficients, measured: Measured | None) -> list[Fig
     sheet = costs.sheet_bytes + (rows - 1) * costs.row_bytes
     capacity = measured.reports_per_s if measured else 1 / costs.cpu[1]
     workers = 0 if rate <= BUSY_SHARE * capacity else max(WORKERS_MIN, math.ceil(rate / (BUSY_SHARE * capacity)))
-    memory = (measured.rss_bytes if measured else costs.rss_bytes) * (1 + workers)
+    memory = (measured.rss_bytes if measured else costs.rss_bytes) * (2 + workers)
     memory += measured.broker_rss_bytes if measured else 0
     source = "bench ingest" if measured else "calibration"
     return [
@@ -116,7 +116,7 @@ def plan(wish: Wish, costs: Coefficients, measured: Measured | None) -> list[Fig
             "B",
             f"reports*(sheet + {rows - 1:.1f}*row) + beacons*devices*beacon",
         ),
-        Figure("memory_bytes", memory, "B", f"(1 + ingest_workers)*rss + the broker's; {source}"),
+        Figure("memory_bytes", memory, "B", f"(2 + ingest_workers)*rss, one for the pages, + the broker's; {source}"),
     ]
 
 
