@@ -97,7 +97,7 @@ class ListQueries(DeviceQueries):
         return sorted(names)
 
     async def _page(self, found: Sequence[tuple[Any, DevicePlace]], following: DevicePlace | None) -> DevicePage:
-        return DevicePage(await self._device_views([row for row, _ in found]), following)
+        return DevicePage(await self._device_views([row for row, _ in found]) if found else [], following)
 
     async def _legs(self, chosen: DeviceFilter) -> list[Leg]:
         devices, activity = table_of("identity", "devices"), table_of("identity", "activity")
@@ -126,6 +126,8 @@ class ListQueries(DeviceQueries):
 
     async def _fitting(self, ids: Sequence[bytes], chosen: DeviceFilter) -> dict[bytes, Any]:
         """By device, the row of those for which all of the filter is true."""
+        if not ids:
+            return {}
         devices, activity = table_of("identity", "devices"), table_of("identity", "activity")
         rows = await self._rows("identity", sa.select(devices).where(devices.c.device.in_(ids)))
         heard: dict[bytes, int] = {}

@@ -124,7 +124,7 @@ def as_bytes(context: schemathesis.SerializationContext, value: Any) -> bytes:
 
 
 # What no schema says: one field is bounded by another, or the body is signed.
-BEYOND_A_SCHEMA = {"get_log_inclusion", "get_log_consistency", "get_devices_id_readings_format"}
+BEYOND_A_SCHEMA = {"get_log_inclusion", "get_log_consistency", "get_devices_id_readings_format", "get_epochs"}
 
 
 def test_strangers_find_no_hole(world: Money, described: dict[str, Any]) -> None:
@@ -143,6 +143,8 @@ def test_strangers_find_no_hole(world: Money, described: dict[str, Any]) -> None
     def ask(case: schemathesis.Case) -> None:
         nonlocal asked
         asked += 1
+        if mode is schemathesis.GenerationMode.POSITIVE and case.query:
+            case.query.pop("cursor", None)  # no schema says which one a list has given
         raw = case.operation.definition.raw
         exempt = raw["operationId"] in BEYOND_A_SCHEMA or "application/cbor" in str(raw.get("requestBody"))
         without = [positive_data_acceptance] if exempt else []
