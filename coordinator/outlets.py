@@ -10,6 +10,7 @@ import aiomqtt
 
 from coordinator.settings import HomeAssistantSettings, Settings
 from coordinator.settle.ports import OutletLost
+from device_client.mqtt_connection import MqttConnection
 
 from .logins import external_login
 
@@ -62,7 +63,7 @@ class MqttOutlet:
             return login.client(self._identifier, will=will, timeout=ANSWER_S)
         password = (self._base / own.password_file).read_text().strip() if own.password_file else None
         host, port = own.address
-        return aiomqtt.Client(
+        return MqttConnection(
             host,
             port,
             username=own.username or None,

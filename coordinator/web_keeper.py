@@ -4,6 +4,8 @@ batches, and starts one again that dies. Connections that come meanwhile wait: t
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
 import time
@@ -26,6 +28,7 @@ COMMAND = (sys.executable, "-m", "coordinator.web_process")
 START_S = 60.0
 STOP_S = 15.0  # more than a request may take
 LIVE_S = 1.0
+HANG_S = 30.0  # without a word from it
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 10.0
 STEADY_S = 60.0
@@ -49,6 +52,8 @@ class WebKeeper:
         self._live = live
         self._sockets = sockets
         self._frames: Frames | None = None
+        self._heard = time.monotonic()
+        self._serves = False
         self._ready = asyncio.Event()
         self._asked = asyncio.Semaphore(ASKED_MAX)
         self._answering: set[asyncio.Task[None]] = set()
@@ -97,10 +102,20 @@ class WebKeeper:
         self._say(frames.LIVE, told.beacon, told.beacon_time, told.reasons)
 
     async def _tell_live(self) -> None:
-        """What is refused is counted between beacons too."""
+        """What is refused is counted between beacons too. Whoever does not answer any more is killed."""
         while True:
             await asyncio.sleep(LIVE_S)
+            if self._frames is None:
+                continue
             self._say_live()
+            silence_s = time.monotonic() - self._heard
+            if silence_s > (HANG_S if self._serves else START_S):
+                log.error("web_hangs", silence_s=round(silence_s, 1))
+                self._kill()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     # ITS LIFE
 
@@ -128,7 +143,7 @@ class WebKeeper:
             log.error("web_failed", error=str(error))
             return None
         assert process.stdin is not None and process.stdout is not None
-        self.pid = process.pid
+        self.pid, self._heard, self._serves = process.pid, time.monotonic(), False
         self._frames = Frames(process.stdout, process.stdin)
         self._say_live()
         reading = asyncio.create_task(self._read(self._frames))
@@ -140,8 +155,8 @@ class WebKeeper:
             raise
         finally:
             self._frames = None
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()  # it has ended, or hangs
+            if process.returncode is None:
+                self._kill()  # it is ending, or hangs
             await asyncio.gather(reading, return_exceptions=True)
             for task in self._answering:
                 task.cancel()
@@ -165,10 +180,12 @@ class WebKeeper:
         """What it says, until it has ended."""
         try:
             while (message := await connection.read()) is not None:
+                self._heard = time.monotonic()
                 if message[0] == frames.READY:
                     self._ready.set()
+                    self._serves = True
+                if message[0] != frames.ASK:
                     continue
-                assert message[0] == frames.ASK, f"unknown word {message[0]}"
                 await self._asked.acquire()
                 task = asyncio.create_task(self._answer(connection, *message[1:]))
                 self._answering.add(task)

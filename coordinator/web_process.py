@@ -78,6 +78,7 @@ class Coordinator:
         elif word == frames.LIVE:
             beacon, beacon_time, counted = arguments
             self._told = Live(beacon, beacon_time, counted, self._changes)
+            self._frames.write(frames.HEARD)
         elif word == frames.BEACON:
             served.beacon()
         elif word == frames.BATCH:

@@ -1,6 +1,7 @@
 """The asyncio shell around the core: a connection, a clock of milliseconds, a sensor, and nothing of the rules."""
 
 import asyncio
+import contextlib
 import os
 import random
 import ssl
@@ -17,6 +18,7 @@ from .core import asking, cose, notices, statement
 from .core.client import Client, Config, enroll_topic
 from .core.outbox import Outbox
 from .core.secret import broker_password, token_login
+from .mqtt_connection import MqttConnection
 from .provisioning import Provisioning
 from .sensors import Sensor
 
@@ -180,7 +182,7 @@ class Runner:
                 await self._step()
 
     def _connection(self, username: str, password: str) -> aiomqtt.Client:
-        return aiomqtt.Client(
+        return MqttConnection(
             self._given.host,
             self._given.port,
             username=username,
@@ -197,10 +199,7 @@ class Runner:
         async with connection:
             await connection.subscribe([(topic, 1) for topic in (client.keys_topic, client.down_topic)])
             await connection.subscribe(client.beacon_topic, qos=1)
-            # `wait_for` of Python 3.11, inside aiomqtt, forgets a cancellation that comes together with its result.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError
+            _end_if_cancelled()
             client.linked(now_ms())
             self.online = True
             self._attempt = 0
@@ -256,13 +255,13 @@ class Runner:
         while True:
             for topic, payload in await self._step():
                 await connection.publish(topic, payload, qos=0)
+                _end_if_cancelled()
                 if payload[0] not in (cose.TAG_SIGN1[0], asking.QUESTION_TAG):
                     self.last_sent = payload  # a statement
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):  # where `wait_for` would forget a cancellation
+                    await self._wake.wait()
 
     async def _step(self) -> list[tuple[str, bytes]]:
         """As `advance`; a sensor that takes seconds to answer does not hold up the link meanwhile."""

@@ -32,6 +32,7 @@ SEALED = "sealed"  # seconds that a batch took
 RELOAD = "reload"  # read the certificate again
 FAILED = "failed"  # [reference, error, text] where ANSWER would tell a value
 # From it; it says READY, without more, when it serves.
+HEARD = "heard"  # to each LIVE
 ASK = "ask"  # [reference, question, arguments ...] of inside.QUESTIONS
 
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 import aiomqtt
 
+from device_client.mqtt_connection import MqttConnection
+
 from .access import COORDINATOR
 
 ANSWER_S = 10.0
@@ -50,7 +52,7 @@ class Login(NamedTuple):
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not a bind
 
     def client(self, identifier: str, **options: Any) -> aiomqtt.Client:
-        return aiomqtt.Client(
+        return MqttConnection(
             self.reachable_host,
             self.port,
             username=self.username or None,

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from coordinator import web_keeper
 from coordinator.ingest import frames
 from coordinator.ingest.frames import Frames
+from coordinator.service import running
 from coordinator.serving import Served
 from coordinator.store.home import Home
 from coordinator.store.reads import Live
@@ -107,6 +109,20 @@ def test_a_port_that_is_taken(net: Net) -> None:
         taken.listen()
         done = edgetally("up", "--config", net.config)
     assert done.returncode == 1 and f"port {net.http_port}" in done.stderr.splitlines()[-1], done.stderr
+
+
+async def hang(net: Net) -> None:
+    async with running(net.settings, net.folder):
+        first = web_of(os.getpid())
+        os.kill(first, signal.SIGSTOP)
+        name = (await asyncio.to_thread(net.get, "network"))["name"]  # from the next one
+        assert name == "test" and web_of(os.getpid()) not in (0, first)
+
+
+def test_one_that_hangs_is_replaced(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_keeper, "LIVE_S", 0.1)
+    monkeypatch.setattr(web_keeper, "HANG_S", 2.0)
+    asyncio.run(hang(net))
 
 
 # THE PIPE
