@@ -7,7 +7,7 @@ from aiohttp import web
 
 from coordinator.kernel.filters import DevicePlace
 from coordinator.kernel.views import DeviceView, EpochView, NetworkView, OwnerEpochView, OwnerView, PresenceView
-from coordinator.web import cursors, filters, openapi, query, readings, shapes
+from coordinator.web import caching, cursors, filters, openapi, query, readings, shapes
 from coordinator.web.keys import BROKER, READER
 from coordinator.web.limits import NUMBER_MAX
 from coordinator.web.models import CHANNEL, DEVICE, EPOCH_ROW, EXPLANATION, NETWORK, OWNER, PAYOUT, PROOF, READING
@@ -135,7 +135,7 @@ async def device_proof(request: web.Request) -> web.Response:
     proof = await request.app[READER].payout_proof(view.device, epoch, size)
     if proof is None:
         raise Problem(404, "not_provable", "The log of this size holds no payout of this device in this epoch.")
-    return web.json_response(shapes.proof(proof))
+    return web.json_response(shapes.proof(proof), headers=caching.when_settled(size is not None))
 
 
 @routes.get(PREFIX + "/devices/{id}/presence")
@@ -217,7 +217,7 @@ async def epoch(request: web.Request) -> web.Response:
     view = await request.app[READER].epoch(query.path_number(request))
     if view is None:
         raise unknown_epoch(await request.app[READER].network())
-    return web.json_response(shapes.plain(view))
+    return web.json_response(shapes.plain(view), headers=caching.when_settled(view.closed))
 
 
 @routes.get(PREFIX + "/epochs/{n}/payouts")
@@ -234,7 +234,8 @@ async def epoch_payouts(request: web.Request) -> web.Response:
     found = await request.app[READER].payouts(number, place[0] if place else b"", limit + 1, owner)
     answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.device,))
     closed = view is not None and view.closed
-    return web.json_response(answer.under("payouts", epoch=number, closed=closed))
+    body = answer.under("payouts", epoch=number, closed=closed)
+    return web.json_response(body, headers=caching.when_settled(closed))
 
 
 async def known_device(request: web.Request) -> DeviceView:

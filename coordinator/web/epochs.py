@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from coordinator.web import figures, query, shapes
+from coordinator.web import caching, figures, query, shapes
 from coordinator.web.api import PREFIX, unknown_epoch
 from coordinator.web.keys import READER
 from coordinator.web.models import EPOCH_DETAIL
@@ -72,5 +72,6 @@ async def epoch_detail(request: web.Request) -> web.Response:
             "reasons": [shapes.plain(each) for each in detail.reasons],
             "posted": [shapes.plain(each) for each in detail.posted],
             "parameters": dict(detail.parameters),
-        }
+        },
+        headers=caching.when_settled(detail.state == "closed"),
     )

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from coordinator.kernel.stub_views import StatementView, StubView
 from coordinator.kernel.views import DeviceView
-from coordinator.web import api, cursors, filters, pages, query, shapes
+from coordinator.web import api, caching, cursors, filters, pages, query, shapes
 from coordinator.web.api import PREFIX
 from coordinator.web.device_page import earned, question
 from coordinator.web.keys import READER
@@ -123,10 +123,11 @@ async def postings_json(request: web.Request) -> web.Response:
 async def epoch_postings_json(request: web.Request) -> web.Response:
     limit, place = query.limit(request), cursors.place(request, int, int) or (-1, -1)
     epoch, owner, code = query.path_number(request), query.id_field(request, "owner"), filters.code(request)
-    await api.known_epoch(request, epoch)
+    view = await api.known_epoch(request, epoch)
     found = await request.app[READER].epoch_postings(epoch, owner, code, place, limit + 1)
     answer = cursors.page(request, found, limit, lambda row: posting_shape(row[1]), lambda row: row[0])
-    return web.json_response(answer.under("postings", epoch=epoch))
+    settled = caching.when_settled(view is not None and view.closed)
+    return web.json_response(answer.under("postings", epoch=epoch), headers=settled)
 
 
 @routes.get("/owners/{id}/ledger")
