@@ -8,8 +8,7 @@ writes device_client/api/models.py. A test compares; what is written is read by 
 from typing import Any
 
 from coordinator.web import openapi
-from coordinator.web.app import make_app
-from coordinator.web.ports import People
+from tests.docs.routes import application
 from tests.parts import ROOT
 
 PATH = ROOT / "device_client/api/models.py"
@@ -65,11 +64,7 @@ from typing import NamedTuple
 
 def description() -> dict[str, Any]:
     """Of a server that has everything switched on."""
-    nothing: Any = None
-    people = People(*[nothing] * len(People._fields))
-    return openapi.document(
-        make_app(nothing, nothing, Any, people=people, deletions=Any, owner_notices=Any, health=Any)
-    )
+    return openapi.document(application())
 
 
 def json_answer(one: dict[str, Any]) -> dict[str, Any] | None:
