@@ -29,3 +29,12 @@ class DevicePage(NamedTuple):
 
     devices: list[DeviceView]
     next: DevicePlace | None
+
+
+class StatementPlace(NamedTuple):
+    """Where a statement stands: `epoch` is that in which it was received."""
+
+    device: bytes
+    boot: int
+    seq: int
+    epoch: int

@@ -36,6 +36,7 @@ from .list_queries import ListQueries
 from .owner_queries import OwnerQueries
 from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
+from .search_queries import SearchQueries
 from .stub_queries import StubQueries
 
 _SENSING_COUNTS = (
@@ -61,7 +62,7 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(EarningsQueries, ListQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries):
+class Queries(EarningsQueries, ListQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries, SearchQueries):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK

@@ -47,7 +47,7 @@ async def network(request: web.Request) -> web.Response:
         more=len(devices) > DEVICES_SHOWN,
         refusals=sorted(state.refusals.items(), key=lambda each: (-each[1], each[0])),
         missing=found.missing,
-        several=found.addresses,
+        several=found.hits,
         wanted=wanted,
     )
 

@@ -17,7 +17,7 @@ from coordinator.kernel.access import (
 )
 from coordinator.kernel.earnings_views import EarningsView
 from coordinator.kernel.epoch_views import EpochDetailView
-from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace
+from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.views import (
@@ -144,6 +144,14 @@ class Reader(Protocol):
 
     async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
         """Accounts of owners from `first` to `last`, in order."""
+        ...
+
+    async def header_batch(self, header: bytes) -> int | None:
+        """The batch of a header's id, among the newest."""
+        ...
+
+    async def statement_place(self, statement: bytes) -> StatementPlace | None:
+        """Where a statement stands, among the newest."""
         ...
 
     async def payouts(self, epoch: int, after: bytes, limit: int, owner: bytes = b"") -> list[PayoutView]:

@@ -45,6 +45,11 @@ class Client:
         """What changes, from now on, until the connection ends: Beacon, Totals, or an Epoch that has closed."""
         return events(self._at.lines("/events"), json.loads)
 
+    @asks("get_search")
+    def search(self, q: str) -> models.Found:
+        """What a text may mean: an id or its beginning, a number, a hash."""
+        return typed(models.Found, self._at.ask("/search", q=q))
+
     @asks("get_openapi_json")
     def description(self) -> dict[str, Any]:
         """The description of the API (OpenAPI 3.1), as it is."""

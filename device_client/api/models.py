@@ -574,6 +574,19 @@ class Quarantines(NamedTuple):
     next: str | None
 
 
+class Hit(NamedTuple):
+    kind: str
+    id: str
+    page: str
+    api: str
+
+
+class Found(NamedTuple):
+    query: str
+    hits: list[Hit]
+    missing: str
+
+
 class Submitted(NamedTuple):
     statement: str
     verdict: str

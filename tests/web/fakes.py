@@ -17,7 +17,7 @@ from coordinator.kernel.earnings_views import (
     MonthView,
 )
 from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
-from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace
+from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
 from coordinator.kernel.views import (
@@ -377,6 +377,12 @@ class FakeReader:
 
     async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
         return sorted(one.account for one in self.world.owners() if first <= one.account <= last)[:limit]
+
+    async def header_batch(self, header: bytes) -> int | None:
+        return next((one.batch for one in self.world.epochs if one.header == header), None)
+
+    async def statement_place(self, statement: bytes) -> StatementPlace | None:
+        return None
 
     async def batch(self, number: int) -> BatchView | None:
         return made_batch(number) if number < self.world.network.batches else None

@@ -59,7 +59,7 @@ def values(world: Money) -> dict[str, dict[str, Any]]:
     """What to ask: by the names of arguments, and by those of methods where these need others."""
     bob, jailed = world.owner["bob"].hex(), world.id("cy0").hex()
     common = {"device": world.id("ann1").hex(), "account": world.owner["ann"].hex(), "epoch": 1, "number": 3}
-    common |= {"batch": 1, "size": 3, "first": 1, "second": 3}
+    common |= {"q": "epoch 1", "batch": 1, "size": 3, "first": 1, "second": 3}
     return {
         "": common,
         "epochs": {"first": 1, "last": 4},

@@ -76,6 +76,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/owners/{id}/rewards": PUBLIC,
     "GET /api/v1/owners/{id}/settlements": PUBLIC,
     "GET /api/v1/quarantines": PUBLIC,
+    "GET /api/v1/search": PUBLIC,
     "POST /api/v1/statements": PUBLIC,  # signed by itself
     "POST /api/v1/texts": PUBLIC,  # nothing but what a signed message has the hash of
     "GET /archive/batches/{number}": PUBLIC,
