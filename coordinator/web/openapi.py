@@ -9,10 +9,12 @@ shapes.py: bytes are hexadecimal text, an amount has its text beside it, nothing
 `document` walks the routes of an application; one under `/api/` without a declaration is an AssertionError.
 """
 
+import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aiohttp import web
@@ -25,6 +27,7 @@ Schema = dict[str, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 API = "/api/"
+EXAMPLES_FILE = Path(__file__).parent / "examples.json"
 JSON, PROBLEM = "application/json", "application/problem+json"
 INTEGER: Schema = {"type": "integer"}
 TEXT: Schema = {"type": "string"}
@@ -234,9 +237,10 @@ def _operation(method: str, path: str, said: Operation) -> Schema:
     refuses: dict[int, tuple[str, ...]] = {}
     for status, codes in [*ALWAYS.items(), *said.refuses.items()]:
         refuses[status] = tuple(dict.fromkeys((*refuses.get(status, ()), *codes)))
-    answers = {str(status): _answer(said.summary, given) for status, given in said.answers.items()}
+    name = operation_id(method, path)
+    answers = {str(status): _answer(said.summary, given, name) for status, given in said.answers.items()}
     made: Schema = {
-        "operationId": operation_id(method, path),
+        "operationId": name,
         "summary": said.summary,
         "parameters": [*_path_fields(path, said), *map(_query_field, said.query)],
         "responses": answers | {str(status): _problem(codes) for status, codes in sorted(refuses.items())},
@@ -274,9 +278,20 @@ def _query_field(field: Field) -> Schema:
     }
 
 
-def _answer(summary: str, given: Mapping[str, Schema]) -> Schema:
-    content = {"content": {media: {"schema": schema} for media, schema in given.items()}} if given else {}
-    return {"description": summary, **content}
+def _answer(summary: str, given: Mapping[str, Schema], name: str) -> Schema:
+    made: Schema = {"description": summary}
+    if given:
+        made["content"] = {media: {"schema": schema} for media, schema in given.items()}
+    if JSON in given and name in _examples():
+        made["content"][JSON]["example"] = _examples()[name]
+    return made
+
+
+@cache
+def _examples() -> Schema:
+    """By operation, what a real network answered: tests/web/api_examples.py wrote it down."""
+    found: Schema = json.loads(EXAMPLES_FILE.read_text())
+    return found
 
 
 def _problem(codes: Sequence[str]) -> Schema:
