@@ -16,6 +16,7 @@ from coordinator.web.ports import (
     Contacts,
     Deletions,
     Enrolment,
+    Hand,
     Notices,
     OperatorLog,
     Owners,
@@ -45,3 +46,4 @@ TEXTS: web.AppKey[Texts] = web.AppKey("texts", Texts)
 CONTACTS: web.AppKey[Contacts] = web.AppKey("contacts", Contacts)
 ENROLMENT: web.AppKey[Enrolment] = web.AppKey("enrolment", Enrolment)
 CHALLENGES: web.AppKey[Challenges] = web.AppKey("challenges", Challenges)
+HAND: web.AppKey[Hand] = web.AppKey("hand", Hand)

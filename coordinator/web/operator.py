@@ -24,6 +24,8 @@ class Room(NamedTuple):
 # Whoever adds a page of the operator's names it here.
 ROOMS = [
     Room("/operator", "Overview", "Everything an operator does, and where"),
+    Room("/operator/appeals", "Appeals", "What owners say about their quarantines, and devices that are held back"),
+    Room("/operator/payouts", "Payouts", "What each owner could be paid, and paid references"),
     Room("/operator/tokens", "Tokens", "Enrolment tokens: issue one, show its QR code, see how often it was used"),
     Room("/operator/log", "Log", "Every action of an operator: who, what, why"),
 ]

@@ -398,6 +398,59 @@ class Enrolment(Protocol):
         ...
 
 
+class Hand(Protocol):
+    """What an operator does to devices and balances: each is one message that waits for its batch, whose id comes back.
+
+    With `look_only` nothing is done, and b"" comes back where it could be. Raises BadAction, OSError.
+    """
+
+    @property
+    def quarantine_epochs_max(self) -> int: ...
+
+    async def waits(self, message: bytes) -> bool:
+        """Whether it is a message of the operator that no batch has yet."""
+        ...
+
+    async def quarantine(
+        self,
+        visitor: Visitor,
+        device: bytes,
+        reason: str,
+        evidence: str,
+        last_epoch: int,
+        *,
+        look_only: bool = False,
+    ) -> bytes: ...
+
+    async def lift(
+        self, visitor: Visitor, device: bytes, reason: str, evidence: str, *, look_only: bool = False
+    ) -> bytes: ...
+
+    async def correct(
+        self,
+        visitor: Visitor,
+        device: bytes,
+        epoch: int,
+        amount: int,
+        reason: str,
+        note: str = "",
+        account: bytes = b"",
+        *,
+        look_only: bool = False,
+    ) -> bytes: ...
+
+    async def settle(
+        self,
+        visitor: Visitor,
+        account: bytes,
+        amount: int,
+        reference: str,
+        reason: str = "",
+        *,
+        look_only: bool = False,
+    ) -> bytes: ...
+
+
 class People(NamedTuple):
     """All that signing in needs; without it a server has public pages only."""
 
@@ -406,3 +459,4 @@ class People(NamedTuple):
     texts: Texts
     contacts: Contacts
     enrolment: Enrolment
+    hand: Hand

@@ -2,9 +2,18 @@
 
 from aiohttp import web
 
-from coordinator.web import account, login, operator, operator_tokens, owner_key, passkeys
+from coordinator.web import (
+    account,
+    login,
+    operator,
+    operator_cases,
+    operator_payouts,
+    operator_tokens,
+    owner_key,
+    passkeys,
+)
 from coordinator.web.challenges import Challenges
-from coordinator.web.keys import ACCESS, CHALLENGES, CONTACTS, ENROLMENT, OPERATOR_LOG, TEXTS
+from coordinator.web.keys import ACCESS, CHALLENGES, CONTACTS, ENROLMENT, HAND, OPERATOR_LOG, TEXTS
 from coordinator.web.ports import People
 
 
@@ -14,6 +23,7 @@ def add(app: web.Application, people: People) -> None:
     app[TEXTS] = people.texts
     app[CONTACTS] = people.contacts
     app[ENROLMENT] = people.enrolment
+    app[HAND] = people.hand
     app[CHALLENGES] = Challenges(people.access)
-    for room in (login, owner_key, passkeys, account, operator, operator_tokens):
+    for room in (login, owner_key, passkeys, account, operator, operator_cases, operator_payouts, operator_tokens):
         app.add_routes(room.routes)

@@ -108,7 +108,16 @@ TABLE: dict[str, str] = {
     "GET /notices/stop": PUBLIC,  # with a code of its own
     "POST /notices/stop": PUBLIC,
     "GET /operator": READERS,
+    "GET /operator/appeals": READERS,
+    "GET /operator/devices/{id}": READERS,
+    "POST /operator/devices/{id}/correct": OPERATORS,
+    "POST /operator/devices/{id}/lift": OPERATORS,
+    "POST /operator/devices/{id}/quarantine": OPERATORS,
     "GET /operator/log": READERS,
+    "GET /operator/payouts": READERS,
+    "GET /operator/payouts.csv": READERS,
+    "GET /operator/payouts/{id}": READERS,
+    "POST /operator/payouts/{id}": OPERATORS,
     "GET /operator/tokens": READERS,
     "POST /operator/tokens": OPERATORS,
     "GET /operator/tokens/{id}": OPERATORS,
@@ -180,7 +189,11 @@ def everybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everybody]:
         house.clock.now += 1
 
         def path(template: str) -> str:
-            subject = mine.hex() if "/accounts/" in template or "/owners/" in template else device.device.hex()
+            subject = (
+                mine.hex()
+                if "/accounts/" in template or "/owners/" in template or "/payouts/" in template
+                else device.device.hex()
+            )
             subject = "0" * 64 if "/owner/" in template else token if "/operator/tokens" in template else subject
             for name, value in {
                 "{id}": subject,
