@@ -29,8 +29,13 @@ Row = TypeVar("Row")
 
 def made(request: web.Request, *place: Place) -> str:
     """The cursor that stands behind a place of the list that is asked for."""
+    return written(request.rel_url.raw_path, urlencode(_asked(request)), *place)
+
+
+def written(path: str, asked: str, *place: Place) -> str:
+    """The cursor behind a place of the list at a path, `asked` for with these filters."""
     data = cbor.encode(list(place))
-    return base64.urlsafe_b64encode(_check(request, data) + data).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_check(path, asked, data) + data).decode().rstrip("=")
 
 
 def place(request: web.Request, *kinds: type) -> tuple[Any, ...] | None:
@@ -70,9 +75,8 @@ def address(request: web.Request, limit: int | None, *place: Place) -> str:
 def _opened(request: web.Request, text: str) -> list[Any] | None:
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        if base64.urlsafe_b64encode(data).decode().rstrip("=") != text or data[:CHECK_BYTES] != _check(
-            request, data[CHECK_BYTES:]
-        ):
+        check = _check(request.rel_url.raw_path, urlencode(_asked(request)), data[CHECK_BYTES:])
+        if base64.urlsafe_b64encode(data).decode().rstrip("=") != text or data[:CHECK_BYTES] != check:
             return None
         found = cbor.decode(data[CHECK_BYTES:])
     except (ValueError, binascii.Error):
@@ -80,9 +84,8 @@ def _opened(request: web.Request, text: str) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
-def _check(request: web.Request, data: bytes) -> bytes:
-    asked = urlencode(_asked(request))
-    return hashlib.sha256(f"{request.rel_url.raw_path}?{asked}\n".encode() + data).digest()[:CHECK_BYTES]
+def _check(path: str, asked: str, data: bytes) -> bytes:
+    return hashlib.sha256(f"{path}?{asked}\n".encode() + data).digest()[:CHECK_BYTES]
 
 
 def _asked(request: web.Request) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The API's own description (OpenAPI 3.1), made from what stands beside each handler.
 
     @routes.get(PREFIX + "/devices")
-    @operation("Devices in the order of their ids", listed("devices", DEVICE), query=(LIMIT, AFTER_ID))
+    @operation("Devices in the order of their ids", listed("devices", DEVICE), query=PAGED)
     async def devices(request): ...
 
 An answer's schema is made from the view (a NamedTuple of kernel.*views) that the handler answers with, by the rules of

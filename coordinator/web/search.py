@@ -14,6 +14,7 @@ from coordinator.web import query
 from coordinator.web.api import PREFIX
 from coordinator.web.keys import OWNERS, READER
 from coordinator.web.openapi import TEXT, Field, component, operation, record, rows
+from coordinator.web.problems import Problem
 from coordinator.web.shapes import Json
 
 QUERY_CHARS_MAX = 80
@@ -67,6 +68,8 @@ async def search(request: web.Request) -> web.Response:
 )
 async def search_json(request: web.Request) -> web.Response:
     wanted = query.text(request, "q", QUERY_CHARS_MAX)
+    if not wanted.isascii():
+        raise Problem(400, "bad_query", "q must be ASCII: nothing here has another name.", extra={"field": "q"})
     found = await look_up(request, wanted)
     answer: Json = {"query": wanted, "hits": [hit._asdict() for hit in found.hits], "missing": found.missing}
     return web.json_response(answer)

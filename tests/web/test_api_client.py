@@ -4,6 +4,8 @@ import hashlib
 import http.server
 import inspect
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -201,6 +203,15 @@ def test_the_first_event_says_where_the_network_is(world: Money) -> None:
     network = Client(world.http.url).network()
     assert isinstance(first, Beacon) and first.beacon == network.beacon
     assert isinstance(second, Totals) and second.paid == network.paid
+
+
+def test_it_needs_the_standard_library_alone() -> None:
+    """As on a machine with the base install and nothing else."""
+    code = "import device_client.api, sys; print('json' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_events_have_the_fields_that_are_told() -> None:

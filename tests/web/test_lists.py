@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from coordinator.bench.pages.requests import behind
 from coordinator.web.cursors import CHECK_BYTES
 from tests.web.document import Document
 from tests.web.fakes import World
@@ -197,3 +198,11 @@ def test_a_cursor_survives_what_is_asked_at_once(client: Client) -> None:
         return await asyncio.gather(*(asyncio.to_thread(client.get, first) for _ in range(4)))
 
     assert len({answer.body for answer in asyncio.run(both())}) == 1
+
+
+def test_the_bench_begins_in_the_middle_of_a_list(client: Client, shown: World) -> None:
+    ids = [device.hex() for device in sorted(shown.devices)]
+    for path, name in (("/devices", "devices"), ("/epochs/1/payouts", "payouts")):
+        rows = client.get(behind(f"{API}{path}?cursor={ids[3]}")).json[name]
+        assert [row["device"] for row in rows] == ids[4:]
+    assert client.page(behind(f"/devices?cursor={ids[3]}")).status == 200 and behind("/epochs") == "/epochs"

@@ -74,6 +74,6 @@ def test_old_statements_are_not_looked_for(world: Money, monkeypatch: pytest.Mon
     assert hits(world.http, said["id"]) == []
 
 
-@pytest.mark.parametrize("wrong", ["q=" + "a" * 81, "q=%00", "q=1&q=2", "x=1"])
+@pytest.mark.parametrize("wrong", ["q=" + "a" * 81, "q=%00", "q=1&q=2", "q=%C3%A9", "x=1"])
 def test_what_cannot_be_looked_for(client: Client, wrong: str) -> None:
     assert_problem(client.get(f"{API}/search?{wrong}"), 400, "bad_query")

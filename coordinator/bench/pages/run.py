@@ -23,7 +23,7 @@ IDS = 2000  # of devices that are asked for
 HALF = "half of it"
 PATHS = {
     "network": "/",
-    "devices": "/devices?after={device}",
+    "devices": "/devices?cursor={device}",
     "device": "/devices/{device}",
     "device, an epoch": "/devices/{device}?epoch={epoch}",
     "pay stub": "/devices/{device}/stubs/{epoch}",
@@ -35,9 +35,9 @@ PATHS = {
     "search": "/search?q={device}",
     "api: earnings": "/api/v1/owners/{owner}/earnings",
     "api: network": "/api/v1/network",
-    "api: devices": "/api/v1/devices?after={device}",
+    "api: devices": "/api/v1/devices?cursor={device}",
     "api: explain": "/api/v1/devices/{device}/explain?epoch={epoch}",
-    "api: payouts": "/api/v1/epochs/{epoch}/payouts?after={device}",
+    "api: payouts": "/api/v1/epochs/{epoch}/payouts?cursor={device}",
     "api: rewards": "/api/v1/owners/{owner}/rewards",
 }
 
