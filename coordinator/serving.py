@@ -133,6 +133,7 @@ async def serving(network: Network, sockets: list[socket.socket], failures: Coun
             limits=DEFAULT._replace(
                 requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s, live_max=http.live_max
             ),
+            map_devices_min=http.map_devices_min,
         )
         publisher = health.publisher = app[PUBLISHER]
         runner = Runner(app)

@@ -4,6 +4,9 @@ import os
 import shutil
 import socket
 import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,7 +49,24 @@ def require_promtool() -> str:
     return _require("promtool", "apt-get install prometheus")
 
 
+_held: deque[socket.socket] = deque(maxlen=200)
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody else is given while this test runs: it stays bound, and never listens. A server binds it all
+    the same, for all of ours set SO_REUSEADDR; until then whoever connects is refused."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(held)
+    return int(held.getsockname()[1])
+
+
+@contextmanager
+def taken(port: int) -> Iterator[None]:
+    """Somebody else listens there."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        yield

@@ -18,7 +18,7 @@ from coordinator.demo.scenario import Scenario
 from coordinator.demo.setting import Options
 from coordinator.demo.table import Board
 
-from .network import run_guarded
+from .up import run_guarded
 
 DEFAULT_DIR = Path("edgetally-demo")
 DEFAULT_HTTP_PORT = 8080

@@ -31,13 +31,16 @@ from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
+from .day_queries import DayQueries
 from .earnings_queries import EarningsQueries
 from .list_queries import ListQueries
 from .owner_queries import OwnerQueries
+from .place_queries import PlaceQueries
 from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
 from .search_queries import SearchQueries
 from .stub_queries import StubQueries
+from .uptime_queries import UptimeQueries
 
 _SENSING_COUNTS = (
     "windows_measured",
@@ -62,7 +65,18 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(EarningsQueries, ListQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries, SearchQueries):
+class Queries(
+    EarningsQueries,
+    ListQueries,
+    OwnerQueries,
+    StubQueries,
+    BundleQueries,
+    ReadingQueries,
+    PlaceQueries,
+    UptimeQueries,
+    DayQueries,
+    SearchQueries,
+):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK

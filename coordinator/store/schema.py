@@ -44,7 +44,12 @@ RECORDS[INTAKE] = (READINGS, REFUSALS)
 
 # What pages and explanations look up, and the epochs that rules close.
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "devices": (("owner", "device"), ("standing", "enrolled_slot", "device"), ("channels", "device")),
+    "devices": (
+        ("owner", "device"),
+        ("standing", "enrolled_slot", "device"),
+        ("channels", "device"),
+        ("place", "device"),
+    ),
     "activity": (("last_slot", "device"),),
     "owner_verdicts": (("id",), ("account", "nonce")),
     "windows": (("epoch", "device"),),

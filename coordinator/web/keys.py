@@ -31,6 +31,7 @@ SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
 OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
 DELETIONS: web.AppKey[Deletions] = web.AppKey("deletions", Deletions)
 NOTICES: web.AppKey[Notices] = web.AppKey("notices", Notices)
+MAP_DEVICES_MIN: web.AppKey[int] = web.AppKey("map_devices_min", int)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]

@@ -16,10 +16,12 @@ from coordinator.kernel.access import (
     Visitor,
 )
 from coordinator.kernel.earnings_views import EarningsView
-from coordinator.kernel.epoch_views import EpochDetailView
+from coordinator.kernel.epoch_views import DayView, EpochDetailView
 from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
+from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
+from coordinator.kernel.uptime_views import UptimeView
 from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
@@ -156,6 +158,24 @@ class Reader(Protocol):
 
     async def payouts(self, epoch: int, after: bytes, limit: int, owner: bytes = b"") -> list[PayoutView]:
         """Of one closed epoch in order of device id, those behind `after`; to one owner where it is given."""
+        ...
+
+    async def map(self, within: int, devices_min: int) -> MapView:
+        """Cells with so many devices at least (engine/places.py), of the world where `within` is 0, else of a cell."""
+        ...
+
+    async def devices_at(self, cell: int, devices_min: int, after: bytes, limit: int) -> list[DeviceView]:
+        """Devices that count for a cell, those behind `after` if that is one of them."""
+        ...
+
+    async def uptime(
+        self, after: bytes, before: int | None, epochs: int, limit: int, missed: bool
+    ) -> UptimeView | None:
+        """Of devices behind `after`, in the newest closed epochs, or those before one; None where there is none."""
+        ...
+
+    async def days(self, before: int | None, limit: int) -> list[DayView]:
+        """Rewards by days of UTC, newest first; those of epochs before one."""
         ...
 
     async def archive_index(self) -> ArchiveView: ...

@@ -56,6 +56,16 @@ class Client:
         found: dict[str, Any] = self._at.ask("/openapi.json")
         return found
 
+    @asks("get_map")
+    def map(self, cell: str | None = None) -> models.Map:
+        """Cells with many devices; of the world, or within one."""
+        return typed(models.Map, self._at.ask("/map", cell=cell))
+
+    @asks("get_rewards")
+    def days(self, limit: int | None = None) -> Rows[models.Day, models.Days]:
+        """Rewards by days of UTC and kinds, newest first."""
+        return self._rows("/rewards", models.Days, models.Day, limit=limit)
+
     # EPOCHS
 
     @asks("get_epochs")

@@ -7,7 +7,7 @@ import pytest
 import typer
 import uvloop
 
-from coordinator.cli.network import run_guarded
+from coordinator.cli.up import run_guarded
 
 
 @pytest.mark.parametrize("is_there", [True, False])

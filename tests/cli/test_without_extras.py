@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 
+from coordinator import cli
 from tests.parts import ROOT
 
 BLOCKED = ("cbor2", "aiohttp", "sqlalchemy", "amqtt", "structlog", "alembic", "jinja2", "aiosqlite")
@@ -40,3 +43,22 @@ def test_the_others_say_what_to_install(command: str) -> None:
     done = run(*command.split())
     assert done.returncode == 2, done.stderr
     assert "pip install 'edgetally[coordinator]'" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("module", cli.COMMANDS)
+def test_a_command_is_found_in_the_module_that_is_imported_for_it(module: str) -> None:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    import_module(f"coordinator.cli.{module}").register(app)
+    made = typer.main.get_command(app)
+    assert set(made.commands) == set(cli.COMMANDS[module].split())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", ["device", "verify"])
+def test_what_is_not_asked_for_is_not_imported(command: str) -> None:
+    program = PROGRAM.format(blocked=()).replace("main()", "try:\n    main()\nfinally:\n    print(*sys.modules)")
+    asked = [sys.executable, "-c", program, command, "--help"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=ROOT)
+    imported = set(done.stdout.splitlines()[-1].split())
+    assert f"coordinator.cli.{command}" in imported
+    assert not imported & {"sqlalchemy", "aiohttp", "coordinator.service", "coordinator.cli.network"}

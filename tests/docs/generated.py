@@ -7,6 +7,7 @@ A document marks the place with two comments, and a test compares what stands be
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -71,13 +72,15 @@ def _units() -> str:
 
 @cache
 def command() -> Any:
-    """The `edgetally` command, as `main` puts it together."""
+    """The `edgetally` command, as `main` puts it together when no command is named."""
     made: list[typer.Typer] = []
+    arguments, sys.argv = sys.argv, ["edgetally"]
     call = typer.Typer.__call__
     typer.Typer.__call__ = lambda app: made.append(app)  # type: ignore[method-assign, assignment]
     try:
         main()
     finally:
+        sys.argv = arguments
         typer.Typer.__call__ = call  # type: ignore[method-assign]
     return typer.main.get_command(made[0])
 

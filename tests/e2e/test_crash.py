@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import socket
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from device_client.fleet import fleet
 from tests.faults.rig import leave_a_mess
 from tests.faults.test_deaths import SOAK
 from tests.history import History, check, watch
+from tests.parts import taken
 
 from .journaled import journal
 from .published import records
@@ -107,9 +107,7 @@ def test_a_second_coordinator_on_the_same_data_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize("which", ["mqtt_port", "http_port"])
 def test_a_port_that_is_taken(tmp_path: Path, which: str) -> None:
     net = Net(tmp_path / "net")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", getattr(net, which)))
-        taken.listen()
+    with taken(getattr(net, which)):
         done = edgetally("up", "--config", net.config)
     assert done.returncode == 1, done.stderr
     last = done.stderr.splitlines()[-1]

@@ -24,6 +24,7 @@ from coordinator.web_keeper import WebKeeper
 from coordinator.web_process import Coordinator
 from device_client.core import verdicts
 from tests.ingest.hand import Hand
+from tests.parts import taken
 from tests.web.test_events import Listener
 
 from .running import Net, Process, coordinator, edgetally, until
@@ -104,9 +105,7 @@ def test_it_ends_with_its_coordinator(net: Net) -> None:
 
 
 def test_a_port_that_is_taken(net: Net) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", net.http_port))
-        taken.listen()
+    with taken(net.http_port):
         done = edgetally("up", "--config", net.config)
     assert done.returncode == 1 and f"port {net.http_port}" in done.stderr.splitlines()[-1], done.stderr
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,7 +28,7 @@ from device_client.fleet import fleet
 from device_client.runner import Runner
 from tests.e2e.published import times_counted
 from tests.e2e.running import Net
-from tests.parts import free_port, require_mosquitto
+from tests.parts import free_port, require_mosquitto, taken
 
 from .hand import Hand
 
@@ -319,11 +318,8 @@ def test_it_says_why_it_cannot_start(net: Net, monkeypatch: pytest.MonkeyPatch) 
         async with running(net.settings, net.folder):
             raise AssertionError("started")
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", net.mqtt_port))
-        taken.listen()
-        with pytest.raises(BrokerFailed, match="Address already in use"):
-            asyncio.run(start())
+    with taken(net.mqtt_port), pytest.raises(BrokerFailed, match="Address already in use"):
+        asyncio.run(start())
     monkeypatch.setattr(mosquitto, "SEARCHED", "/nowhere")
     with pytest.raises(BrokerFailed, match="apt-get install mosquitto"):
         asyncio.run(start())

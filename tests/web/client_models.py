@@ -16,6 +16,7 @@ WIDTH = 120
 PLAIN = {"string": "str", "integer": "int", "boolean": "bool"}
 # Objects that have no name in the description: (the one that they stand in, member) -> name.
 NAMES = {
+    ("Map", "cells"): "Cell",
     ("Network", "broker"): "Broker",
     ("EpochDetail", "reasons"): "ReasonCount",
     ("EpochDetail", "posted"): "Posted",
@@ -28,6 +29,7 @@ NAMES = {
     ("Provisional", "month"): "Month",
 }
 ANSWERS = {
+    "get_rewards": "Days",
     "get_accounts_id": "Account",
     "get_devices_id_corrections": "DeviceCorrections",
     "get_devices_id_quarantines": "DeviceQuarantines",

@@ -64,7 +64,9 @@ TABLE: dict[str, str] = {
     "GET /api/v1/events": PUBLIC,
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
+    "GET /api/v1/map": PUBLIC,
     "GET /api/v1/network": PUBLIC,
+    "GET /api/v1/rewards": PUBLIC,
     "GET /api/v1/openapi.json": PUBLIC,
     "POST /api/v1/notices/stop": PUBLIC,  # with a code of its own
     "POST /api/v1/owner": PUBLIC,  # signed by itself
@@ -104,7 +106,10 @@ TABLE: dict[str, str] = {
     "POST /login/owner": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": PUBLIC,
+    "GET /map": PUBLIC,
+    "GET /map/{cell}": PUBLIC,
     "GET /metrics": METERS,
+    "GET /uptime": PUBLIC,
     "GET /notices/stop": PUBLIC,  # with a code of its own
     "POST /notices/stop": PUBLIC,
     "GET /operator": READERS,

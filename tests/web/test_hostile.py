@@ -71,6 +71,9 @@ PAGES = {
     "/devices": ("standing", "owner", "measures", "silent_since", "cursor", "live", "form"),
     "/devices/{id}": ("epoch", "deleted", "live"),
     "/devices/{id}/stubs/{n}/statements": ("boot", "seq"),
+    "/map": ("by",),
+    "/map/{cell}": ("after",),
+    "/uptime": ("after", "before", "show"),
     "/epochs": ("before", "live"),
     "/epochs/{n}": ("after",),
     "/owners/{id}": ("before",),
@@ -179,7 +182,7 @@ def try_all(ears: Ears, known: dict[str, str], routes: Iterable[str] = TABLE) ->
 
 def test_a_stranger_writes_anything_anywhere(world: Money) -> None:
     known = {"id": world.id("ann1").hex(), "n": "1", "number": "1", "format": "csv", "name": "genesis.cbor"}
-    known |= {"board": "esp32-devkitc", "part": "app.bin"}
+    known |= {"board": "esp32-devkitc", "part": "app.bin", "cell": "821f17fffffffff"}
     tried, statuses = try_all(Ears(world.http.port), known)
     assert tried > 120 * AT_ONCE and {200, 400, 404} <= statuses and 429 not in statuses
     assert world.http.get("/api/v1/network").json["http_refusals"].get("fault", 0) == 0
@@ -195,7 +198,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inn]:
 def test_so_does_an_operator(house: Inn) -> None:
     operator = house.session(OPERATOR)
     cookie = "; ".join(f"{name}={value}" for name, value in operator.cookies.items())
-    known = {"id": "ab" * 16, "n": "1", "number": "1", "format": "csv", "name": "x", "board": "x", "part": "x"}
+    known = {
+        "id": "ab" * 16,
+        "n": "1",
+        "number": "1",
+        "format": "csv",
+        "name": "x",
+        "board": "x",
+        "part": "x",
+        "cell": "x",
+    }
     guarded = [route for route, who in TABLE.items() if who != PUBLIC and not route.endswith("/end")]
     tried, statuses = try_all(Ears(house.client.port, cookie), known, guarded)
     assert tried > 20 * AT_ONCE and {200, 400} <= statuses and 429 not in statuses

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "identity_0005"
-down_revision = "identity_0004"
+revision = "identity_0006"
+down_revision = "identity_0005"
 
 DEVICES = (("owner", "device"), ("standing", "enrolled_slot", "device"), ("channels", "device"))
 

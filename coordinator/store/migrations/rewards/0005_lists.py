@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "rewards_0004"
-down_revision = "rewards_0003"
+revision = "rewards_0005"
+down_revision = "rewards_0004"
 
 
 def upgrade() -> None:
