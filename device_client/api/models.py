@@ -363,6 +363,23 @@ class Inclusion(NamedTuple):
     proof: list[str]
 
 
+class Cell(NamedTuple):
+    cell: str
+    resolution: int
+    devices: int
+    present: int
+    place: str
+
+
+class Map(NamedTuple):
+    within: str
+    resolution: int
+    devices_min: int
+    devices: int
+    unplaced: int
+    cells: list[Cell]
+
+
 class Broker(NamedTuple):
     host: str
     port: int
@@ -571,6 +588,26 @@ class Settlements(NamedTuple):
 
 class Quarantines(NamedTuple):
     quarantines: list[Quarantine]
+    next: str | None
+
+
+class Day(NamedTuple):
+    day: int
+    first: int
+    last: int
+    presence: int
+    presence_tokens: str
+    sensing: int
+    sensing_tokens: str
+    owner_cap: int
+    owner_cap_tokens: str
+    paid: int
+    paid_tokens: str
+    date: str
+
+
+class Days(NamedTuple):
+    days: list[Day]
     next: str | None
 
 

@@ -29,6 +29,7 @@ NAMES = {
     ("Provisional", "month"): "Month",
 }
 ANSWERS = {
+    "get_map": "Map",
     "get_rewards": "Days",
     "get_accounts_id": "Account",
     "get_devices_id_corrections": "DeviceCorrections",
