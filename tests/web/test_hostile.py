@@ -8,6 +8,7 @@ import http.client
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from html.parser import HTMLParser
 from itertools import cycle, islice
 from urllib.parse import quote
@@ -100,9 +101,14 @@ class Ears:
         self._port = port
         self._cookie = {"Cookie": cookie} if cookie else {}
         self._asked = 0
+        self._to = http.client.HTTPConnection(HOST, port)
+
+    def close(self) -> None:
+        self._to.close()
 
     def __call__(self, method: str, target: str, accept: str) -> Answer:
         if self._asked % ASKED_MAX == 0:
+            self.close()
             source = f"127.0.1.{1 + self._asked // ASKED_MAX}"
             self._to = http.client.HTTPConnection(HOST, self._port, timeout=20, source_address=(source, 0))
         self._asked += 1
@@ -183,7 +189,8 @@ def try_all(ears: Ears, known: dict[str, str], routes: Iterable[str] = TABLE) ->
 def test_a_stranger_writes_anything_anywhere(world: Money) -> None:
     known = {"id": world.id("ann1").hex(), "n": "1", "number": "1", "format": "csv", "name": "genesis.cbor"}
     known |= {"board": "esp32-devkitc", "part": "app.bin", "cell": "821f17fffffffff"}
-    tried, statuses = try_all(Ears(world.http.port), known)
+    with closing(Ears(world.http.port)) as ears:
+        tried, statuses = try_all(ears, known)
     assert tried > 120 * AT_ONCE and {200, 400, 404} <= statuses and 429 not in statuses
     assert world.http.get("/api/v1/network").json["http_refusals"].get("fault", 0) == 0
 
@@ -209,7 +216,8 @@ def test_so_does_an_operator(house: Inn) -> None:
         "cell": "x",
     }
     guarded = [route for route, who in TABLE.items() if who != PUBLIC and not route.endswith("/end")]
-    tried, statuses = try_all(Ears(house.client.port, cookie), known, guarded)
+    with closing(Ears(house.client.port, cookie)) as ears:
+        tried, statuses = try_all(ears, known, guarded)
     assert tried > 20 * AT_ONCE and {200, 400} <= statuses and 429 not in statuses
 
 
