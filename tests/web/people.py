@@ -153,7 +153,9 @@ class Inn:
         owners: FakeOwners,
         enrolment: FakeEnrolment,
         hand: FakeHand,
+        shown: World,
     ) -> None:
+        self.shown = shown
         self.client = client
         self.hand = hand
         self.clock = clock
@@ -275,7 +277,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
 
     app.on_cleanup.append(close)
     with serving(app) as client:
-        yield Inn(client, home, clock, owners, enrolment, hand)
+        yield Inn(client, home, clock, owners, enrolment, hand, reader.world)
 
 
 __all__ = ["OWNER", "Clock", "Guest", "Inn", "Script", "inn"]

@@ -1,0 +1,141 @@
+"""Every page in a real Chromium, on a phone and a desk, light and dark, with scripts and without.
+
+`EDGETALLY_PICTURES=1` (`make pictures`) also writes a picture of each to docs/pages/.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from coordinator.kernel.access import OPERATOR, OWNER
+from tests.docs.routes import routes
+from tests.parts import ROOT
+from tests.web.chromium import launched
+from tests.web.every_page import OTHERS, Subject, subjects
+from tests.web.fakes import world
+from tests.web.people import Inn, inn
+
+PICTURES = ROOT / "docs/pages"
+DRAWS = os.environ.get("EDGETALLY_PICTURES") == "1"
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+BYTES_MAX = 150_000
+KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+NAMES = [
+    "network", "map", "map-cell", "uptime", "epochs", "epoch", "batch", "devices", "device", "pay-stub", "statements",
+    "owner", "ledger", "manage", "search", "verify", "flash", "api", "login", "login-link", "notices-stop", "home",
+    "account", "operator", "operator-ingest", "operator-appeals", "operator-case", "operator-payouts",
+    "operator-payout", "operator-tokens", "operator-token", "operator-rollouts", "operator-parameters",
+    "operator-backup", "operator-log",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inn]:
+    shown = world(devices=12, closed=14)
+    with inn(tmp_path_factory.mktemp("inn"), shown=shown) as made:
+        body = {"owner": KEY, "devices": 3, "last_epoch": 9, "reason": "a <b>new</b> roof"}
+        assert made.session(OPERATOR).post("/operator/tokens", "/account", **body).status == 303
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def subject(house: Inn) -> dict[str, Subject]:
+    return {one.name: one for one in subjects(house)}
+
+
+@pytest.fixture(scope="module")
+def secrets(house: Inn) -> dict[str, str]:
+    """Of a session, by role."""
+    account = next(iter(house.shown.devices.values())).owner
+    people = {OWNER: account, OPERATOR: b""}
+    return {role: house.session(role, whose).cookies["edgetally"] for role, whose in people.items()}
+
+
+def entered(
+    browser: Browser, house: Inn, one: Subject, secrets: dict[str, str], scripts: bool = True
+) -> BrowserContext:
+    context = browser.new_context(viewport=PHONE, java_script_enabled=scripts, color_scheme="light")
+    if one.role:
+        context.add_cookies([{"name": "edgetally", "value": secrets[one.role], "url": house.client.url}])
+    return context
+
+
+def text_of(page: Page) -> list[str]:
+    """Lines that stand in the page, without what moves by itself."""
+    lines = [re.sub(r"\s+", " ", line).strip() for line in page.locator("main").inner_text().splitlines()]
+    return [line for line in lines if line]
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+def test_no_page_is_forgotten(subject: dict[str, Subject]) -> None:
+    pages = {path for method, path in routes() if method == "GET" and not path.startswith("/api/v1")}
+    assert {one.route for one in subject.values()} == pages - OTHERS
+    assert list(subject) == NAMES
+
+
+def test_the_pictures_are_those_of_the_pages() -> None:
+    wanted = {f"{name}-{where}.png" for name in NAMES for where in ("phone", "desk")}
+    assert {path.name for path in PICTURES.glob("*.png")} == wanted, "make pictures"
+    shown = (ROOT / "docs/guides/pages.md").read_text()
+    assert set(re.findall(r"\.\./pages/([\w-]+\.png)", shown)) == wanted
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page(
+    browser: Browser, house: Inn, subject: dict[str, Subject], secrets: dict[str, str], name: str
+) -> None:
+    one = subject[name]
+    said: list[str] = []
+    sizes: list[int] = []
+    with entered(browser, house, one, secrets) as context:
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
+        answer = page.goto(house.client.url + one.path)
+        assert answer is not None and answer.status == 200, answer
+        page.wait_for_load_state("load")
+        assert sum(sizes) <= BYTES_MAX
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = Axe().run(page)
+            assert found.response["violations"] == [], (scheme, told(found.response["violations"]))
+        page.emulate_media(color_scheme="light")
+        assert fits(page), "on a phone"
+        with_scripts = text_of(page)
+        if DRAWS:
+            draw(page, name, "phone")
+        page.set_viewport_size(DESK)
+        assert fits(page), "on a desk"
+        if DRAWS:
+            draw(page, name, "desk")
+        assert said == []
+    with entered(browser, house, one, secrets, scripts=False) as context:
+        page = context.new_page()
+        page.goto(house.client.url + one.path)
+        missing = set(with_scripts) - set(text_of(page))
+        assert not missing, "what stands in the page only with scripts"
+
+
+def told(violations: list[Any]) -> list[tuple[str, str]]:
+    return [(rule["id"], node["html"]) for rule in violations for node in rule["nodes"]]
+
+
+def draw(page: Page, name: str, where: str) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=Path(PICTURES / f"{name}-{where}.png"), animations="disabled", caret="hide")
