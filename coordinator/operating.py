@@ -4,32 +4,30 @@
 
 First the words are kept beside the batches, then the log has a row, then the message is durable: a message never lacks
 the words that its hash is of, nor the row that says who it was. What is looked at before is only to tell an operator
-early; whether a message holds, the rules decide in its batch.
+early; whether a message holds, the rules decide in its batch. With `look_only` that is all that happens, and no
+message is made (b"").
 """
 
 import asyncio
+import contextlib
+import hashlib
 from typing import Protocol
 
+from coordinator.engine import wire
 from coordinator.engine.genesis import Genesis
 from coordinator.found import say
 from coordinator.kernel import owner_messages as kinds
 from coordinator.kernel import reasons
 from coordinator.kernel.access import Visitor
+from coordinator.kernel.actions import BadAction
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.operator_views import SettlementView
 from coordinator.kernel.views import DeviceView, EpochView, NetworkView, PayoutView
 from coordinator.store.home import Home
+from device_client.core import cose
 
 TEXT_CHARS_MAX = 2000
-
-
-class BadAction(ValueError):
-    """What the operator wants cannot be; `field` is what is wrong with it."""
-
-    def __init__(self, field: str, what: str) -> None:
-        super().__init__(f"{field} {what}")
-        self.field = field
-        self.what = what
+WAITING_MAX = 1000  # messages that are looked at
 
 
 class Looked(Protocol):
@@ -69,31 +67,63 @@ class Operating:
         self._words = words
         self._saying = asyncio.Lock()
 
+    @property
+    def quarantine_epochs_max(self) -> int:
+        return self._genesis.parameters.integer("quarantine_epochs_max")
+
+    async def waits(self, message: bytes) -> bool:
+        """Whether it is one of ours that no batch has yet."""
+        return message in await asyncio.to_thread(self._waiting)
+
+    def _waiting(self) -> set[bytes]:
+        found = set()
+        for path in sorted(self._home.inbox.glob("*.cose"))[-WAITING_MAX:]:
+            with contextlib.suppress(FileNotFoundError):  # a batch has just taken it
+                found.add(wire.envelope(path.read_bytes(), cose.TYPE_OWNER, self._genesis.hash).id)
+        return found
+
     # DEVICES
 
-    async def quarantine(self, visitor: Visitor, device: bytes, reason: str, evidence: str, last_epoch: int) -> bytes:
+    async def quarantine(
+        self,
+        visitor: Visitor,
+        device: bytes,
+        reason: str,
+        evidence: str,
+        last_epoch: int,
+        *,
+        look_only: bool = False,
+    ) -> bytes:
         """Hold a device back until the end of an epoch."""
         code = _code(reasons.QUARANTINE, reason)
         known = await self._device(device)
         if known.standing in ("quarantined", "revoked"):
             raise BadAction("device", f"is {known.standing} already")
-        epoch, most = (await self._looked.network()).epoch, self._genesis.parameters.integer("quarantine_epochs_max")
+        epoch, most = (await self._looked.network()).epoch, self.quarantine_epochs_max
         if not epoch <= last_epoch < epoch + most:
             raise BadAction(
                 "last_epoch", f"must be one of {epoch} to {epoch + most - 1}: epoch {epoch} is the running one"
             )
-        digest = await self._kept("evidence", evidence, known.owner)
+        _check_text("evidence", evidence)
+        if look_only:
+            return b""
+        digest = await self._words.put(evidence, known.owner)
         body: list[object] = [device, code, digest, last_epoch]
         await self._log.add(visitor, "quarantine", device.hex(), reason, f"until epoch {last_epoch}: {evidence}")
         return await self._say(kinds.QUARANTINE, body)
 
-    async def lift(self, visitor: Visitor, device: bytes, reason: str, evidence: str) -> bytes:
+    async def lift(
+        self, visitor: Visitor, device: bytes, reason: str, evidence: str, *, look_only: bool = False
+    ) -> bytes:
         """End a quarantine early, or answer an appeal."""
         code = _code(reasons.LIFT, reason)
         known = await self._device(device)
         if known.reason == reasons.QUARANTINE[reasons.FORK] and code != reasons.APPEAL_REJECTED:
             raise BadAction("device", "is in quarantine because its key was copied: nothing lifts that")
-        digest = await self._kept("evidence", evidence, known.owner)
+        _check_text("evidence", evidence)
+        if look_only:
+            return b""
+        digest = await self._words.put(evidence, known.owner)
         await self._log.add(visitor, "lift", device.hex(), reason, evidence)
         return await self._say(kinds.LIFT, [device, code, digest])
 
@@ -108,6 +138,8 @@ class Operating:
         reason: str,
         note: str = "",
         account: bytes = b"",
+        *,
+        look_only: bool = False,
     ) -> bytes:
         """Pay for a device and a closed epoch out of the treasury, to `account` or else to whom the epoch was paid."""
         code = _code(reasons.CORRECTION, reason)
@@ -119,19 +151,33 @@ class Operating:
             raise BadAction("amount", f"must be at most what the treasury holds, {tokens(held)}")
         if len(note) > TEXT_CHARS_MAX:
             raise BadAction("note", f"must have at most {TEXT_CHARS_MAX} characters")
+        if look_only:
+            return b""
         to = account or await self._payee(known, epoch)
         told = f"{tokens(amount)} for epoch {epoch} to {to.hex()}"
         await self._log.add(visitor, "correct", device.hex(), reason, f"{told}: {note}" if note else told)
         return await self._say(kinds.CORRECT, [to, device, epoch, amount, code])
 
-    async def settle(self, visitor: Visitor, account: bytes, amount: int, reference: str, reason: str = "") -> bytes:
+    async def settle(
+        self,
+        visitor: Visitor,
+        account: bytes,
+        amount: int,
+        reference: str,
+        reason: str = "",
+        *,
+        look_only: bool = False,
+    ) -> bytes:
         """Write down that an amount was paid to an owner outside; a reference can be written down once."""
         held = await self._looked.balance(account)
         if not 1 <= amount <= held:
             raise BadAction("amount", f"must be at most what the account holds, {tokens(held)}")
-        digest = await self._kept("reference", reference, account)
-        if await self._looked.settlement(digest) is not None:
+        _check_text("reference", reference)
+        if await self._looked.settlement(hashlib.sha256(reference.encode()).digest()) is not None:
             raise BadAction("reference", "is settled already")
+        if look_only:
+            return b""
+        digest = await self._words.put(reference, account)
         await self._log.add(visitor, "settle", account.hex(), reason, f"{tokens(amount)}, reference {reference}")
         return await self._say(kinds.SETTLE, [account, amount, digest])
 
@@ -147,14 +193,14 @@ class Operating:
             raise BadAction("device", "is not enrolled here")
         return known
 
-    async def _kept(self, field: str, text: str, account: bytes) -> bytes:
-        if not 1 <= len(text) <= TEXT_CHARS_MAX:
-            raise BadAction(field, f"must have 1 to {TEXT_CHARS_MAX} characters")
-        return await self._words.put(text, account)
-
     async def _say(self, kind: int, body: list[object]) -> bytes:
         async with self._saying:  # a thread waits for the lock of the operator's numbers
             return await asyncio.to_thread(say, self._home, self._genesis, kind, body)
+
+
+def _check_text(field: str, text: str) -> None:
+    if not 1 <= len(text) <= TEXT_CHARS_MAX:
+        raise BadAction(field, f"must have 1 to {TEXT_CHARS_MAX} characters")
 
 
 def _code(known: dict[int, str], name: str) -> int:

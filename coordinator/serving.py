@@ -14,7 +14,9 @@ from aiohttp import web
 from coordinator.asking import Deletions, Owners, Statements, WholeHealth
 from coordinator.engine.genesis import Genesis
 from coordinator.enrolling import Enrolling
+from coordinator.housekeeping import Housekeeping
 from coordinator.inside import Ask
+from coordinator.operating import Operating
 from coordinator.owner_notices import notices_port
 from coordinator.settings import HttpSettings, Settings
 from coordinator.store.access import AccessStore
@@ -107,12 +109,15 @@ async def serving(network: Network, sockets: list[socket.socket], failures: Coun
     certificate = certificate_of(http, network.base)
     access = await AccessStore.open(home)
     try:
+        book, texts = OperatorLog(access.engine, network.clock), Texts(access.engine, network.clock)
         people = People(
             access,
-            OperatorLog(access.engine, network.clock),
-            Texts(access.engine, network.clock),
+            book,
+            texts,
             Contacts(access.engine),
             Enrolling(settings, network.base, home, network.genesis, network.stores),
+            Operating(home, network.genesis, network.queries, book, texts),
+            Housekeeping(home),
         )
         health = WholeHealth(ask, failures)
         app = make_app(
@@ -130,6 +135,7 @@ async def serving(network: Network, sockets: list[socket.socket], failures: Coun
             limits=DEFAULT._replace(
                 requests_per_s=http.requests_per_s, requests_burst=5 * http.requests_per_s, live_max=http.live_max
             ),
+            map_devices_min=http.map_devices_min,
         )
         publisher = health.publisher = app[PUBLISHER]
         runner = Runner(app)

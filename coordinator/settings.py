@@ -80,6 +80,7 @@ class HttpSettings(_Section):
     keyfile: str = ""
     flash_images: str = ""
     live_max: Annotated[int, Field(ge=0, le=10_000)] = 100
+    map_devices_min: Annotated[int, Field(ge=1, le=1000)] = 3
     public_url: Annotated[str, Field(pattern=PUBLIC_PATTERN, description=PUBLIC_ACCEPTED)] = ""
     hosts: HostNames = []
     proxies: Addresses = ["127.0.0.1", "::1"]

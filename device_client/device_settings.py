@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
+from . import places
 from .durable import replace_durably
 
 FILE = "device.toml"
@@ -19,6 +20,7 @@ _ACCEPTED = {
     "page": 'the address of the network\'s page, "" if it has none',
     "board": 'a board of `edgetally device setup --help`, "" for this machine\'s own readings only',
     "sensors": "a list of names",
+    "place": f'a coarse cell, or "" for none: {places.ACCEPTED}',
 }
 
 
@@ -27,13 +29,20 @@ class DeviceSettingsError(ValueError):
 
 
 class DeviceSettings(NamedTuple):
-    """`interval_s` is declared at enrolment; `private` readings are never published; `sensors` are those of `board`."""
+    """`interval_s` is declared at enrolment, and so is `place` (places.py); `private` readings are never published;
+    `sensors` are those of `board`."""
 
     interval_s: int = 60
     private: bool = False
     page: str = ""
     board: str = ""
     sensors: tuple[str, ...] = ()
+    place: str = ""
+
+    @property
+    def cell(self) -> int:
+        """The place as an enrolment tells it, 0 for none."""
+        return places.parsed(self.place) if self.place else 0
 
     def to_toml(self) -> str:
         fields = self._asdict() | {"sensors": list(self.sensors)}
@@ -72,4 +81,14 @@ def _accepts(name: str, value: object) -> bool:
         return type(value) is bool
     if name == "sensors":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if name == "place" and isinstance(value, str) and value:
+        return _is_place(value)
     return isinstance(value, str)
+
+
+def _is_place(text: str) -> bool:
+    try:
+        places.parsed(text)
+    except ValueError:
+        return False
+    return True

@@ -62,8 +62,10 @@ def make_client(
     spread_ms: int = 0,
     attempts_max: int = 20,
     device_id: bytes = b"",
+    place: int = 0,
 ) -> Client:
-    """The core's client for one identity and sensor. `spread_ms` spreads a fleet's reports behind each beacon."""
+    """The core's client for one identity and sensor. `spread_ms` spreads a fleet's reports behind each beacon, `place`
+    is a coarse cell or 0."""
     token = nacl.signing.SigningKey(given.token_seed)
     public_key = bytes(key.verify_key)
     config = Config(
@@ -77,6 +79,7 @@ def make_client(
         beacon_interval_s=given.beacon_interval_s,
         channels=[list(channel) for channel in sensor.channels],
         readings_public=readings_public,
+        place=place,
         retry_ms=retry_ms,
         spread_ms=spread_ms,
         attempts_max=attempts_max,

@@ -7,14 +7,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import nacl.signing
 import typer
 
-from coordinator.kernel.amounts import AMOUNT_MAX, DECIMALS, TOKEN, tokens
+from coordinator.kernel.amounts import base_units
 from device_client.core import cose
 from device_client.owner_signing import signed_message
 
@@ -172,9 +171,6 @@ def read_words(given: str, name: str) -> str:
 def amount_of(text: str) -> int:
     """Base units of a decimal text, exactly."""
     try:
-        value = Decimal(text) * TOKEN if re.fullmatch(rf"\d{{1,10}}(\.\d{{1,{DECIMALS}}})?", text) else Decimal(0)
-    except InvalidOperation:
-        value = Decimal(0)
-    if not 1 <= value <= AMOUNT_MAX:
-        raise fail(f"AMOUNT: {text!r} is not a number of tokens from {tokens(1)} to {tokens(AMOUNT_MAX)}")
-    return int(value)
+        return base_units(text)
+    except ValueError as error:
+        raise fail(f"AMOUNT: {text!r} {error}") from None

@@ -74,7 +74,14 @@ def _run(given: Provisioning, folder: Path, settings: DeviceSettings, as_json: b
     # Where a GPS is, somebody lives: what it says is never published.
     readings_public = not settings.private and not (isinstance(sensor, Wired) and sensor.private)
     client = make_client(
-        given, key, outbox, sensor, settings.interval_s, readings_public, device_id=read_device_id(folder)
+        given,
+        key,
+        outbox,
+        sensor,
+        settings.interval_s,
+        readings_public,
+        device_id=read_device_id(folder),
+        place=settings.cell,
     )
     _warn(outbox, renewed)
     typer.echo(f"device {client.device_id.hex()} on {given.network} at {given.host}:{given.port}", err=True)

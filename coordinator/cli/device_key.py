@@ -122,7 +122,9 @@ async def _until_empty(here: SetUp, key: nacl.signing.SigningKey, outbox: Any) -
     # A client that measures nothing: it only hands out what waits.
     sensor = HostSensor()
     device = read_device_id(here.folder)
-    client = make_client(here.given, key, outbox, sensor, here.settings.interval_s, device_id=device)
+    client = make_client(
+        here.given, key, outbox, sensor, here.settings.interval_s, device_id=device, place=here.settings.cell
+    )
     client.measures = False
     emptied = asyncio.Event()
     runner = Runner(here.given, client, sensor, lambda: None if outbox.pending else emptied.set())

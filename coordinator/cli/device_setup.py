@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from device_client import places
 from device_client.device_settings import INTERVAL_S_MAX, DeviceSettings, save_settings
 from device_client.device_settings import PROVISIONING as PROVISIONING_FILE
 from device_client.durable import replace_durably
@@ -45,12 +46,19 @@ def setup(
     sensors: Annotated[
         list[str] | None, typer.Option("--sensor", help="A sensor of the board's profile that is wired to it; again.")
     ] = None,
+    place: Annotated[
+        str, typer.Option("--place", help="Where it is, for the map: an H3 cell, or latitude,longitude; public.")
+    ] = "",
     state: STATE = None,
 ) -> None:
     """Prepare this machine as a device: keep what it needs in its state folder. Nothing is sent yet."""
     folder = state_folder(state)
     given, page = _given(provisioning, network, token, genesis)
-    settings = DeviceSettings(interval, private, page, board, tuple(sensors or ()))
+    try:
+        cell = format(places.parsed(place), "x") if place else ""
+    except ValueError as error:
+        raise fail(f"--place: {error}") from None
+    settings = DeviceSettings(interval, private, page, board, tuple(sensors or ()), cell)
     try:
         channels = sensor_of(board, settings.sensors).channels
     except ValueError as error:
@@ -68,6 +76,8 @@ def setup(
     typer.echo(f"network  {given.network}, genesis {given.genesis.hex()}")
     typer.echo(f"broker   {given.host}:{given.port}")
     typer.echo(f"folder   {folder}")
+    if cell:
+        typer.echo(f"place    cell {cell}, about 20 km across or more: public, and declared for ever")
     typer.echo(f"reports  {', '.join(name for name, _, _ in channels)}")
     typer.echo(f"Now run it:            edgetally device run{named}")
     typer.echo(f"or for ever, as root:  edgetally device install-service{named}   (service {SERVICE})")
@@ -122,5 +132,6 @@ def _refuse_another(folder: Path, given: Provisioning, settings: DeviceSettings)
     if is_enrolled(folder) and old.settings._replace(page="") != settings._replace(page=""):
         told = f"--interval {old.settings.interval_s}" + (" --private" if old.settings.private else "")
         told += f" --board {old.settings.board}" if old.settings.board else ""
+        told += f" --place {old.settings.place}" if old.settings.place else ""
         told += "".join(f" --sensor {name}" for name in old.settings.sensors)
         raise fail(f"{folder}: this device is enrolled with {told}; keep that, or {other}")

@@ -12,9 +12,10 @@ import typer
 
 from coordinator.kernel import reasons
 from coordinator.kernel.access import Visitor
+from coordinator.kernel.actions import BadAction
 from coordinator.kernel.amounts import tokens
 from coordinator.kernel.operator_views import OwedView
-from coordinator.operating import TEXT_CHARS_MAX, BadAction, Operating
+from coordinator.operating import TEXT_CHARS_MAX, Operating
 from coordinator.store.access import AccessStore
 from coordinator.store.operator_log import OperatorLog, Texts
 from coordinator.store.queries import Queries

@@ -21,6 +21,9 @@ from .setting import FARM_KEYS, Options, Setting
 
 PAGE = 500
 WATCH_S = 1.0
+# Cells of H3: where the honest devices say they are.
+HAMBURG, BREMEN, LUEBECK, KIEL = 0x851F15AFFFFFFFF, 0x851F155BFFFFFFF, 0x851F029BFFFFFFF, 0x851F0603FFFFFFF
+PLACES = [HAMBURG, BREMEN, HAMBURG, LUEBECK, HAMBURG, BREMEN, KIEL]
 
 
 class Scenario:
@@ -32,7 +35,7 @@ class Scenario:
         interval_s = self.setting.genesis.parameters.calendar.beacon_interval_s
         spread_ms = interval_s * 400
         given = [self.setting.given(f"honest-{index}", f"owner-{index // 2}") for index in range(options.devices)]
-        self.fleet: list[Runner] = fleet(given, self.setting.folder("fleet"), interval_s, spread_ms)
+        self.fleet: list[Runner] = fleet(given, self.setting.folder("fleet"), interval_s, spread_ms, PLACES)
         self.cheats = self._cheats(interval_s, spread_ms)
         self.host = host_child(self.setting.given("host", "owner-host"), self.setting.folder("host"), interval_s)
         self.micropython: Child | None = None

@@ -1,5 +1,6 @@
 """Money: int64 base units with 9 decimals, and the exact split of a pool by integer weights."""
 
+import re
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -13,6 +14,15 @@ def tokens(amount: int) -> str:
     """Base units as decimal text, all nine decimals: 1500000000 -> '1.500000000'."""
     whole, part = divmod(abs(amount), TOKEN)
     return f"{'-' if amount < 0 else ''}{whole}.{part:0{DECIMALS}d}"
+
+
+def base_units(text: str) -> int:
+    """Decimal text as base units, exactly: '1.5' -> 1500000000. Raises ValueError for what is no amount above zero."""
+    found = re.fullmatch(rf"([0-9]{{1,10}})(?:\.([0-9]{{1,{DECIMALS}}}))?", text)
+    amount = int(found[1]) * TOKEN + int((found[2] or "").ljust(DECIMALS, "0")) if found else 0
+    if not 1 <= amount <= AMOUNT_MAX:
+        raise ValueError(f"is not a number of tokens from {tokens(1)} to {tokens(AMOUNT_MAX)}")
+    return amount
 
 
 def split(pool: int, weights: Sequence[int]) -> list[int]:

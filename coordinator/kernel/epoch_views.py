@@ -30,3 +30,15 @@ class EpochDetailView(NamedTuple):
     reasons: list[ReasonCount]
     posted: list[PostedView]
     parameters: list[tuple[str, int]]  # those that are numbers, by name
+
+
+class DayView(NamedTuple):
+    """Rewards of the closed epochs that ended on a day of UTC; amounts in base units, as those of payouts."""
+
+    day: int  # Unix seconds at which it began
+    first: int
+    last: int
+    presence: int
+    sensing: int
+    owner_cap: int
+    paid: int

@@ -31,11 +31,14 @@ from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
+from .day_queries import DayQueries
 from .earnings_queries import EarningsQueries
 from .owner_queries import OwnerQueries
+from .place_queries import PlaceQueries
 from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
 from .stub_queries import StubQueries
+from .uptime_queries import UptimeQueries
 
 _SENSING_COUNTS = (
     "windows_measured",
@@ -60,7 +63,16 @@ class Counts(NamedTuple):
     treasury: int
 
 
-class Queries(EarningsQueries, OwnerQueries, StubQueries, BundleQueries, ReadingQueries):
+class Queries(
+    EarningsQueries,
+    OwnerQueries,
+    StubQueries,
+    BundleQueries,
+    ReadingQueries,
+    PlaceQueries,
+    UptimeQueries,
+    DayQueries,
+):
     """Implements the web's reader over the stores of one data directory."""
 
     # NETWORK

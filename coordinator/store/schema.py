@@ -44,7 +44,7 @@ RECORDS[INTAKE] = (READINGS, REFUSALS)
 
 # What pages and explanations look up, and the epochs that rules close.
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "devices": (("owner",),),
+    "devices": (("owner",), ("place", "device")),
     "owner_verdicts": (("id",), ("account", "nonce")),
     "windows": (("epoch", "device"),),
     "tallies": (("epoch", "device"),),

@@ -6,6 +6,7 @@ parts are never apart. No batch depends on them.
     rewards   device_totals   device             all that a device was paid
               owner_totals    owner              all that an owner's devices were paid
               owner_epochs    owner, epoch       the same of one epoch
+              epoch_totals    epoch              all that an epoch paid, by kind
               payout_blocks   epoch, block       weights of the devices whose id begins with that byte
               kept_back       epoch, reason      devices with a deduction
     presence  missed          epoch, reason      devices that were not always there
@@ -43,6 +44,7 @@ TOTALS: dict[str, tuple[Total, ...]] = {
         Total("device_totals", "payouts", ("device",), ("epochs", *AMOUNTS)),
         Total("owner_totals", "payouts", ("owner",), AMOUNTS),
         Total("owner_epochs", "payouts", ("owner", "epoch"), ("devices", *AMOUNTS)),
+        Total("epoch_totals", "payouts", ("epoch",), ("devices", *AMOUNTS)),
         Total("payout_blocks", "payouts", ("epoch", "block"), WEIGHTS),
         Total(
             "kept_back",

@@ -25,6 +25,7 @@ from coordinator.web import (
     events,
     exports,
     flash,
+    fleet_map,
     guard,
     header_log,
     headers,
@@ -38,6 +39,7 @@ from coordinator.web import (
     signing_in,
     stub,
     submit,
+    uptime,
     verify,
 )
 from coordinator.web.attempts import Attempts
@@ -48,6 +50,7 @@ from coordinator.web.keys import (
     DELETIONS,
     FLASH_IMAGES,
     LIMITS,
+    MAP_DEVICES_MIN,
     NOTICES,
     NOW,
     OWNERS,
@@ -76,13 +79,14 @@ def make_app(
     process: int = 0,
     deletions: Deletions | None = None,
     owner_notices: Notices | None = None,
+    map_devices_min: int = 3,
 ) -> web.Application:
     """API, pages and static files of one network; without `owners` it takes no owner messages.
 
     `broker` is where devices find the coordinator; `now` only dates the newest beacon on the
     pages; `flash_images` is a folder with images for boards. Without `people` nobody signs in. `place` is where
     browsers find the server; `process` is the coordinator's, 0 for ours. Without `deletions` no readings are deleted,
-    without `owner_notices` nobody is told anything.
+    without `owner_notices` nobody is told anything. The map tells of no fewer than `map_devices_min` devices.
     """
     app = web.Application(
         middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve, rates.limited],
@@ -94,6 +98,7 @@ def make_app(
     app[SUBMIT] = submit_statement
     app[FLASH_IMAGES] = flash_images
     app[LIMITS] = limits
+    app[MAP_DEVICES_MIN] = map_devices_min
     app[RATES] = rates.Rates(limits.requests_per_s, limits.requests_burst)
     app[NOW] = now
     app[PLACE] = place
@@ -106,6 +111,8 @@ def make_app(
     app.add_routes(pages.routes)
     app.add_routes(epochs.routes)
     app.add_routes(search.routes)
+    app.add_routes(fleet_map.routes)
+    app.add_routes(uptime.routes)
     events.add(app)
     app.add_routes(flash.routes)
     app.add_routes(stub.routes)

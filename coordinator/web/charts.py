@@ -51,6 +51,7 @@ class Stack(NamedTuple):
     epoch: int
     parts: list[tuple[str, int]]
     deducted: int = 0
+    name: str = ""  # where it is of more than the epoch
 
 
 class Line(NamedTuple):
@@ -82,7 +83,8 @@ def bars(stacks: Sequence[Stack], text: Callable[[int], str]) -> Bars:
                 height = max(height, 1)
             if height:
                 y -= height
-                out.append(Bar(x, y, height, kind, f"Epoch {stack.epoch}: {kind.replace('_', ' ')} {text(amount)}"))
+                name = stack.name or f"Epoch {stack.epoch}"
+                out.append(Bar(x, y, height, kind, f"{name}: {kind.replace('_', ' ')} {text(amount)}"))
     return Bars(slots * BAR_STEP, out, top)
 
 

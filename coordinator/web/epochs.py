@@ -2,17 +2,18 @@
 
 from aiohttp import web
 
-from coordinator.web import figures, query, shapes
-from coordinator.web.api import PREFIX, unknown_epoch
+from coordinator.web import figures, query, shapes, words
+from coordinator.web.api import PREFIX, page, unknown_epoch
 from coordinator.web.keys import READER
-from coordinator.web.models import EPOCH_DETAIL
-from coordinator.web.openapi import EPOCH_REFUSES, operation
+from coordinator.web.models import DAY, EPOCH_DETAIL
+from coordinator.web.openapi import BEFORE, EPOCH_REFUSES, QUERY_REFUSES, listed, number, operation
 from coordinator.web.pages import frame
 from coordinator.web.templating import render
 
 EPOCHS_PER_PAGE = 50
 EPOCHS_DRAWN = 40
 PAYOUTS_PER_PAGE = 50
+DAYS_SHOWN, DAYS_MAX = 31, 92
 
 routes = web.RouteTableDef()
 
@@ -22,12 +23,15 @@ async def epochs(request: web.Request) -> web.Response:
     reader, before = request.app[READER], query.number(request, "before")
     found = await reader.epochs(before, EPOCHS_PER_PAGE + 1)
     shown = found[:EPOCHS_PER_PAGE]
+    days = await reader.days(before, DAYS_SHOWN)
     return render(
         request,
         "epochs.html",
         **frame(request, await reader.network()),
         epochs=shown,
         chart=figures.emissions(shown[:EPOCHS_DRAWN]),
+        days=days,
+        by_day=figures.days(days),
         first=before is None,
         next=f"/epochs?before={shown[-1].number}" if len(found) > EPOCHS_PER_PAGE else "",
     )
@@ -56,6 +60,20 @@ async def epoch(request: web.Request) -> web.Response:
         newer=number + 1 if number < network.epoch else None,
         older=number - 1 if number > 0 else None,
     )
+
+
+@routes.get(PREFIX + "/rewards")
+@operation(
+    "Rewards by days of UTC and kinds, newest first",
+    listed("days", DAY),
+    query=(number("limit", "how many days at most", 1, DAYS_MAX), BEFORE),
+    refuses=QUERY_REFUSES,
+)
+async def rewards(request: web.Request) -> web.Response:
+    limit = query.number(request, "limit", 1, DAYS_MAX) or DAYS_SHOWN
+    found = await request.app[READER].days(query.number(request, "before"), limit + 1)
+    rows = [shapes.plain(each) | {"date": words.date(each.day)} for each in found]
+    return web.json_response(page(request, rows, limit, "before", "first").under("days"))
 
 
 @routes.get(PREFIX + "/epochs/{n}/detail")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from coordinator.engine import timing
 from coordinator.engine.exports import decimal
 from coordinator.kernel.amounts import tokens
+from coordinator.kernel.epoch_views import DayView
 from coordinator.kernel.views import DeviceView, EpochView, OwnerEpochView, PayoutView, PresenceView, ReadingView
 from coordinator.web import charts, words
 
@@ -92,6 +93,17 @@ def rewards(rows: Sequence[OwnerEpochView | PayoutView]) -> charts.Bars:
     """Rewards per epoch, oldest first; what the owner's cap took lies over the top of a bar."""
     stacks = [
         charts.Stack(each.epoch, [("presence", each.presence), ("sensing", each.sensing)], each.owner_cap)
+        for each in reversed(rows)
+    ]
+    return charts.bars(stacks, tokens)
+
+
+def days(rows: Sequence[DayView]) -> charts.Bars:
+    """Rewards per day, oldest first."""
+    stacks = [
+        charts.Stack(
+            each.last, [("presence", each.presence), ("sensing", each.sensing)], each.owner_cap, words.date(each.day)
+        )
         for each in reversed(rows)
     ]
     return charts.bars(stacks, tokens)

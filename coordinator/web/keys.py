@@ -16,6 +16,8 @@ from coordinator.web.ports import (
     Contacts,
     Deletions,
     Enrolment,
+    Hand,
+    Housekeeping,
     Notices,
     OperatorLog,
     Owners,
@@ -30,6 +32,7 @@ SUBMIT: web.AppKey[Submit] = web.AppKey("submit", Submit)
 OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
 DELETIONS: web.AppKey[Deletions] = web.AppKey("deletions", Deletions)
 NOTICES: web.AppKey[Notices] = web.AppKey("notices", Notices)
+MAP_DEVICES_MIN: web.AppKey[int] = web.AppKey("map_devices_min", int)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 FLASH_IMAGES: web.AppKey["Path | None"] = web.AppKey("flash_images", Path)
 NOW: web.AppKey[Callable[[], float]] = web.AppKey("now", Callable)  # type: ignore[arg-type]
@@ -45,3 +48,5 @@ TEXTS: web.AppKey[Texts] = web.AppKey("texts", Texts)
 CONTACTS: web.AppKey[Contacts] = web.AppKey("contacts", Contacts)
 ENROLMENT: web.AppKey[Enrolment] = web.AppKey("enrolment", Enrolment)
 CHALLENGES: web.AppKey[Challenges] = web.AppKey("challenges", Challenges)
+HAND: web.AppKey[Hand] = web.AppKey("hand", Hand)
+HOUSEKEEPING: web.AppKey[Housekeeping] = web.AppKey("housekeeping", Housekeeping)

@@ -1,7 +1,7 @@
 """What the API answers with, as schemas: made from the views, with what shapes.py changes of them."""
 
 from coordinator.kernel.earnings_views import EstimateView, LifetimeView, MonthView
-from coordinator.kernel.epoch_views import PostedView, ReasonCount
+from coordinator.kernel.epoch_views import DayView, PostedView, ReasonCount
 from coordinator.kernel.operator_views import AppealView, CorrectionView, QuarantineView
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StubView
 from coordinator.kernel.views import (
@@ -60,6 +60,7 @@ EXPLANATION = component(
 PROOF = component("Proof", view(ProofView, payout=PAYOUT, path=rows(HASH), log_path=rows(HASH)))
 OWNER = component("Owner", view(OwnerView, account=ID, devices=rows(DEVICE), devices_total=INTEGER))
 EPOCH_ROW = component("Epoch", view(EpochView))
+DAY = component("Day", view(DayView, date=TEXT))
 EPOCH_DETAIL = component(
     "EpochDetail",
     record(

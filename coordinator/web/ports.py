@@ -16,9 +16,19 @@ from coordinator.kernel.access import (
     Visitor,
 )
 from coordinator.kernel.earnings_views import EarningsView
-from coordinator.kernel.epoch_views import EpochDetailView
-from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
+from coordinator.kernel.epoch_views import DayView, EpochDetailView
+from coordinator.kernel.map_views import MapView
+from coordinator.kernel.operator_views import (
+    AppealView,
+    ChangeView,
+    CorrectionView,
+    OwedView,
+    QuarantineView,
+    RolloutView,
+    SettlementView,
+)
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
+from coordinator.kernel.uptime_views import UptimeView
 from coordinator.kernel.views import (
     AccountView,
     ArchiveView,
@@ -131,6 +141,24 @@ class Reader(Protocol):
         """Of one closed epoch in order of device id, those behind `after`."""
         ...
 
+    async def map(self, within: int, devices_min: int) -> MapView:
+        """Cells with so many devices at least (engine/places.py), of the world where `within` is 0, else of a cell."""
+        ...
+
+    async def devices_at(self, cell: int, devices_min: int, after: bytes, limit: int) -> list[DeviceView]:
+        """Devices that count for a cell, those behind `after` if that is one of them."""
+        ...
+
+    async def uptime(
+        self, after: bytes, before: int | None, epochs: int, limit: int, missed: bool
+    ) -> UptimeView | None:
+        """Of devices behind `after`, in the newest closed epochs, or those before one; None where there is none."""
+        ...
+
+    async def days(self, before: int | None, limit: int) -> list[DayView]:
+        """Rewards by days of UTC, newest first; those of epochs before one."""
+        ...
+
     async def archive_index(self) -> ArchiveView: ...
 
     async def archive_batch(self, number: int) -> list[str]:
@@ -197,6 +225,14 @@ class Reader(Protocol):
 
     async def settlements(self, account: bytes, before: int | None, limit: int) -> list[SettlementView]:
         """Of one account, the newest first, those with a number below `before`."""
+        ...
+
+    async def changes_to_come(self) -> list[ChangeView]:
+        """Parameters that change with an epoch to come, the next one first."""
+        ...
+
+    async def standings(self) -> dict[str, int]:
+        """How many devices have which standing."""
         ...
 
     async def owed(self, after: bytes, limit: int) -> list[OwedView]:
@@ -371,6 +407,71 @@ class Enrolment(Protocol):
         ...
 
 
+class Hand(Protocol):
+    """What an operator does to devices and balances: each is one message that waits for its batch, whose id comes back.
+
+    With `look_only` nothing is done, and b"" comes back where it could be. Raises BadAction, OSError.
+    """
+
+    @property
+    def quarantine_epochs_max(self) -> int: ...
+
+    async def waits(self, message: bytes) -> bool:
+        """Whether it is a message of the operator that no batch has yet."""
+        ...
+
+    async def quarantine(
+        self,
+        visitor: Visitor,
+        device: bytes,
+        reason: str,
+        evidence: str,
+        last_epoch: int,
+        *,
+        look_only: bool = False,
+    ) -> bytes: ...
+
+    async def lift(
+        self, visitor: Visitor, device: bytes, reason: str, evidence: str, *, look_only: bool = False
+    ) -> bytes: ...
+
+    async def correct(
+        self,
+        visitor: Visitor,
+        device: bytes,
+        epoch: int,
+        amount: int,
+        reason: str,
+        note: str = "",
+        account: bytes = b"",
+        *,
+        look_only: bool = False,
+    ) -> bytes: ...
+
+    async def settle(
+        self,
+        visitor: Visitor,
+        account: bytes,
+        amount: int,
+        reference: str,
+        reason: str = "",
+        *,
+        look_only: bool = False,
+    ) -> bytes: ...
+
+
+class Housekeeping(Protocol):
+    """What only files tell."""
+
+    async def rollouts(self) -> list[RolloutView]:
+        """One a class of boards. Raises OSError."""
+        ...
+
+    async def backup(self) -> tuple[int, int] | None:
+        """(unix seconds, batch) of the newest backup, None for none."""
+        ...
+
+
 class People(NamedTuple):
     """All that signing in needs; without it a server has public pages only."""
 
@@ -379,3 +480,5 @@ class People(NamedTuple):
     texts: Texts
     contacts: Contacts
     enrolment: Enrolment
+    hand: Hand
+    housekeeping: Housekeeping

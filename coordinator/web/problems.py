@@ -40,6 +40,7 @@ TITLES = {
     "too_many_attempts": "Too many attempts",
     "unknown_account": "Account is not known",
     "unknown_batch": "Log has no such size",
+    "unknown_cell": "Cell is not shown",
     "unknown_device": "Device is not known",
     "unknown_epoch": "Epoch is not known",
     "unknown_message": "Message is not known",

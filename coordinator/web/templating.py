@@ -61,6 +61,7 @@ def _environment() -> Environment:
         standing=words.standing,
         duration=words.duration,
         moment=words.moment,
+        date=words.date,
         percent=words.percent,
         weight=words.weight,
         took=words.took,

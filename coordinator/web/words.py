@@ -114,6 +114,11 @@ def weight(ppm: int) -> str:
     return f"{whole:,}.{part:06d}".rstrip("0").rstrip(".")
 
 
+def date(unix_s: int) -> str:
+    """A day of UTC; one outside the calendar is shown as its number."""
+    return moment(unix_s).split(" ")[0]
+
+
 def moment(unix_s: int) -> str:
     """A time of the wall in UTC; one outside the calendar is shown as its number."""
     try:

@@ -123,7 +123,7 @@ def test_parameters_are_taken(tmp_path: Path) -> None:
             "[http]\nprot = 80",
             [
                 "http.prot: no such setting",
-                "known are certfile, flash_images, host, hosts, keyfile, live_max, own_process, port",
+                "known are certfile, flash_images, host, hosts, keyfile, live_max",
             ],
         ),
         ("[limits]\nqueue_max = true", ["limits.queue_max: True", "from 1 to 1000000"]),

@@ -118,6 +118,7 @@ def test_an_identity_stays_with_its_network_and_its_interval(tmp_path: Path) -> 
         ("sensors = [1]", "sensors is not accepted"),
         ("private = 1", "private is not accepted"),
         ("=", "device.toml"),
+        ('place = "8a1f15affffffff"', "place is not accepted; it must be a coarse cell"),
     ],
 )
 def test_a_wrong_setting_names_file_key_and_what_is_accepted(tmp_path: Path, text: str, words: str) -> None:
@@ -128,7 +129,7 @@ def test_a_wrong_setting_names_file_key_and_what_is_accepted(tmp_path: Path, tex
 
 
 def test_settings_come_back_as_they_were_saved(tmp_path: Path) -> None:
-    settings = DeviceSettings(7, True, 'http://a"b\\c', "raspberry-pi-4", ("bme280", "gps"))
+    settings = DeviceSettings(7, True, 'http://a"b\\c', "raspberry-pi-4", ("bme280", "gps"), "851f15affffffff")
     save_settings(tmp_path, settings)
     assert load_settings(tmp_path) == settings
 
@@ -198,3 +199,21 @@ def test_status_before_anything_ran(tmp_path: Path) -> None:
     open_state(folder, 10)[1].begin_boot()
     found = json.loads(edgetally("device", "status", "--state", folder, "--json").stdout)
     assert found["live"] is None and found["earned"] is None and found["enrolled"] is False
+
+
+def test_a_place_is_rounded_before_anything_is_signed(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    arguments = ("device", "setup", prepared(tmp_path), "--state", folder)
+    done = edgetally(*arguments, "--place", "53.5510987,9.9936818")
+    assert done.returncode == 0, done.stderr
+    kept = load_settings(folder)
+    assert (kept.place, kept.cell) == ("851f15affffffff", 0x851F15AFFFFFFFF)
+    assert "53.55" not in (folder / "device.toml").read_text()
+    for wrong, words in (("861f15aefffffff", "finer than resolution 5"), ("91,0", "no place on earth"), ("home", "H3")):
+        refused = edgetally(*arguments, "--place", wrong)
+        assert refused.returncode == 2 and words in refused.stderr, refused.stderr
+    _, outbox, _ = open_state(folder, 10)
+    outbox.begin_boot()
+    outbox.set_enrolled()
+    again = edgetally(*arguments)
+    assert again.returncode == 2 and "--place 851f15affffffff" in again.stderr

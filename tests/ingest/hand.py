@@ -29,6 +29,7 @@ class Hand:
         self.public_key = public_key or bytes(self.key.verify_key)
         self.id = cose.signer_id(self.public_key)
         self.boot, self.seq, self.last_id = 1, 0, b""
+        self.place = 0
         self.interval_s = given.beacon_interval_s
 
     @property
@@ -47,7 +48,7 @@ class Hand:
 
     def enrolment_body(self) -> list[Any]:
         signature = self.token_key.sign(statement.token_message(self.genesis, self.public_key)).signature
-        return [self.public_key, bytes(self.token_key.verify_key), signature, self.interval_s, 1, 0, CHANNELS]
+        return [self.public_key, bytes(self.token_key.verify_key), signature, self.interval_s, 1, self.place, CHANNELS]
 
     def enrol(self, beacon: bytes, body: list[Any] | None = None) -> bytes:
         return self.signed(self.said(KIND_ENROLL, body or self.enrolment_body(), beacon))

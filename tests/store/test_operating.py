@@ -13,8 +13,9 @@ import pytest
 
 from coordinator.engine.audit import Auditor
 from coordinator.kernel.access import OPERATOR, Visitor
+from coordinator.kernel.actions import BadAction
 from coordinator.kernel.postings import OWNER, SETTLED, TREASURY
-from coordinator.operating import BadAction, Operating
+from coordinator.operating import Operating
 from coordinator.store.access import AccessStore
 from coordinator.store.folders import FolderArchive
 from coordinator.store.operator_log import OperatorLog, Texts

@@ -102,6 +102,15 @@ async def everything(world: World, queries: Queries) -> dict[str, Any]:
         "explained": {
             (device, epoch.number): await queries.explain(device, epoch.number) for device in ids for epoch in epochs
         },
+        "uptime": {
+            (before, missed): await queries.uptime(b"", before, 3, 100, missed)
+            for before in (None, 2, 0)
+            for missed in (False, True)
+        },
+        "uptime by one": [
+            await queries.uptime(after, None, 9, 1, missed) for after in (b"", *ids) for missed in (0, 1)
+        ],
+        "days": (await queries.days(None, 9), await queries.days(3, 9), await queries.days(0, 9)),
         "nobody": (await queries.device(bytes(16)), await queries.owner(bytes(16)), await queries.epoch(10**9)),
     }
 
@@ -226,6 +235,48 @@ def test_presence_and_readings(asked: tuple[World, dict[str, Any]]) -> None:
         sent = {(row["slot"], row["boot"], row["seq"]) for row in reports if row["device"] == device}
         assert {(view.slot, view.boot, view.seq) for view in views} <= sent and views
         assert all(len(view.values) == 1 for view in views)
+
+
+def test_uptime_of_many_devices_is_that_of_each(asked: tuple[World, dict[str, Any]]) -> None:
+    world, said = asked
+    rows = {(row["epoch"], row["device"]): row for row in records(world.net.home, "presence")}
+    closed = [epoch.number for epoch in said["epochs"] if epoch.closed]
+    assert said["uptime"][0, False] is None and said["uptime"][None, False].last == max(closed)
+
+    def up(device: bytes, epoch: int) -> tuple[int, int]:
+        row = rows.get((epoch, device))
+        return (row["windows_present"], row["windows"]) if row else (0, EPOCH)
+
+    for (before, missed), view in said["uptime"].items():
+        if before == 0:
+            continue
+        assert (view.first, view.last) == ((0, 1) if before == 2 else (max(closed) - 2, max(closed)))
+        expected = {
+            each.device: [up(each.device, n) for n in range(view.first, view.last + 1)] for each in said["devices"]
+        }
+        found = {row.device: row.up for row in view.rows}
+        kept = [device for device in expected if not missed or expected[device][-1][0] < expected[device][-1][1]]
+        assert found == {device: expected[device] for device in kept} and view.next == b""
+        assert 0 < len(found) < 6 or not missed
+    one_by_one = said["uptime by one"]
+    assert [row.device for view in one_by_one[::2] for row in view.rows] == sorted(world.owner)
+    assert [view.next for view in one_by_one[::2]] == [*sorted(world.owner)[:5], b"", b""]
+    assert {row.device for view in one_by_one[1::2] for row in view.rows} == {
+        row.device for row in said["uptime"][None, True].rows
+    }
+
+
+def test_rewards_by_day_are_those_of_the_payouts(asked: tuple[World, dict[str, Any]]) -> None:
+    """All beacons of the test were sent within a day, or two where midnight fell into it."""
+    world, said = asked
+    paid = records(world.net.home, "payouts")
+    for days, bound in zip(said["days"], (10**9, 3, 0), strict=True):
+        assert len(days) <= 2 and (bound == 0) == (not days)
+        for day in days:
+            for name in ("presence", "sensing", "owner_cap", "paid"):
+                inside = total(paid, name, lambda row, day=day: day.first <= row["epoch"] <= day.last)  # type: ignore[misc]
+                assert getattr(day, name) == inside > 0
+        assert sum(day.paid for day in days) == total(paid, "paid", lambda row, bound=bound: row["epoch"] < bound)  # type: ignore[misc]
 
 
 def test_what_a_device_says_about_itself(asked: tuple[World, dict[str, Any]]) -> None:

@@ -64,7 +64,7 @@ def summed(found: list[list[Row]]) -> dict[str, dict[tuple[Any, ...], list[int]]
 
 TABLES = {
     name: METADATA["rewards"].tables[name]
-    for name in ("device_totals", "owner_totals", "owner_epochs", "payout_blocks")
+    for name in ("device_totals", "owner_totals", "owner_epochs", "epoch_totals", "payout_blocks")
 }
 
 

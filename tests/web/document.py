@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 
+from coordinator.engine import places
 from tests.web.fakes import World
 from tests.web.serving import Answer
 
@@ -75,6 +76,12 @@ def targets(shown: World) -> list[str]:
         "/epochs",
         *(f"/epochs/{number}" for number in range(shown.network.epoch + 1)),
         "/flash",
+        "/uptime",
+        "/uptime?show=missed&before=3",
+        "/map",
+        "/map?by=presence",
+        *(f"/map/{places.text(places.cell_of(place))}" for place in set(shown.places.values()) - {0}),
+        "/map/821f1ffffffffff",
         "/?live=1",
         f"/devices?after={devices[0][-32:]}",
         *devices,

@@ -2,10 +2,13 @@
 
 import hashlib
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.engine import log
+import h3.api.basic_int as h3
+
+from coordinator.engine import log, places
 from coordinator.engine.timing import Span
 from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
 from coordinator.kernel.amounts import share_ppm, split
@@ -16,9 +19,18 @@ from coordinator.kernel.earnings_views import (
     LifetimeView,
     MonthView,
 )
-from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
-from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
+from coordinator.kernel.epoch_views import DayView, EpochDetailView, PostedView, ReasonCount
+from coordinator.kernel.map_views import MapView
+from coordinator.kernel.operator_views import (
+    AppealView,
+    ChangeView,
+    CorrectionView,
+    OwedView,
+    QuarantineView,
+    SettlementView,
+)
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
+from coordinator.kernel.uptime_views import UptimeRow, UptimeView
 from coordinator.kernel.views import (
     ArchiveView,
     ConsistencyView,
@@ -63,6 +75,7 @@ class World:
     readings: dict[bytes, list[ReadingView]]
     presence: dict[bytes, list[PresenceView]]
     explanations: dict[tuple[bytes, int], Explanation] = field(default_factory=dict)
+    places: dict[bytes, int] = field(default_factory=dict)
 
     def owners(self) -> list[OwnerView]:
         accounts = sorted({each.owner for each in self.devices.values()})
@@ -158,6 +171,9 @@ def world(seed: int = 1, devices: int = 9, closed: int = 5, name: str = "harbour
         {"bad_signature": 1234, "duplicate": 87, "late": 3, "stale_beacon": 41, "code_93": 2},
     )
     made = World(network, views, payouts, epochs, readings, presence)
+    for index, device in enumerate(ids):  # a town, a village, one far away, and one that says nothing
+        where = (53.55, 9.99) if index % 9 < 5 else (48.1 + 0.01 * index, 11.5) if index % 9 < 7 else (59.3, 18.1)
+        made.places[device] = h3.latlng_to_cell(*where, 7) if index % 9 != 8 else 0
     for index, device in enumerate(ids):
         for number in range(closed + 1):
             row = payouts[number][index] if number < closed else None
@@ -189,6 +205,9 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
         )
     summary = f"It earned {row.paid} base units in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
     return Explanation(device, number, "closed", row, summary, reasons, [f"paid = {row.paid} + 0 = {row.paid}."])
+
+
+KINDS = ("presence", "sensing", "owner_cap", "paid")
 
 
 class FakeReader:
@@ -304,6 +323,12 @@ class FakeReader:
         made = [SettlementView(number, 6, account, number, bytes([number]) * 32, bytes(32)) for number in (1, 2, 3)]
         return [one for one in made if before is None or one.number < before][::-1][:limit]
 
+    async def changes_to_come(self) -> list[ChangeView]:
+        return [ChangeView(9, "reward_budget", 2_000_000_000)]
+
+    async def standings(self) -> dict[str, int]:
+        return dict(Counter(one.standing for one in self.world.devices.values()))
+
     async def owed(self, after: bytes, limit: int) -> list[OwedView]:
         owners = sorted(self.world.owners(), key=lambda one: one.account)
         return [OwedView(one.account, one.balance, 0) for one in owners if one.account > after and one.balance][:limit]
@@ -354,6 +379,41 @@ class FakeReader:
     async def log_checkpoint(self) -> bytes | None:
         await self._enter()
         return self.log.checkpoint()
+
+    async def map(self, within: int, devices_min: int) -> MapView:
+        rows = [(place, 1, self.world.devices[device].last_slot >= 0) for device, place in self.world.places.items()]
+        return places.drawn(places.groups(places.counted(rows), devices_min), within)
+
+    async def devices_at(self, cell: int, devices_min: int, after: bytes, limit: int) -> list[DeviceView]:
+        groups = places.groups(places.counted((place, 1, 0) for place in self.world.places.values()), devices_min)
+        found = sorted((place, device) for device, place in self.world.places.items())
+        inside = [device for place, device in found if places.is_inside(places.group_of(place, groups), cell)]
+        start = inside.index(after) + 1 if after in inside else 0
+        return [self.world.devices[device] for device in inside[start : start + limit]]
+
+    async def uptime(
+        self, after: bytes, before: int | None, epochs: int, limit: int, missed: bool
+    ) -> UptimeView | None:
+        closed = [each.number for each in self.world.epochs if each.closed and (before is None or each.number < before)]
+        if not closed:
+            return None
+        first, last = max(0, closed[-1] - epochs + 1), closed[-1]
+        rows = []
+        for device in sorted(self.world.devices):
+            told = {one.epoch: one[1:] for one in self.world.presence.get(device, [])}
+            up = [told.get(epoch, (0, 0)) for epoch in range(first, last + 1)]
+            if device > after and not (missed and up[-1][0] >= up[-1][1]):
+                rows.append(UptimeRow(device, up))
+        return UptimeView(first, last, rows[:limit], rows[limit - 1].device if len(rows) > limit else b"")
+
+    async def days(self, before: int | None, limit: int) -> list[DayView]:
+        """A day an epoch."""
+        out = []
+        for number in sorted(self.world.payouts, reverse=True):
+            sums = [sum(getattr(row, name) for row in self.world.payouts[number]) for name in KINDS]
+            if before is None or number < before:
+                out.append(DayView(1_789_948_800 + 86_400 * number, number, number, *sums))
+        return out[:limit]
 
     async def archive_index(self) -> ArchiveView:
         await self._enter()

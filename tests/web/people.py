@@ -14,6 +14,8 @@ from nacl.signing import SigningKey
 
 from coordinator.engine.wire import is_valid_key
 from coordinator.kernel.access import OWNER, SCOPES_OF, EnrolmentToken, Person
+from coordinator.kernel.actions import BadAction
+from coordinator.kernel.operator_views import RolloutView
 from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.store.access import AccessStore
 from coordinator.store.access_schema import ACCESS
@@ -86,6 +88,49 @@ class FakeOwners:
         return AccountView(account, self.keys.get(account, b""), 0, 0, 1)
 
 
+class FakeHand:
+    """Takes everything but what a test forbids; `acted` is what it did."""
+
+    quarantine_epochs_max = 30
+
+    def __init__(self) -> None:
+        self.acted: list[tuple[object, ...]] = []
+        self.mistake: BadAction | None = None
+
+    async def _act(self, *arguments: object, look_only: bool = False) -> bytes:
+        if self.mistake is not None:
+            raise self.mistake
+        if look_only:
+            return b""
+        self.acted.append(arguments)
+        return bytes(32)
+
+    async def waits(self, message: bytes) -> bool:
+        return False
+
+    async def quarantine(self, visitor: Any, *arguments: Any, look_only: bool = False) -> bytes:
+        return await self._act("quarantine", *arguments, look_only=look_only)
+
+    async def lift(self, visitor: Any, *arguments: Any, look_only: bool = False) -> bytes:
+        return await self._act("lift", *arguments, look_only=look_only)
+
+    async def correct(self, visitor: Any, *arguments: Any, look_only: bool = False) -> bytes:
+        return await self._act("correct", *arguments, look_only=look_only)
+
+    async def settle(self, visitor: Any, *arguments: Any, look_only: bool = False) -> bytes:
+        return await self._act("settle", *arguments, look_only=look_only)
+
+
+class FakeHousekeeping:
+    """One release that did not please every board, and a backup."""
+
+    async def rollouts(self) -> list[RolloutView]:
+        return [RolloutView("esp32-devkitc", 3, 50_000, True, 7, {"confirmed": 5, "rolled_back": 2}, {"no_room": 1})]
+
+    async def backup(self) -> tuple[int, int] | None:
+        return BEACON_TIME, 6
+
+
 class FakeDeletions:
     """Keeps what it was asked to delete."""
 
@@ -100,8 +145,17 @@ class FakeDeletions:
 class Inn:
     """A server with people: `client` is nobody, `session` and `token` are clients of somebody."""
 
-    def __init__(self, client: Client, home: Home, clock: Clock, owners: FakeOwners, enrolment: FakeEnrolment) -> None:
+    def __init__(
+        self,
+        client: Client,
+        home: Home,
+        clock: Clock,
+        owners: FakeOwners,
+        enrolment: FakeEnrolment,
+        hand: FakeHand,
+    ) -> None:
         self.client = client
+        self.hand = hand
         self.clock = clock
         self.owners = owners
         self.enrolment = enrolment
@@ -193,11 +247,14 @@ class Script:
 def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Iterator[Inn]:  # noqa: B008
     """Serve a network in memory to people in a real store."""
     home, clock, owners, enrolment = Home(folder), Clock(), FakeOwners(), FakeEnrolment()
+    hand = FakeHand()
     home.make()
     with ThreadPoolExecutor(1) as thread:
         access = thread.submit(lambda: asyncio.run(AccessStore.open(home))).result(20)
     engine = access.engine
-    people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment)
+    people = People(
+        access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment, hand, FakeHousekeeping()
+    )
     reader = FakeReader(shown or world())
     endless = DEFAULT._replace(live_max=0)  # events end for nobody, and a test waits for the end of every answer
     app = make_app(
@@ -218,7 +275,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
 
     app.on_cleanup.append(close)
     with serving(app) as client:
-        yield Inn(client, home, clock, owners, enrolment)
+        yield Inn(client, home, clock, owners, enrolment, hand)
 
 
 __all__ = ["OWNER", "Clock", "Guest", "Inn", "Script", "inn"]

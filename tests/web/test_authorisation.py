@@ -63,7 +63,9 @@ TABLE: dict[str, str] = {
     "GET /api/v1/events": PUBLIC,
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
+    "GET /api/v1/map": PUBLIC,
     "GET /api/v1/network": PUBLIC,
+    "GET /api/v1/rewards": PUBLIC,
     "GET /api/v1/openapi.json": PUBLIC,
     "POST /api/v1/notices/stop": PUBLIC,  # with a code of its own
     "POST /api/v1/owner": PUBLIC,  # signed by itself
@@ -102,11 +104,27 @@ TABLE: dict[str, str] = {
     "POST /login/owner": PUBLIC,
     "POST /login/passkey": PUBLIC,
     "POST /logout": PUBLIC,
+    "GET /map": PUBLIC,
+    "GET /map/{cell}": PUBLIC,
     "GET /metrics": METERS,
+    "GET /uptime": PUBLIC,
     "GET /notices/stop": PUBLIC,  # with a code of its own
     "POST /notices/stop": PUBLIC,
     "GET /operator": READERS,
+    "GET /operator/appeals": READERS,
+    "GET /operator/backup": READERS,
+    "GET /operator/devices/{id}": READERS,
+    "POST /operator/devices/{id}/correct": OPERATORS,
+    "POST /operator/devices/{id}/lift": OPERATORS,
+    "POST /operator/devices/{id}/quarantine": OPERATORS,
+    "GET /operator/ingest": READERS,
     "GET /operator/log": READERS,
+    "GET /operator/parameters": READERS,
+    "GET /operator/payouts": READERS,
+    "GET /operator/payouts.csv": READERS,
+    "GET /operator/payouts/{id}": READERS,
+    "POST /operator/payouts/{id}": OPERATORS,
+    "GET /operator/rollouts": READERS,
     "GET /operator/tokens": READERS,
     "POST /operator/tokens": OPERATORS,
     "GET /operator/tokens/{id}": OPERATORS,
@@ -178,7 +196,11 @@ def everybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everybody]:
         house.clock.now += 1
 
         def path(template: str) -> str:
-            subject = mine.hex() if "/accounts/" in template or "/owners/" in template else device.device.hex()
+            subject = (
+                mine.hex()
+                if "/accounts/" in template or "/owners/" in template or "/payouts/" in template
+                else device.device.hex()
+            )
             subject = "0" * 64 if "/owner/" in template else token if "/operator/tokens" in template else subject
             for name, value in {
                 "{id}": subject,

@@ -53,6 +53,9 @@ def test_pages_fit_and_break_no_rule(
         "batch without timings": "/batches/1",
         "search": "/search?q=hello",
         "flash": "/flash",
+        "map": "/map",
+        "uptime": "/uptime",
+        "epochs": "/epochs",
     }
     width, height = SCREENS[screen]
     context = browser.new_context(

@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import h3.api.basic_int as h3
+
 from coordinator.bench.options import BenchFailed
+from coordinator.engine import places
 from coordinator.kernel.postings import CODE_REWARD, EMISSION, NOBODY, OWNER, TREASURY
 from coordinator.logs import quiet
 from coordinator.service import running
@@ -21,6 +24,7 @@ from device_client.core import cbor
 
 WINDOWS = 4  # beacons of an epoch, a report each
 READING_EPOCHS = 3  # of which readings are held
+TOWN, CELLS_AROUND = (48.0, 11.0), 100  # where the map's devices are: 30,301 cells around it
 
 Progress = Callable[[str, float, float], None]
 
@@ -78,9 +82,13 @@ def _register(home: Home, notes: Path, owners: int) -> None:
             (owners,),
         )
         connection.execute("CREATE UNIQUE INDEX p.by_device ON people (device)")
+        connection.execute("CREATE TABLE p.cells (n INTEGER PRIMARY KEY, place INTEGER)")
+        around = h3.grid_disk(h3.latlng_to_cell(*TOWN, places.FINEST), CELLS_AROUND)
+        connection.executemany("INSERT INTO p.cells VALUES (?, ?)", enumerate(sorted(around)))
         connection.execute(
-            "UPDATE devices SET readings_public = 1,"
-            " owner = (SELECT owner FROM p.people AS one WHERE one.device = devices.device)"
+            "UPDATE devices SET readings_public = 1, (owner, place) = (SELECT owner,"
+            " (SELECT place FROM p.cells AS cell WHERE cell.n = one.n * 7919 % (SELECT count(*) FROM p.cells))"
+            " FROM p.people AS one WHERE one.device = devices.device)"
         )
 
 

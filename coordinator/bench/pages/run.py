@@ -28,6 +28,9 @@ PATHS = {
     "device, an epoch": "/devices/{device}?epoch={epoch}",
     "pay stub": "/devices/{device}/stubs/{epoch}",
     "owner": "/owners/{owner}",
+    "uptime": "/uptime?after={device}",
+    "uptime, missed": "/uptime?show=missed&after={device}",
+    "map": "/map",
     "epochs": "/epochs?before={epoch}",
     "epoch": "/epochs/{epoch}",
     "ledger": "/owners/{owner}/ledger",
@@ -39,6 +42,8 @@ PATHS = {
     "api: explain": "/api/v1/devices/{device}/explain?epoch={epoch}",
     "api: payouts": "/api/v1/epochs/{epoch}/payouts?after={device}",
     "api: rewards": "/api/v1/owners/{owner}/rewards",
+    "api: rewards by day": "/api/v1/rewards?before={epoch}",
+    "api: map": "/api/v1/map",
 }
 
 
