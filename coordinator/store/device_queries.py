@@ -18,6 +18,7 @@ from device_client.core.statement import MISSING
 from .reads import Reads
 from .schema import INTAKE, table_of
 
+NUMBER_MAX = 2**63 - 1
 TOLD_MAX = 1_000  # counted of one code in an epoch
 
 
@@ -114,21 +115,24 @@ class DeviceQueries(Reads):
         age = epoch - self._calendar.epoch_of(row.enrolled_slot)
         return "vetting" if age < self._parameters(epoch).integer("reward_vetting_epochs") else "active"
 
-    async def device_payouts(self, device: bytes, limit: int) -> list[PayoutView]:
+    async def device_payouts(self, device: bytes, limit: int, before: int = NUMBER_MAX) -> list[PayoutView]:
         table = table_of("rewards", "payouts")
-        statement = sa.select(table).where(table.c.device == device).order_by(table.c.epoch.desc()).limit(limit)
+        of_device = sa.select(table).where(table.c.device == device, table.c.epoch < before)
+        statement = of_device.order_by(table.c.epoch.desc()).limit(limit)
         return [PayoutView(*row[1:]) for row in await self._rows("rewards", statement)]
 
-    async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
+    async def device_presence(self, device: bytes, limit: int, before: int = NUMBER_MAX) -> list[PresenceView]:
         closed, running = table_of("presence", "presence"), table_of("presence", "windows")
         devices = table_of("identity", "devices")
         declared = await self._one("identity", sa.select(devices.c.interval_s).where(devices.c.device == device))
         if declared is None:
             return []
         windows = self._calendar.windows(declared.interval_s)
-        statement = sa.select(running).where(running.c.device == device).order_by(running.c.epoch.desc())
+        of_device = sa.select(running).where(running.c.device == device, running.c.epoch < before)
+        statement = of_device.order_by(running.c.epoch.desc()).limit(limit)
         views = [PresenceView(row.epoch, marks(row.bitmap), windows) for row in await self._rows("presence", statement)]
-        statement = sa.select(closed).where(closed.c.device == device).order_by(closed.c.epoch.desc()).limit(limit)
+        of_device = sa.select(closed).where(closed.c.device == device, closed.c.epoch < before)
+        statement = of_device.order_by(closed.c.epoch.desc()).limit(limit)
         views += [
             PresenceView(row.epoch, row.windows_present, row.windows) for row in await self._rows("presence", statement)
         ]

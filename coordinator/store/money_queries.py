@@ -9,19 +9,25 @@ from coordinator.kernel.postings import OWNER, SETTLED
 from coordinator.kernel.views import EpochView, OwnerEpochView, OwnerView, PayoutView
 from coordinator.modules.rewards import emission_of
 
-from .device_queries import DeviceQueries
+from .device_queries import NUMBER_MAX, DeviceQueries
 from .schema import table_of
 
 OF_OWNER = (OWNER, SETTLED)
+CAPPED_EPOCHS_MAX = 1_000  # the newest
 
 
 class MoneyQueries(DeviceQueries):
-    async def owners(self, limit: int) -> list[OwnerView]:
-        return await self._once_a_batch(("owners", limit), functools.partial(self._owners, limit))
+    async def owners(self, limit: int, after: tuple[int, bytes] | None = None) -> list[OwnerView]:
+        """Highest paid first, behind what was paid to one and its account."""
+        read = functools.partial(self._owners, limit, after)
+        return await (self._once_a_batch(("owners", limit), read) if after is None else read())
 
-    async def _owners(self, limit: int) -> list[OwnerView]:
+    async def _owners(self, limit: int, after: tuple[int, bytes] | None) -> list[OwnerView]:
         table = table_of("rewards", "owner_totals")
-        rows = await self._rows("rewards", sa.select(table.c.owner).order_by(table.c.paid.desc()).limit(limit))
+        below = sa.tuple_(*map(sa.literal, after or (NUMBER_MAX, b"")))
+        chosen = sa.select(table.c.owner).where(sa.tuple_(table.c.paid, table.c.owner) < below)
+        chosen = chosen.order_by(table.c.paid.desc(), table.c.owner.desc()).limit(limit)
+        rows = await self._rows("rewards", chosen)
         found = [await self.owner(row[0]) for row in rows]
         return [view for view in found if view is not None]
 
@@ -37,9 +43,8 @@ class MoneyQueries(DeviceQueries):
         }
         if known is None and not balance and not rows:
             return None
-        capped = await self._rows(
-            "rewards", sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch)
-        )
+        reached = sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch.desc())
+        capped = await self._rows("rewards", reached.limit(CAPPED_EPOCHS_MAX))
         totals = table_of("rewards", "owner_totals")
         paid = await self._one("rewards", sa.select(totals.c.paid).where(totals.c.owner == account))
         return OwnerView(
@@ -48,7 +53,7 @@ class MoneyQueries(DeviceQueries):
             balance=balance.get(OWNER, 0),
             paid=paid[0] if paid else 0,
             withheld=sum(view.withheld for view in views),
-            capped_epochs=[row[0] for row in capped],
+            capped_epochs=[row[0] for row in reversed(capped)],
             nonce=known.nonce if known is not None else 0,
             public_key=known.public_key if known is not None else b"",
             settled=balance.get(SETTLED, 0),
@@ -95,8 +100,11 @@ class MoneyQueries(DeviceQueries):
             devices=row.devices if row is not None else 0,
         )
 
-    async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
+    async def payouts(self, epoch: int, after: bytes, limit: int, owner: bytes = b"") -> list[PayoutView]:
+        """Of one closed epoch in order of device id, behind `after`; those to one owner where it is given."""
         table = table_of("rewards", "payouts")
         statement = sa.select(table).where(table.c.epoch == epoch, table.c.device > after)
+        if owner:
+            statement = statement.where(table.c.owner == owner)
         rows = await self._rows("rewards", statement.order_by(table.c.device).limit(limit))
         return [PayoutView(*row[1:]) for row in rows]

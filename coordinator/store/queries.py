@@ -33,10 +33,12 @@ from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
 from .day_queries import DayQueries
 from .earnings_queries import EarningsQueries
+from .list_queries import ListQueries
 from .owner_queries import OwnerQueries
 from .place_queries import PlaceQueries
 from .reading_queries import ReadingQueries
 from .schema import INTAKE, table_of
+from .search_queries import SearchQueries
 from .stub_queries import StubQueries
 from .uptime_queries import UptimeQueries
 
@@ -65,6 +67,7 @@ class Counts(NamedTuple):
 
 class Queries(
     EarningsQueries,
+    ListQueries,
     OwnerQueries,
     StubQueries,
     BundleQueries,
@@ -72,6 +75,7 @@ class Queries(
     PlaceQueries,
     UptimeQueries,
     DayQueries,
+    SearchQueries,
 ):
     """Implements the web's reader over the stores of one data directory."""
 

@@ -44,7 +44,13 @@ RECORDS[INTAKE] = (READINGS, REFUSALS)
 
 # What pages and explanations look up, and the epochs that rules close.
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "devices": (("owner",), ("place", "device")),
+    "devices": (
+        ("owner", "device"),
+        ("standing", "enrolled_slot", "device"),
+        ("channels", "device"),
+        ("place", "device"),
+    ),
+    "activity": (("last_slot", "device"),),
     "owner_verdicts": (("id",), ("account", "nonce")),
     "windows": (("epoch", "device"),),
     "tallies": (("epoch", "device"),),
@@ -56,10 +62,10 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "told": (("device", "code", "boot", "seq"),),
     "presence": (("device", "epoch"),),
     "sensing": (("device", "epoch"),),
-    "payouts": (("device", "epoch"), ("epoch", "device"), ("owner", "epoch")),
+    "payouts": (("device", "epoch"), ("epoch", "device"), ("owner", "epoch", "device")),
     "epochs": (("epoch",),),
     "caps": (("owner", "epoch"),),
-    "postings": (("epoch",), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
+    "postings": (("epoch", "code"), ("batch",), ("credit_holder", "epoch"), ("debit_holder", "epoch")),
     "corrections": (("account",), ("device", "epoch")),
     "settlements": (("account",),),
     "readings": (("device", "slot"),),

@@ -14,6 +14,7 @@ from coordinator.kernel.postings import (
     CODE_WITHHELD,
     CODES,
     OWNER,
+    SETTLED,
     WITHHELD,
 )
 from coordinator.kernel.stub_views import PostingView, StatementView
@@ -30,8 +31,11 @@ CORRECTIONS_MAX = 20  # of one device and epoch
 
 
 class StubQueries(Reads):
-    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
-        """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`."""
+    async def statements(
+        self, device: bytes, epoch: int, after: tuple[int, int], limit: int, code: int | None = None
+    ) -> list[StatementView]:
+        """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`; of one verdict
+        where it is given."""
         table = table_of("identity", "verdicts")
         statement = (
             sa.select(table)
@@ -40,6 +44,8 @@ class StubQueries(Reads):
             .order_by(table.c.boot, table.c.seq, table.c.id)
             .limit(limit)
         )
+        if code is not None:
+            statement = statement.where(table.c.code == code)
         return [self._statement(row) for row in await self._rows("identity", statement)]
 
     async def _statement_count(self, device: bytes, epoch: int) -> int:
@@ -85,6 +91,25 @@ class StubQueries(Reads):
             found.update({row.row: row for row in await self._rows("ledger", newest)})
         rows = sorted(found.values(), key=lambda row: (row.epoch, row.row), reverse=True)[:limit]
         return [(row.row, _posting(row)) for row in rows]
+
+    async def epoch_postings(
+        self, epoch: int, owner: bytes, code: int | None, after: tuple[int, int], limit: int
+    ) -> list[tuple[tuple[int, int], PostingView]]:
+        """Of one epoch, each with its place: in the order of codes, or those of one owner in the order in which they
+        were made, code 0 in their places. `code` is a number of postings.CODES."""
+        table = table_of("ledger", "postings")
+        of_code = (table.c.code == code,) if code is not None else ()
+        in_epoch = _numbered(table).where(table.c.epoch == epoch, *of_code)
+        if not owner:
+            behind = sa.tuple_(table.c.code, ROWID) > sa.tuple_(*map(sa.literal, after))
+            chosen = in_epoch.where(behind).order_by(table.c.code, ROWID).limit(limit)
+            return [((row.code, row.row), _posting(row)) for row in await self._rows("ledger", chosen)]
+        found: dict[int, Any] = {}
+        for kind, holder in (table.c.credit_kind, table.c.credit_holder), (table.c.debit_kind, table.c.debit_holder):
+            of_owner = in_epoch.where(holder == owner, kind.in_((OWNER, SETTLED)), after[1] < ROWID)
+            next_ones = await self._rows("ledger", of_owner.order_by(ROWID).limit(limit))
+            found.update({row.row: row for row in next_ones})
+        return [((0, number), _posting(row)) for number, row in sorted(found.items())[:limit]]
 
     async def _postings_of(self, payout: PayoutView) -> list[PostingView]:
         """Those of one payout stand together, in the order in which they were made; the first one tells where."""

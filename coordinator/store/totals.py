@@ -75,7 +75,8 @@ def declare(store: str, metadata: sa.MetaData) -> None:
         columns += [_column(each, False) for each in total.sums]
         sa.Table(total.name, metadata, *columns)
     if store == "rewards":
-        sa.Index("ix_owner_totals_paid", metadata.tables["owner_totals"].c.paid)
+        owners = metadata.tables["owner_totals"].c
+        sa.Index("ix_owner_totals_paid_owner", owners.paid, owners.owner)
 
 
 def _column(name: str, is_key: bool) -> sa.Column[Any]:

@@ -30,7 +30,7 @@ from coordinator.kernel.access import (
     SessionView,
     Visitor,
 )
-from coordinator.web import csrf, hosts
+from coordinator.web import caching, csrf, hosts
 from coordinator.web.attempts import Attempts
 from coordinator.web.hosts import Place
 from coordinator.web.keys import ACCESS, ATTEMPTS, NOW, PLACE
@@ -242,9 +242,11 @@ def _drop(response: web.StreamResponse, app: web.Application, name: str) -> None
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     """Signal of aiohttp: an answer is about to leave. What a signed-in person sees is for nobody else's cache."""
     found = asking(request)
+    if caching.is_for_all(response):
+        return
     if found.visitor.role != NOBODY or found.new_visit:
-        response.headers["Cache-Control"] = "no-store"
-    elif not request.path.startswith("/static/"):
+        response.headers["Cache-Control"] = caching.NOT_AT_ALL
+    else:
         response.headers.add("Vary", "Cookie")
 
 

@@ -10,13 +10,11 @@ import json
 from aiohttp import web
 
 from coordinator.kernel.operator_views import AppealView, CorrectionView, QuarantineView, SettlementView
-from coordinator.web import query, shapes
-from coordinator.web.api import PREFIX, known_device, known_epoch, page
+from coordinator.web import cursors, query, shapes
+from coordinator.web.api import PREFIX, known_device, known_epoch
 from coordinator.web.keys import OWNERS, READER, TEXTS
 from coordinator.web.models import APPEAL, CORRECTION, QUARANTINE
 from coordinator.web.openapi import (
-    AFTER_ID,
-    BEFORE,
     DEVICE_EPOCH_REFUSES,
     DEVICE_REFUSES,
     EPOCH,
@@ -24,8 +22,8 @@ from coordinator.web.openapi import (
     ID,
     INTEGER,
     JSON,
-    LIMIT,
     OWNER_REFUSES,
+    PAGED,
     QUERY_REFUSES,
     component,
     listed,
@@ -47,28 +45,28 @@ routes = web.RouteTableDef()
 @operation(
     "Quarantines in force in the order of their devices",
     listed("quarantines", QUARANTINE),
-    query=(LIMIT, AFTER_ID),
+    query=PAGED,
     refuses=QUERY_REFUSES,
 )
 async def quarantines(request: web.Request) -> web.Response:
-    limit = query.limit(request)
-    found = await request.app[READER].quarantines_open(query.after_id(request), limit + 1)
-    rows = [shapes.plain(one) for one in found]
-    return web.json_response(page(request, rows, limit, "after", "device").under("quarantines"))
+    limit, place = query.limit(request), cursors.place(request, bytes)
+    found = await request.app[READER].quarantines_open(place[0] if place else b"", limit + 1)
+    answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.device,))
+    return web.json_response(answer.under("quarantines"))
 
 
 @routes.get(PREFIX + "/appeals")
 @operation(
     "Appeals without an answer in the order of their devices",
     listed("appeals", APPEAL),
-    query=(LIMIT, AFTER_ID),
+    query=PAGED,
     refuses=QUERY_REFUSES,
 )
 async def appeals(request: web.Request) -> web.Response:
-    limit = query.limit(request)
-    found = await request.app[READER].appeals_open(query.after_id(request), limit + 1)
-    rows = [shapes.plain(one) for one in found]
-    return web.json_response(page(request, rows, limit, "after", "device").under("appeals"))
+    limit, place = query.limit(request), cursors.place(request, bytes)
+    found = await request.app[READER].appeals_open(place[0] if place else b"", limit + 1)
+    answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.device,))
+    return web.json_response(answer.under("appeals"))
 
 
 @routes.get(PREFIX + "/devices/{id}/quarantines")
@@ -108,36 +106,36 @@ async def device_corrections(request: web.Request) -> web.Response:
 @operation(
     "Corrections to an owner, newest first",
     listed("corrections", CORRECTION, account=ID),
-    query=(LIMIT, BEFORE),
+    query=PAGED,
     refuses=OWNER_REFUSES,
 )
 async def owner_corrections(request: web.Request) -> web.Response:
     account, before, limit = await _account(request)
     found = await request.app[READER].corrections_of(account, before, limit + 1)
-    rows = [shapes.amounted(one) for one in found]
-    return web.json_response(page(request, rows, limit, "before", "number").under("corrections", account=account.hex()))
+    answer = cursors.page(request, found, limit, shapes.amounted, lambda row: (row.number,))
+    return web.json_response(answer.under("corrections", account=account.hex()))
 
 
 @routes.get(PREFIX + "/owners/{id}/settlements")
 @operation(
     "What was paid to an owner outside of the network, newest first",
     listed("settlements", component("Settlement", view(SettlementView, "amount")), account=ID),
-    query=(LIMIT, BEFORE),
+    query=PAGED,
     refuses=OWNER_REFUSES,
 )
 async def owner_settlements(request: web.Request) -> web.Response:
     account, before, limit = await _account(request)
     found: list[SettlementView] = await request.app[READER].settlements(account, before, limit + 1)
-    rows = [shapes.amounted(one) for one in found]
-    return web.json_response(page(request, rows, limit, "before", "number").under("settlements", account=account.hex()))
+    answer = cursors.page(request, found, limit, shapes.amounted, lambda row: (row.number,))
+    return web.json_response(answer.under("settlements", account=account.hex()))
 
 
 async def _account(request: web.Request) -> tuple[bytes, int | None, int]:
     """(account, before, limit). Raises Problem unknown_account."""
-    limit, before, account = query.limit(request), query.number(request, "before"), query.path_id(request)
+    limit, place, account = query.limit(request), cursors.place(request, int), query.path_id(request)
     if await request.app[READER].owner(account) is None:
         raise Problem(404, "unknown_account", "No owner has this account.")
-    return account, before, limit
+    return account, place[0] if place else None, limit
 
 
 @operation(

@@ -16,6 +16,7 @@ COMPRESSED_MIN_BYTES = 1024
 COMPRESSIBLE = ("application/json", "application/problem+json", "text/")
 SAFE_METHODS = ("GET", "HEAD")
 API = "/api/"
+KEPT = ("ETag", "Link", "Cache-Control")  # of an answer that says only that nothing has changed
 
 
 @web.middleware
@@ -32,7 +33,11 @@ async def finish(request: web.Request, handler: Handler) -> web.StreamResponse:
             tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
             response.headers["ETag"] = f"W/{tag}"
             if is_known(request, tag):
-                kept = {name: response.headers[name] for name in ("ETag", "Link") if name in response.headers}
+                kept = {
+                    name: response.headers[name]
+                    for name in ("ETag", "Link", "Cache-Control")
+                    if name in response.headers
+                }
                 return web.Response(status=304, headers=kept)
     if len(body) > COMPRESSED_MIN_BYTES and response.content_type.startswith(COMPRESSIBLE):
         response.enable_compression()

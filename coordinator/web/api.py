@@ -3,36 +3,32 @@
 Lists are paged by a cursor: follow `next` until it is null. Every refusal is a problem document (problems.py).
 """
 
-from typing import Any
-from urllib.parse import urlencode
-
 from aiohttp import web
 
+from coordinator.kernel.filters import DevicePlace
 from coordinator.kernel.views import DeviceView, EpochView, NetworkView, OwnerEpochView, OwnerView, PresenceView
-from coordinator.web import openapi, query, readings, shapes
+from coordinator.web import caching, cursors, filters, openapi, query, readings, shapes
 from coordinator.web.keys import BROKER, READER
+from coordinator.web.limits import NUMBER_MAX
 from coordinator.web.models import CHANNEL, DEVICE, EPOCH_ROW, EXPLANATION, NETWORK, OWNER, PAYOUT, PROOF, READING
 from coordinator.web.openapi import (
-    AFTER_ID,
-    BEFORE,
     DEVICE_EPOCH_REFUSES,
     DEVICE_REFUSES,
     EPOCH,
     EPOCH_REFUSES,
     INTEGER,
-    LIMIT,
     OWNER_REFUSES,
+    PAGED,
     QUERY_REFUSES,
     component,
     listed,
     number,
     operation,
-    record,
     rows,
     view,
 )
 from coordinator.web.problems import REFUSED, Problem
-from coordinator.web.shapes import Json, Page
+from coordinator.web.shapes import Page
 
 routes = web.RouteTableDef()
 PREFIX = "/api/v1"
@@ -49,13 +45,17 @@ async def network(request: web.Request) -> web.Response:
 
 @routes.get(PREFIX + "/devices")
 @operation(
-    "Devices in the order of their ids", listed("devices", DEVICE), query=(LIMIT, AFTER_ID), refuses=QUERY_REFUSES
+    "Devices in the order of their ids; by standing in that of their enrolment, silent ones the longest silent first",
+    listed("devices", DEVICE),
+    query=(*PAGED, *filters.DEVICES),
+    refuses=QUERY_REFUSES,
 )
 async def devices(request: web.Request) -> web.Response:
-    limit = query.limit(request)
-    found = await request.app[READER].devices(query.after_id(request), limit + 1)
-    rows = [shapes.device(each) for each in found]
-    return web.json_response(page(request, rows, limit, "after", "device").under("devices"))
+    limit, place = query.limit(request), cursors.place(request, int, bytes)
+    after = DevicePlace(*place) if place else None
+    found = await request.app[READER].devices_where(filters.devices(request), after, limit)
+    following = cursors.address(request, limit, *found.next) if found.next else None
+    return web.json_response(Page([shapes.device(one) for one in found.devices], following).under("devices"))
 
 
 @routes.get(PREFIX + "/devices/{id}")
@@ -68,18 +68,18 @@ async def device(request: web.Request) -> web.Response:
 @operation(
     "Reading sets of a device whose readings are public, oldest first",
     listed("readings", READING, device=openapi.ID, channels=rows(CHANNEL)),
-    query=(LIMIT, number("after", "sets of later slots: a cursor, take it from `next`")),
+    query=PAGED,
     refuses={**DEVICE_REFUSES, 403: ("readings_private",)},
 )
 async def device_readings(request: web.Request) -> web.Response:
-    limit, after = query.limit(request), query.number(request, "after")
+    limit, after = query.limit(request), cursors.place(request, int)
     view = await known_device(request)
-    found, more = await readings.whole_slots(request.app[READER], view.device, -1 if after is None else after, limit)
+    found, more = await readings.whole_slots(request.app[READER], view.device, after[0] if after else -1, limit)
     if not view.readings_public and not found and after is None:  # what was public once stays so
         raise Problem(403, "readings_private", "This device's readings are private.")
     exponents = [exponent for _, _, exponent in view.channels]
     rows = [shapes.reading(each, exponents) for each in found]
-    following = link(request, after=found[-1].slot, limit=limit) if more else None
+    following = cursors.address(request, limit, found[-1].slot) if more else None
     answer = Page(rows, following).under("readings", device=view.device.hex(), channels=shapes.channels(view))
     return web.json_response(answer)
 
@@ -105,15 +105,16 @@ async def device_explain(request: web.Request) -> web.Response:
 @routes.get(PREFIX + "/devices/{id}/payouts")
 @operation(
     "Payouts of a device, newest epoch first",
-    record(device=openapi.ID, payouts=rows(PAYOUT)),
-    query=(LIMIT,),
+    listed("payouts", PAYOUT, device=openapi.ID),
+    query=PAGED,
     refuses=DEVICE_REFUSES,
 )
 async def device_payouts(request: web.Request) -> web.Response:
-    limit = query.limit(request)
+    limit, place = query.limit(request), cursors.place(request, int)
     view = await known_device(request)
-    found = await request.app[READER].device_payouts(view.device, limit)
-    return web.json_response({"device": view.device.hex(), "payouts": [shapes.plain(each) for each in found]})
+    found = await request.app[READER].device_payouts(view.device, limit + 1, place[0] if place else NUMBER_MAX)
+    answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.epoch,))
+    return web.json_response(answer.under("payouts", device=view.device.hex()))
 
 
 @routes.get(PREFIX + "/devices/{id}/proof")
@@ -134,34 +135,36 @@ async def device_proof(request: web.Request) -> web.Response:
     proof = await request.app[READER].payout_proof(view.device, epoch, size)
     if proof is None:
         raise Problem(404, "not_provable", "The log of this size holds no payout of this device in this epoch.")
-    return web.json_response(shapes.proof(proof))
+    return web.json_response(shapes.proof(proof), headers=caching.when_settled(size is not None))
 
 
 @routes.get(PREFIX + "/devices/{id}/presence")
 @operation(
     "Windows in which a device was up, newest epoch first",
-    record(device=openapi.ID, presence=rows(view(PresenceView))),
-    query=(LIMIT,),
+    listed("presence", component("Presence", view(PresenceView)), device=openapi.ID),
+    query=PAGED,
     refuses=DEVICE_REFUSES,
 )
 async def device_presence(request: web.Request) -> web.Response:
-    limit = query.limit(request)
+    limit, place = query.limit(request), cursors.place(request, int)
     view = await known_device(request)
-    found = await request.app[READER].device_presence(view.device, limit)
-    return web.json_response({"device": view.device.hex(), "presence": [shapes.plain(each) for each in found]})
+    found = await request.app[READER].device_presence(view.device, limit + 1, place[0] if place else NUMBER_MAX)
+    answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.epoch,))
+    return web.json_response(answer.under("presence", device=view.device.hex()))
 
 
 @routes.get(PREFIX + "/owners")
 @operation(
     "Owners, highest paid first",
-    record(owners=rows(component("OwnerRow", view(OwnerView, devices=INTEGER)))),
-    query=(LIMIT,),
+    listed("owners", component("OwnerRow", view(OwnerView, devices=INTEGER))),
+    query=PAGED,
     refuses=QUERY_REFUSES,
 )
 async def owners(request: web.Request) -> web.Response:
-    found = await request.app[READER].owners(query.limit(request))
-    rows = [shapes.plain(each) | {"devices": len(each.devices)} for each in found]
-    return web.json_response({"owners": rows})
+    limit, place = query.limit(request), cursors.place(request, int, bytes)
+    found = await request.app[READER].owners(limit + 1, place)
+    answer = cursors.page(request, found, limit, shapes.owner_row, lambda row: (row.paid, row.account))
+    return web.json_response(answer.under("owners"))
 
 
 @routes.get(PREFIX + "/owners/{id}")
@@ -177,25 +180,35 @@ async def owner(request: web.Request) -> web.Response:
 @operation(
     "What an owner earned, newest epoch first",
     listed("rewards", component("OwnerEpoch", view(OwnerEpochView)), account=openapi.ID),
-    query=(LIMIT, BEFORE),
+    query=PAGED,
     refuses=OWNER_REFUSES,
 )
 async def owner_rewards(request: web.Request) -> web.Response:
-    limit, before = query.limit(request), query.number(request, "before")
+    limit, place = query.limit(request), cursors.place(request, int)
     account = query.path_id(request)
     reader = request.app[READER]
     if await reader.owner(account) is None:
         raise Problem(404, "unknown_account", "No owner has this account.")
-    rows = [shapes.plain(each) for each in await reader.owner_epochs(account, before, limit + 1)]
-    return web.json_response(page(request, rows, limit, "before", "epoch").under("rewards", account=account.hex()))
+    found = await reader.owner_epochs(account, place[0] if place else None, limit + 1)
+    answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.epoch,))
+    return web.json_response(answer.under("rewards", account=account.hex()))
 
 
 @routes.get(PREFIX + "/epochs")
-@operation("Epochs, newest first", listed("epochs", EPOCH_ROW), query=(LIMIT, BEFORE), refuses=QUERY_REFUSES)
+@operation(
+    "Epochs, newest first",
+    listed("epochs", EPOCH_ROW),
+    query=(*PAGED, filters.FROM, filters.TO),
+    refuses=QUERY_REFUSES,
+)
 async def epochs(request: web.Request) -> web.Response:
-    limit, before = query.limit(request), query.number(request, "before")
-    rows = [shapes.plain(each) for each in await request.app[READER].epochs(before, limit + 1)]
-    return web.json_response(page(request, rows, limit, "before", "number").under("epochs"))
+    limit, place = query.limit(request), cursors.place(request, int)
+    first, last = filters.epochs(request)
+    before = place[0] if place else None if last is None else min(last, NUMBER_MAX - 1) + 1
+    found = await request.app[READER].epochs(before, limit + 1)
+    wanted = [one for one in found if first is None or one.number >= first]
+    answer = cursors.page(request, wanted, limit, shapes.plain, lambda row: (row.number,))
+    return web.json_response(answer.under("epochs"))
 
 
 @routes.get(PREFIX + "/epochs/{n}")
@@ -204,24 +217,25 @@ async def epoch(request: web.Request) -> web.Response:
     view = await request.app[READER].epoch(query.path_number(request))
     if view is None:
         raise unknown_epoch(await request.app[READER].network())
-    return web.json_response(shapes.plain(view))
+    return web.json_response(shapes.plain(view), headers=caching.when_settled(view.closed))
 
 
 @routes.get(PREFIX + "/epochs/{n}/payouts")
 @operation(
     "Payouts of an epoch in the order of device ids",
     listed("payouts", PAYOUT, epoch=INTEGER, closed=openapi.FLAG),
-    query=(LIMIT, AFTER_ID),
+    query=(*PAGED, filters.OWNER),
     refuses=EPOCH_REFUSES,
 )
 async def epoch_payouts(request: web.Request) -> web.Response:
-    limit, after = query.limit(request), query.after_id(request)
-    number = query.path_number(request)
+    limit, place = query.limit(request), cursors.place(request, bytes)
+    number, owner = query.path_number(request), query.id_field(request, "owner")
     view = await known_epoch(request, number)
-    rows = [shapes.plain(each) for each in await request.app[READER].payouts(number, after, limit + 1)]
+    found = await request.app[READER].payouts(number, place[0] if place else b"", limit + 1, owner)
+    answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.device,))
     closed = view is not None and view.closed
-    answer = page(request, rows, limit, "after", "device").under("payouts", epoch=number, closed=closed)
-    return web.json_response(answer)
+    body = answer.under("payouts", epoch=number, closed=closed)
+    return web.json_response(body, headers=caching.when_settled(closed))
 
 
 async def known_device(request: web.Request) -> DeviceView:
@@ -244,15 +258,3 @@ async def known_epoch(request: web.Request, number: int) -> EpochView | None:
 
 def unknown_epoch(state: NetworkView) -> Problem:
     return Problem(404, "unknown_epoch", f"There is no such epoch yet; the running one is {state.epoch}.")
-
-
-def page(request: web.Request, rows: list[Json], limit: int, cursor: str, key: str) -> Page:
-    """The first `limit` of rows that were asked for with one more, and the address behind them."""
-    shown = rows[:limit]
-    more = len(rows) > limit
-    return Page(shown, link(request, **{cursor: shown[-1][key], "limit": limit}) if more else None)
-
-
-def link(request: web.Request, **fields: Any) -> str:
-    """This path with other query fields."""
-    return f"{request.rel_url.raw_path}?{urlencode(fields)}"

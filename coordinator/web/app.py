@@ -24,6 +24,7 @@ from coordinator.web import (
     epochs,
     events,
     exports,
+    filters,
     flash,
     fleet_map,
     guard,
@@ -89,7 +90,14 @@ def make_app(
     without `owner_notices` nobody is told anything. The map tells of no fewer than `map_devices_min` devices.
     """
     app = web.Application(
-        middlewares=[metrics.measured, guard.make_guard(), answers.finish, access.resolve, rates.limited],
+        middlewares=[
+            metrics.measured,
+            guard.make_guard(),
+            answers.finish,
+            access.resolve,
+            rates.limited,
+            filters.known_fields,
+        ],
         client_max_size=limits.body_bytes_max,
         handler_args={"keepalive_timeout": limits.keepalive_timeout_s, "access_log": None},
     )

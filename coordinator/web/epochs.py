@@ -2,12 +2,14 @@
 
 from aiohttp import web
 
-from coordinator.web import figures, query, shapes, words
-from coordinator.web.api import PREFIX, page, unknown_epoch
+from coordinator.kernel.epoch_views import DayView
+from coordinator.web import caching, cursors, figures, query, shapes, words
+from coordinator.web.api import PREFIX, unknown_epoch
 from coordinator.web.keys import READER
 from coordinator.web.models import DAY, EPOCH_DETAIL
-from coordinator.web.openapi import BEFORE, EPOCH_REFUSES, QUERY_REFUSES, listed, number, operation
+from coordinator.web.openapi import CURSOR, EPOCH_REFUSES, QUERY_REFUSES, listed, number, operation
 from coordinator.web.pages import frame
+from coordinator.web.shapes import Json
 from coordinator.web.templating import render
 
 EPOCHS_PER_PAGE = 50
@@ -66,14 +68,19 @@ async def epoch(request: web.Request) -> web.Response:
 @operation(
     "Rewards by days of UTC and kinds, newest first",
     listed("days", DAY),
-    query=(number("limit", "how many days at most", 1, DAYS_MAX), BEFORE),
+    query=(number("limit", "how many days at most", 1, DAYS_MAX), CURSOR),
     refuses=QUERY_REFUSES,
 )
 async def rewards(request: web.Request) -> web.Response:
     limit = query.number(request, "limit", 1, DAYS_MAX) or DAYS_SHOWN
-    found = await request.app[READER].days(query.number(request, "before"), limit + 1)
-    rows = [shapes.plain(each) | {"date": words.date(each.day)} for each in found]
-    return web.json_response(page(request, rows, limit, "before", "first").under("days"))
+    place = cursors.place(request, int)
+    found = await request.app[READER].days(place[0] if place else None, limit + 1)
+    answer = cursors.page(request, found, limit, day_shape, lambda row: (row.first,))
+    return web.json_response(answer.under("days"))
+
+
+def day_shape(view: DayView) -> Json:
+    return shapes.plain(view) | {"date": words.date(view.day)}
 
 
 @routes.get(PREFIX + "/epochs/{n}/detail")
@@ -90,5 +97,6 @@ async def epoch_detail(request: web.Request) -> web.Response:
             "reasons": [shapes.plain(each) for each in detail.reasons],
             "posted": [shapes.plain(each) for each in detail.posted],
             "parameters": dict(detail.parameters),
-        }
+        },
+        headers=caching.when_settled(detail.state == "closed"),
     )

@@ -55,7 +55,7 @@ async def one_cell(request: web.Request) -> web.Response:
 async def cells(request: web.Request) -> web.Response:
     text = query.text(request, "cell", 15)
     minimum = request.app[MAP_DEVICES_MIN]
-    found = await (known_cell(request, text) if text else request.app[READER].map(0, minimum))
+    found = await (known_cell(request, text) if "cell" in request.query else request.app[READER].map(0, minimum))
     within = places.text(found.within) if found.within else ""
     made = shapes.plain(found) | {"within": within, "devices_min": minimum, "cells": [cell(one) for one in found.cells]}
     return web.json_response(made)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from coordinator.engine.log import parse_path
 from coordinator.kernel.views import ConsistencyView, InclusionView
-from coordinator.web import query, shapes
+from coordinator.web import caching, query, shapes
 from coordinator.web.assets import FOR_EVER, is_known
 from coordinator.web.keys import READER
 from coordinator.web.openapi import number, operation, view
@@ -49,7 +49,8 @@ async def inclusion(request: web.Request) -> web.Response:
     batch, size = await sizes(request, "batch", "size")
     if batch >= size:
         raise Problem(400, "bad_query", "batch must be below size.", extra={"field": "batch"})
-    return web.json_response(proof(await request.app[READER].log_inclusion(batch, size)))
+    found = await request.app[READER].log_inclusion(batch, size)
+    return web.json_response(proof(found), headers=caching.when_settled(True))
 
 
 @routes.get(PROOFS + "/consistency")
@@ -66,7 +67,8 @@ async def consistency(request: web.Request) -> web.Response:
     first, second = await sizes(request, "first", "second", low=1)
     if first > second:
         raise Problem(400, "bad_query", "first must not be above second.", extra={"field": "first"})
-    return web.json_response(proof(await request.app[READER].log_consistency(first, second)))
+    found = await request.app[READER].log_consistency(first, second)
+    return web.json_response(proof(found), headers=caching.when_settled(True))
 
 
 async def sizes(request: web.Request, small: str, large: str, low: int = 0) -> tuple[int, int]:

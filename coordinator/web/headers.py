@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from coordinator.web import problems
+from coordinator.web import caching, problems
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -29,4 +29,4 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
         response.content_type = "application/problem+json"
         response.charset = None
     response.headers.update(SECURITY)
-    response.headers.setdefault("Cache-Control", "no-cache")
+    response.headers.setdefault("Cache-Control", caching.default(request, response))

@@ -12,7 +12,9 @@ class Limits(NamedTuple):
     requests_burst: int = 1000  # at once, before that rate counts
     in_flight_max: int = 256  # requests that are being answered; more are refused as overloaded
     request_timeout_s: float = 10.0
-    keepalive_timeout_s: float = 30.0
+    keepalive_timeout_s: float = 30.0  # also for the first request to come whole
+    answer_timeout_s: float = 60.0  # for an answer to be taken, once it is there; files may take as long as they want
+    connections_max: int = 800  # of one process; below what it may open
     retry_after_s: int = 5
     live_max: int = 100  # connections of server-sent events
     live_per_address_max: int = 10  # of them from one address

@@ -1,7 +1,7 @@
 """The API's own description (OpenAPI 3.1), made from what stands beside each handler.
 
     @routes.get(PREFIX + "/devices")
-    @operation("Devices in the order of their ids", listed("devices", DEVICE), query=(LIMIT, AFTER_ID))
+    @operation("Devices in the order of their ids", listed("devices", DEVICE), query=PAGED)
     async def devices(request): ...
 
 An answer's schema is made from the view (a NamedTuple of kernel.*views) that the handler answers with, by the rules of
@@ -9,10 +9,12 @@ shapes.py: bytes are hexadecimal text, an amount has its text beside it, nothing
 `document` walks the routes of an application; one under `/api/` without a declaration is an AssertionError.
 """
 
+import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from aiohttp import web
@@ -25,6 +27,7 @@ Schema = dict[str, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 API = "/api/"
+EXAMPLES_FILE = Path(__file__).parent / "examples.json"
 JSON, PROBLEM = "application/json", "application/problem+json"
 INTEGER: Schema = {"type": "integer"}
 TEXT: Schema = {"type": "string"}
@@ -74,8 +77,12 @@ LIMIT = Field(
     {"type": "integer", "minimum": 1, "maximum": ROWS_MAX, "default": ROWS_DEFAULT},
     "how many rows at most",
 )
-AFTER_ID = Field("after", ID, "rows behind this id: a cursor, take it from `next`")
-BEFORE = number("before", "rows below this number: a cursor, take it from `next`")
+CURSOR = Field(
+    "cursor",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,120}$"},
+    "where the next page begins: take it from `next`, with the same filters",
+)
+PAGED = (LIMIT, CURSOR)
 EPOCH = number("epoch", "number of an epoch", required=True)
 DEVICE_REFUSES = {400: ("bad_id", "bad_query"), 404: ("unknown_device",)}
 DEVICE_EPOCH_REFUSES = {400: ("bad_id", "bad_query"), 404: ("unknown_device", "unknown_epoch")}
@@ -84,6 +91,7 @@ EPOCH_REFUSES = {400: ("bad_id", "bad_query"), 404: ("unknown_epoch",)}
 QUERY_REFUSES = {400: ("bad_query",)}
 # What any route may say, before its handler is asked.
 ALWAYS: dict[int, tuple[str, ...]] = {
+    400: ("bad_query",),
     401: ("bad_token",),
     404: ("not_found",),
     413: ("oversized",),
@@ -228,10 +236,11 @@ DESCRIPTION = (
 def _operation(method: str, path: str, said: Operation) -> Schema:
     refuses: dict[int, tuple[str, ...]] = {}
     for status, codes in [*ALWAYS.items(), *said.refuses.items()]:
-        refuses[status] = (*refuses.get(status, ()), *codes)
-    answers = {str(status): _answer(said.summary, given) for status, given in said.answers.items()}
+        refuses[status] = tuple(dict.fromkeys((*refuses.get(status, ()), *codes)))
+    name = operation_id(method, path)
+    answers = {str(status): _answer(said.summary, given, name) for status, given in said.answers.items()}
     made: Schema = {
-        "operationId": operation_id(method, path),
+        "operationId": name,
         "summary": said.summary,
         "parameters": [*_path_fields(path, said), *map(_query_field, said.query)],
         "responses": answers | {str(status): _problem(codes) for status, codes in sorted(refuses.items())},
@@ -269,9 +278,20 @@ def _query_field(field: Field) -> Schema:
     }
 
 
-def _answer(summary: str, given: Mapping[str, Schema]) -> Schema:
-    content = {"content": {media: {"schema": schema} for media, schema in given.items()}} if given else {}
-    return {"description": summary, **content}
+def _answer(summary: str, given: Mapping[str, Schema], name: str) -> Schema:
+    made: Schema = {"description": summary}
+    if given:
+        made["content"] = {media: {"schema": schema} for media, schema in given.items()}
+    if JSON in given and name in _examples():
+        made["content"][JSON]["example"] = _examples()[name]
+    return made
+
+
+@cache
+def _examples() -> Schema:
+    """By operation, what a real network answered: tests/web/api_examples.py wrote it down."""
+    found: Schema = json.loads(EXAMPLES_FILE.read_text())
+    return found
 
 
 def _problem(codes: Sequence[str]) -> Schema:

@@ -4,8 +4,9 @@ from typing import Any
 
 from aiohttp import web
 
+from coordinator.kernel.filters import STANDINGS, DeviceFilter, DevicePlace
 from coordinator.kernel.views import NetworkView
-from coordinator.web import device_page, figures, query, search
+from coordinator.web import cursors, device_page, figures, filters, query, search
 from coordinator.web.keys import NOW, READER
 from coordinator.web.problems import Problem
 from coordinator.web.templating import render
@@ -14,6 +15,8 @@ EPOCHS_SHOWN = 15
 EPOCHS_DRAWN = 40
 DEVICES_SHOWN = 25
 DEVICES_PER_PAGE = 100
+DEVICES_TAKE = ("cursor", "live", "form", *(field.name for field in filters.DEVICES))
+MEASURES_OFFERED = 100
 OWNERS_SHOWN = 8
 STALLED_BEACONS = 4
 REFRESH_MIN_S, REFRESH_MAX_S = 2, 60
@@ -44,24 +47,29 @@ async def network(request: web.Request) -> web.Response:
         more=len(devices) > DEVICES_SHOWN,
         refusals=sorted(state.refusals.items(), key=lambda each: (-each[1], each[0])),
         missing=found.missing,
-        several=found.addresses,
+        several=found.hits,
         wanted=wanted,
     )
 
 
 @routes.get("/devices")
 async def devices(request: web.Request) -> web.Response:
-    reader, after = request.app[READER], query.after_id(request)
-    found = await reader.devices(after, DEVICES_PER_PAGE + 1)
-    shown = found[:DEVICES_PER_PAGE]
-    more = len(found) > DEVICES_PER_PAGE
+    """Page by page, as the API lists them."""
+    filters.only(request, DEVICES_TAKE)
+    reader, chosen, place = request.app[READER], filters.devices(request), cursors.place(request, int, bytes)
+    found = await reader.devices_where(chosen, DevicePlace(*place) if place else None, DEVICES_PER_PAGE)
     return render(
         request,
         "devices.html",
         **frame(request, await reader.network()),
-        devices=shown,
-        first=not after,
-        next=f"/devices?after={shown[-1].device.hex()}" if more else "",
+        devices=found.devices,
+        chosen=chosen,
+        filtered=chosen != DeviceFilter(),
+        standings=STANDINGS,
+        measures=(await reader.measures())[:MEASURES_OFFERED],
+        first=place is None,
+        begin=str(request.rel_url.without_query_params("cursor", "live")),
+        next=cursors.address(request, None, *found.next) if found.next else "",
     )
 
 

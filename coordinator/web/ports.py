@@ -17,6 +17,7 @@ from coordinator.kernel.access import (
 )
 from coordinator.kernel.earnings_views import EarningsView
 from coordinator.kernel.epoch_views import DayView, EpochDetailView
+from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
 from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import (
     AppealView,
@@ -48,6 +49,7 @@ from coordinator.kernel.views import (
     ReadingView,
     TimedReadingView,
 )
+from coordinator.web.limits import NUMBER_MAX
 
 
 class BrokerAddress(NamedTuple):
@@ -69,12 +71,20 @@ class Reader(Protocol):
 
     async def device(self, device: bytes) -> DeviceView | None: ...
 
-    async def device_payouts(self, device: bytes, limit: int) -> list[PayoutView]:
-        """Newest epoch first."""
+    async def devices_where(self, chosen: DeviceFilter, after: DevicePlace | None, limit: int) -> DevicePage:
+        """Those that a filter asks for, behind a place."""
         ...
 
-    async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
-        """Closed epochs and the running one, newest first."""
+    async def measures(self) -> list[str]:
+        """Names of all channels that devices have, in order."""
+        ...
+
+    async def device_payouts(self, device: bytes, limit: int, before: int = NUMBER_MAX) -> list[PayoutView]:
+        """Epochs below `before`, newest first."""
+        ...
+
+    async def device_presence(self, device: bytes, limit: int, before: int = NUMBER_MAX) -> list[PresenceView]:
+        """Closed epochs and the running one, those below `before`, newest first."""
         ...
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
@@ -95,8 +105,11 @@ class Reader(Protocol):
         """None for an unknown device or an epoch that has not begun."""
         ...
 
-    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
-        """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`."""
+    async def statements(
+        self, device: bytes, epoch: int, after: tuple[int, int], limit: int, code: int | None = None
+    ) -> list[StatementView]:
+        """Those received in an epoch or counting for it, in the order of (boot, seq), behind `after`; of one verdict
+        where it is given."""
         ...
 
     async def postings(
@@ -105,8 +118,14 @@ class Reader(Protocol):
         """Of an account of any kind, newest epoch first, each with its place; those before (epoch, place)."""
         ...
 
-    async def owners(self, limit: int) -> list[OwnerView]:
-        """Highest paid first."""
+    async def epoch_postings(
+        self, epoch: int, owner: bytes, code: int | None, after: tuple[int, int], limit: int
+    ) -> list[tuple[tuple[int, int], PostingView]]:
+        """Of one epoch, each with its place: in the order of codes, or those of one owner as they were made."""
+        ...
+
+    async def owners(self, limit: int, after: tuple[int, bytes] | None = None) -> list[OwnerView]:
+        """Highest paid first, behind what was paid to one and its account."""
         ...
 
     async def owner(self, account: bytes) -> OwnerView | None: ...
@@ -137,8 +156,16 @@ class Reader(Protocol):
         """Accounts of owners from `first` to `last`, in order."""
         ...
 
-    async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
-        """Of one closed epoch in order of device id, those behind `after`."""
+    async def header_batch(self, header: bytes) -> int | None:
+        """The batch of a header's id, among the newest."""
+        ...
+
+    async def statement_place(self, statement: bytes) -> StatementPlace | None:
+        """Where a statement stands, among the newest."""
+        ...
+
+    async def payouts(self, epoch: int, after: bytes, limit: int, owner: bytes = b"") -> list[PayoutView]:
+        """Of one closed epoch in order of device id, those behind `after`; to one owner where it is given."""
         ...
 
     async def map(self, within: int, devices_min: int) -> MapView:

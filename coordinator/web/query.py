@@ -1,6 +1,7 @@
 """Values from paths and query strings: exact, bounded, refused by name."""
 
 import re
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -59,15 +60,28 @@ def limit(request: web.Request) -> int:
     return ROWS_DEFAULT if wanted is None else wanted
 
 
+def id_field(request: web.Request, name: str) -> bytes:
+    """An id, empty where the field is absent. Raises Problem bad_query."""
+    value = _single(request, name)
+    if value is None:
+        return b""
+    if not is_id(value):
+        detail = f"{name} must be an id of {ID_HEX_CHARS} lower-case hexadecimal digits."
+        raise Problem(400, "bad_query", detail, extra={"field": name})
+    return bytes.fromhex(value)
+
+
 def after_id(request: web.Request) -> bytes:
     """The id that a page of rows comes behind, empty for the first page."""
-    text = _single(request, "after")
-    if text is None:
-        return b""
-    if not is_id(text):
-        detail = f"after must be an id of {ID_HEX_CHARS} lower-case hexadecimal digits."
-        raise Problem(400, "bad_query", detail, extra={"field": "after"})
-    return bytes.fromhex(text)
+    return id_field(request, "after")
+
+
+def choice(request: web.Request, name: str, known: Iterable[str]) -> str:
+    """One of some words, empty where the field is absent. Raises Problem bad_query."""
+    value, known = _single(request, name), list(known)
+    if value is not None and value not in known:
+        raise Problem(400, "bad_query", f"{name} must be one of {', '.join(known)}.", extra={"field": name})
+    return value or ""
 
 
 def text(request: web.Request, name: str, chars_max: int) -> str:
@@ -81,10 +95,17 @@ def text(request: web.Request, name: str, chars_max: int) -> str:
 
 def _single(request: web.Request, name: str) -> str | None:
     values: list[str] = request.query.getall(name, [])
+    if values == [""] and is_form(request):
+        return None
     if len(values) > 1:
         detail = f"{name} must be given once, it came {len(values)} times."
         raise Problem(400, "bad_query", detail, extra={"field": name})
     return values[0] if values else None
+
+
+def is_form(request: web.Request) -> bool:
+    """Whether the query comes from a form on a page: a browser sends every field of it, filled in or not."""
+    return "form" in request.query
 
 
 def _whole(text: str) -> int | None:

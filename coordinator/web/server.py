@@ -4,21 +4,56 @@ aiohttp answers a broken request line before there is a request, in plain text t
 `AppRunner` whose connections answer with a problem document instead. Use it wherever the application is served.
 """
 
+import asyncio
+import socket
+import struct
+
 import structlog
 from aiohttp import web
 
 from coordinator.web import problems
 from coordinator.web.headers import SECURITY
+from coordinator.web.keys import LIMITS
+from coordinator.web.limits import Limits
 from coordinator.web.problems import REFUSED, Problem
 
 log = structlog.get_logger("web")
 
 BAD_REQUEST = "This is not an HTTP request that this server understands."
+FULL = "All connections are taken."
+SLOW = "The answer was not taken."
 FAULT = "This is our fault, not yours. It has been logged."
 
 
 class _Connection(web.RequestHandler):
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        manager = self._server
+        if len(manager.connections) > manager.limits.connections_max:
+            manager.count(Problem(503, "overloaded", FULL))
+            self.force_close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Who takes nothing of an answer is let go: its bytes lie in our memory until then."""
+        if isinstance(resp, web.FileResponse):  # sent from the disk, as fast as it is taken
+            return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(self._server.limits.answer_timeout_s):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            self._server.count(Problem(503, "timeout", SLOW))
+            if self.transport is not None:
+                _drop(self.transport)
+            return resp, True
+
+    @property
+    def _server(self) -> "_Server":
+        assert isinstance(self._manager, _Server)
+        return self._manager
 
     def handle_error(
         self,
@@ -32,8 +67,7 @@ class _Connection(web.RequestHandler):
         if status >= 500:
             problem = Problem(500, "fault", FAULT)
             log.error("fault", exc_info=exc)
-        assert isinstance(self._manager, _Server)
-        self._manager.count(problem)
+        self._server.count(problem)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         response = problems.as_json(problem, request)
@@ -42,8 +76,20 @@ class _Connection(web.RequestHandler):
         return response
 
 
+def _drop(transport: asyncio.Transport) -> None:
+    """End a connection with a reset: what it has not taken would else lie in the kernel until it does."""
+    taken = transport.get_extra_info("socket")
+    if taken is not None:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 class _Server(web.Server):
     runner: "Runner"
+
+    @property
+    def limits(self) -> Limits:
+        return self.runner.app[LIMITS]
 
     def count(self, problem: Problem) -> None:
         self.runner.app[REFUSED][problem.code] += 1

@@ -70,6 +70,11 @@ def owner(view: OwnerView) -> Json:
     return plain(view) | {"devices": shown, "devices_total": len(view.devices)}
 
 
+def owner_row(view: OwnerView) -> Json:
+    """An owner in a list."""
+    return plain(view) | {"devices": len(view.devices)}
+
+
 def explanation(view: Explanation) -> Json:
     return {
         "device": view.device.hex(),

@@ -7,18 +7,18 @@ from aiohttp import web
 
 from coordinator.kernel.stub_views import StatementView, StubView
 from coordinator.kernel.views import DeviceView
-from coordinator.web import api, pages, query, shapes
+from coordinator.web import api, caching, cursors, filters, pages, query, shapes
 from coordinator.web.api import PREFIX
 from coordinator.web.device_page import earned, question
 from coordinator.web.keys import READER
 from coordinator.web.models import POSTING, STUB
 from coordinator.web.openapi import (
-    BEFORE,
     DEVICE_EPOCH_REFUSES,
     EPOCH,
+    EPOCH_REFUSES,
     ID,
     INTEGER,
-    LIMIT,
+    PAGED,
     component,
     listed,
     number,
@@ -31,7 +31,6 @@ from coordinator.web.templating import render
 
 STATEMENTS_SHOWN = 100
 POSTINGS_SHOWN = 100
-PLACE_FIELDS = (number("boot", "with `seq`: a cursor"), number("seq", "behind this one of `boot`"))
 
 routes = web.RouteTableDef()
 
@@ -65,7 +64,7 @@ async def stub_page(request: web.Request) -> web.Response:
 @operation(
     "Statements of a device in an epoch",
     listed("statements", component("Statement", view(StatementView)), device=ID, epoch=INTEGER),
-    query=(LIMIT, EPOCH, *PLACE_FIELDS),
+    query=(*PAGED, EPOCH, filters.VERDICT),
     refuses=DEVICE_EPOCH_REFUSES,
 )
 async def statements_json(request: web.Request) -> web.Response:
@@ -74,13 +73,11 @@ async def statements_json(request: web.Request) -> web.Response:
         raise Problem(400, "bad_query", "epoch must be given.", extra={"field": "epoch"})
     device = await api.known_device(request)
     await api.known_epoch(request, epoch)
-    limit, after = query.limit(request), _after(request)
-    found = await request.app[READER].statements(device.device, epoch, after, limit + 1)
-    shown = found[:limit]
-    rows = [shapes.plain(each) for each in shown]
-    more = len(found) > limit
-    following = api.link(request, epoch=epoch, boot=shown[-1].boot, seq=shown[-1].seq, limit=limit) if more else None
-    return web.json_response(shapes.Page(rows, following).under("statements", device=device.device.hex(), epoch=epoch))
+    limit, place = query.limit(request), cursors.place(request, int, int) or (-1, -1)
+    code = filters.verdict(request)
+    found = await request.app[READER].statements(device.device, epoch, place, limit + 1, code)
+    answer = cursors.page(request, found, limit, shapes.plain, lambda row: (row.boot, row.seq))
+    return web.json_response(answer.under("statements", device=device.device.hex(), epoch=epoch))
 
 
 @routes.get("/devices/{id}/stubs/{n}/statements")
@@ -105,20 +102,32 @@ async def statements_page(request: web.Request) -> web.Response:
 @operation(
     "Postings of an account, newest epoch first",
     listed("postings", POSTING, account=ID),
-    query=(LIMIT, number("epoch", "only of this one"), BEFORE, number("place", "with `before`: a cursor")),
+    query=(*PAGED, number("epoch", "only of this one")),
     refuses={400: ("bad_id", "bad_query")},
 )
 async def postings_json(request: web.Request) -> web.Response:
     limit, epoch, account = query.limit(request), query.number(request, "epoch"), query.path_id(request)
-    found = await request.app[READER].postings(account, epoch, _before(request), limit + 1)
-    shown = found[:limit]
-    following = None
-    if len(found) > limit:
-        only = {} if epoch is None else {"epoch": epoch}
-        place = {"before": shown[-1][1].epoch, "place": shown[-1][0]}
-        following = api.link(request, **only, **place, limit=limit)
-    rows = [posting_shape(each) for _, each in shown]
-    return web.json_response(shapes.Page(rows, following).under("postings", account=account.hex()))
+    place = cursors.place(request, int, int)
+    found = await request.app[READER].postings(account, epoch, place, limit + 1)
+    answer = cursors.page(request, found, limit, lambda row: posting_shape(row[1]), lambda row: (row[1].epoch, row[0]))
+    return web.json_response(answer.under("postings", account=account.hex()))
+
+
+@routes.get(PREFIX + "/epochs/{n}/postings")
+@operation(
+    "Postings of an epoch in the order of their codes; those of one owner as they were made",
+    listed("postings", POSTING, epoch=INTEGER),
+    query=(*PAGED, filters.OWNER, filters.CODE),
+    refuses=EPOCH_REFUSES,
+)
+async def epoch_postings_json(request: web.Request) -> web.Response:
+    limit, place = query.limit(request), cursors.place(request, int, int) or (-1, -1)
+    epoch, owner, code = query.path_number(request), query.id_field(request, "owner"), filters.code(request)
+    view = await api.known_epoch(request, epoch)
+    found = await request.app[READER].epoch_postings(epoch, owner, code, place, limit + 1)
+    answer = cursors.page(request, found, limit, lambda row: posting_shape(row[1]), lambda row: row[0])
+    settled = caching.when_settled(view is not None and view.closed)
+    return web.json_response(answer.under("postings", epoch=epoch), headers=settled)
 
 
 @routes.get("/owners/{id}/ledger")

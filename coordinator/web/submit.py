@@ -30,9 +30,9 @@ UNRECEIPTED = {
 
 # By status: what the intake may say of a statement, and what is wrong with the request before that.
 STATEMENT_REFUSES = {
-    400: ("malformed", "bad_signature", "unknown_beacon"),
+    400: ("malformed", "bad_signature"),
     404: ("unknown_device",),
-    409: ("duplicate", "stale_beacon", "quarantined", "fork", "bad_body", "unsupported_kind"),
+    409: ("duplicate", "stale_beacon", "unknown_beacon", "quarantined", "fork", "bad_body", "unsupported_kind"),
     413: ("oversized",),
     415: ("unsupported_type", "unsupported_encoding"),
     429: ("rate_limited",),

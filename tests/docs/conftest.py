@@ -17,6 +17,7 @@ README = ROOT / "README.md"
 QUERIES = {
     "/api/v1/log/inclusion": "?batch=1&size=5",
     "/api/v1/log/consistency": "?first=3&second=5",
+    "/api/v1/search": "?q=epoch%201",
     "/api/v1/devices/{id}/bundle": "?epoch=1",
     "/api/v1/devices/{id}/corrections": "?epoch=1",
     "/api/v1/devices/{id}/proof": "?epoch=1",

@@ -83,7 +83,7 @@ def targets(shown: World) -> list[str]:
         *(f"/map/{places.text(places.cell_of(place))}" for place in set(shown.places.values()) - {0}),
         "/map/821f1ffffffffff",
         "/?live=1",
-        f"/devices?after={devices[0][-32:]}",
+        "/devices?form=1&standing=active&owner=&measures=&silent_since=",
         *devices,
         *explained,
         *owners,

@@ -20,6 +20,7 @@ from coordinator.kernel.earnings_views import (
     MonthView,
 )
 from coordinator.kernel.epoch_views import DayView, EpochDetailView, PostedView, ReasonCount
+from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
 from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import (
     AppealView,
@@ -79,7 +80,7 @@ class World:
 
     def owners(self) -> list[OwnerView]:
         accounts = sorted({each.owner for each in self.devices.values()})
-        return sorted((self.owner(account) for account in accounts), key=lambda each: -each.paid)
+        return sorted(map(self.owner, accounts), key=lambda each: (each.paid, each.account), reverse=True)
 
     def owner(self, account: bytes) -> OwnerView:
         devices = [each for each in self.devices.values() if each.owner == account]
@@ -238,12 +239,28 @@ class FakeReader:
         await self._enter()
         return self.world.devices.get(device)
 
-    async def device_payouts(self, device: bytes, limit: int) -> list[PayoutView]:
-        rows = [row for number in sorted(self.world.payouts, reverse=True) for row in self.world.payouts[number]]
-        return [row for row in rows if row.device == device][:limit]
+    async def devices_where(self, chosen: DeviceFilter, after: DevicePlace | None, limit: int) -> DevicePage:
+        rows = [
+            view
+            for device, view in sorted(self.world.devices.items())
+            if (after is None or device > after.device)
+            and chosen.standing in ("", view.standing)
+            and chosen.owner in (b"", view.owner)
+            and (not chosen.measures or chosen.measures in [name for name, _, _ in view.channels])
+            and (chosen.silent_since is None or view.last_slot < chosen.silent_since)
+        ]
+        return DevicePage(rows[:limit], DevicePlace(0, rows[limit - 1].device) if len(rows) > limit else None)
 
-    async def device_presence(self, device: bytes, limit: int) -> list[PresenceView]:
-        return sorted(self.world.presence.get(device, []), reverse=True)[:limit]
+    async def measures(self) -> list[str]:
+        return sorted({name for view in self.world.devices.values() for name, _, _ in view.channels})
+
+    async def device_payouts(self, device: bytes, limit: int, before: int = 2**63 - 1) -> list[PayoutView]:
+        rows = [row for number in sorted(self.world.payouts, reverse=True) for row in self.world.payouts[number]]
+        return [row for row in rows if row.device == device and row.epoch < before][:limit]
+
+    async def device_presence(self, device: bytes, limit: int, before: int = 2**63 - 1) -> list[PresenceView]:
+        rows = sorted(self.world.presence.get(device, []), reverse=True)
+        return [row for row in rows if row.epoch < before][:limit]
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:
         return [each for each in self.world.readings.get(device, []) if each.slot > after_slot][:limit]
@@ -268,13 +285,15 @@ class FakeReader:
         view, explained = self.world.devices.get(device), self.world.explanations.get((device, epoch))
         return made_stub(view, self.world.epochs[epoch], explained) if view and explained else None
 
-    async def statements(self, device: bytes, epoch: int, after: tuple[int, int], limit: int) -> list[StatementView]:
+    async def statements(
+        self, device: bytes, epoch: int, after: tuple[int, int], limit: int, code: int | None = None
+    ) -> list[StatementView]:
         first = epoch * EPOCH_BEACONS
         made = [(1, first + at + 1) for at in range(EPOCH_BEACONS)]
         return [
             StatementView(boot, seq, seq, seq - 1, seq // 4, 0, "ok", "measured", epoch, bytes([seq % 256]) * 32)
             for boot, seq in made
-            if (boot, seq) > after
+            if (boot, seq) > after and code in (None, 0)
         ][:limit]
 
     async def postings(
@@ -290,6 +309,16 @@ class FakeReader:
             )
             for at, place, row in chosen
         ]
+
+    async def epoch_postings(
+        self, epoch: int, owner: bytes, code: int | None, after: tuple[int, int], limit: int
+    ) -> list[tuple[tuple[int, int], PostingView]]:
+        rows = [
+            ((1, place), PostingView(epoch * 3 + 2, place, epoch, "emission", bytes(16), "owner", *made, "reward"))
+            for place, row in enumerate(self.world.payouts.get(epoch, []), 1)
+            if owner in (b"", row.owner) and (made := (row.owner, row.paid))
+        ]
+        return [one for one in rows if one[0] > after and code in (None, 1)][:limit]
 
     async def quarantines(self, device: bytes) -> list[QuarantineView]:
         return [one for one in self._quarantined() if one.device == device]
@@ -333,8 +362,9 @@ class FakeReader:
         owners = sorted(self.world.owners(), key=lambda one: one.account)
         return [OwedView(one.account, one.balance, 0) for one in owners if one.account > after and one.balance][:limit]
 
-    async def owners(self, limit: int) -> list[OwnerView]:
-        return self.world.owners()[:limit]
+    async def owners(self, limit: int, after: tuple[int, bytes] | None = None) -> list[OwnerView]:
+        rows = self.world.owners()
+        return [one for one in rows if after is None or (one.paid, one.account) < after][:limit]
 
     async def owner(self, account: bytes) -> OwnerView | None:
         view = self.world.owner(account)
@@ -372,6 +402,12 @@ class FakeReader:
 
     async def owner_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
         return sorted(one.account for one in self.world.owners() if first <= one.account <= last)[:limit]
+
+    async def header_batch(self, header: bytes) -> int | None:
+        return next((one.batch for one in self.world.epochs if one.header == header), None)
+
+    async def statement_place(self, statement: bytes) -> StatementPlace | None:
+        return None
 
     async def batch(self, number: int) -> BatchView | None:
         return made_batch(number) if number < self.world.network.batches else None
@@ -444,8 +480,9 @@ class FakeReader:
     async def payout_proof(self, device: bytes, epoch: int, size: int | None) -> ProofView | None:
         return None
 
-    async def payouts(self, epoch: int, after: bytes, limit: int) -> list[PayoutView]:
-        return [row for row in self.world.payouts.get(epoch, []) if row.device > after][:limit]
+    async def payouts(self, epoch: int, after: bytes, limit: int, owner: bytes = b"") -> list[PayoutView]:
+        rows = self.world.payouts.get(epoch, [])
+        return [row for row in rows if row.device > after and owner in (b"", row.owner)][:limit]
 
 
 def made_stub(view: DeviceView, epoch: EpochView, explained: Explanation) -> StubView:

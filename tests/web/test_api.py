@@ -46,7 +46,6 @@ def test_devices_are_paged_without_loss(client: Client, shown: World) -> None:
 
 def test_a_last_page_that_is_full_has_no_next(client: Client, shown: World) -> None:
     assert client.get(f"{API}/devices?limit={len(shown.devices)}").json["next"] is None
-    assert client.get(f"{API}/devices?after={'f' * 32}").json == {"devices": [], "next": None}
 
 
 def test_device_has_amounts_as_integers_and_text(client: Client, shown: World) -> None:
@@ -184,9 +183,7 @@ def test_bad_epochs_in_a_path(client: Client, bad: str) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD_NUMBERS)
-@pytest.mark.parametrize(
-    "route", ["/devices?limit=", "/epochs?before=", "/epochs?limit=", "/devices/{}/explain?epoch="]
-)
+@pytest.mark.parametrize("route", ["/devices?limit=", "/epochs?from=", "/epochs?limit=", "/devices/{}/explain?epoch="])
 def test_bad_numbers_name_their_field_and_range(client: Client, shown: World, route: str, bad: str) -> None:
     target = API + route.format(next(iter(shown.devices)).hex()) + bad.replace(" ", "%20")
     answer = client.get(target)
@@ -197,7 +194,9 @@ def test_bad_numbers_name_their_field_and_range(client: Client, shown: World, ro
     assert " to " in answer.json["detail"]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=1&limit=1", "after=1", "after=", "after=" + "F" * 32])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "limit=1&limit=1", "after=1", "cursor=", "owner=" + "F" * 32]
+)
 def test_bad_queries_of_a_list(client: Client, query: str) -> None:
     assert_problem(client.get(f"{API}/devices?{query}"), 400, "bad_query")
 

@@ -60,6 +60,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/epochs/{n}": PUBLIC,
     "GET /api/v1/epochs/{n}/detail": PUBLIC,
     "GET /api/v1/epochs/{n}/payouts": PUBLIC,
+    "GET /api/v1/epochs/{n}/postings": PUBLIC,
     "GET /api/v1/events": PUBLIC,
     "GET /api/v1/log/consistency": PUBLIC,
     "GET /api/v1/log/inclusion": PUBLIC,
@@ -77,6 +78,7 @@ TABLE: dict[str, str] = {
     "GET /api/v1/owners/{id}/rewards": PUBLIC,
     "GET /api/v1/owners/{id}/settlements": PUBLIC,
     "GET /api/v1/quarantines": PUBLIC,
+    "GET /api/v1/search": PUBLIC,
     "POST /api/v1/statements": PUBLIC,  # signed by itself
     "POST /api/v1/texts": PUBLIC,  # nothing but what a signed message has the hash of
     "GET /archive/batches/{number}": PUBLIC,

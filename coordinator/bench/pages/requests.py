@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from coordinator.bench.children import tell
+from coordinator.web import cursors
 
 CONNECTIONS_MAX = 64
 TIMEOUT_S = 30.0
@@ -24,7 +25,8 @@ READY_S, LOOK_S = 300.0, 0.1
 
 
 class Job(NamedTuple):
-    """`paths` by name, with `{device}`, `{owner}`, `{epoch}`, `{batch}` to be drawn from what is given."""
+    """`paths` by name, with `{device}`, `{owner}`, `{epoch}`, `{batch}` to be drawn from what is given; a `cursor` is
+    given as a device."""
 
     url: str
     paths: dict[str, str]
@@ -63,16 +65,28 @@ async def asked(job: Job) -> list[Answer]:
             due = began + count / job.rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             name = names[count % len(names)]
-            path = job.paths[name].format(
-                device=draw.choice(job.devices),
-                owner=draw.choice(job.owners),
-                epoch=draw.randrange(job.epochs),
-                batch=draw.randrange(job.batches),
+            path = behind(
+                job.paths[name].format(
+                    device=draw.choice(job.devices),
+                    owner=draw.choice(job.owners),
+                    epoch=draw.randrange(job.epochs),
+                    batch=draw.randrange(job.batches),
+                )
             )
             tasks.create_task(_ask(session, name, path, due, answers))
             if count % TOLD_EVERY == 0:
                 tell(phase="asking for pages", done=count / job.rate, of=job.seconds)
     return answers
+
+
+def behind(path: str) -> str:
+    """A path whose `cursor` is the id of a device, with a real one: somewhere in the middle of a list."""
+    where, found, device = path.partition("?cursor=")
+    if not found:
+        return path
+    place = bytes.fromhex(device)
+    cursor = cursors.written(where, "", *((place,) if where.endswith("/payouts") else (0, place)))
+    return f"{where}{found}{cursor}"
 
 
 async def _ready(session: aiohttp.ClientSession) -> None:

@@ -23,7 +23,7 @@ IDS = 2000  # of devices that are asked for
 HALF = "half of it"
 PATHS = {
     "network": "/",
-    "devices": "/devices?after={device}",
+    "devices": "/devices?cursor={device}",
     "device": "/devices/{device}",
     "device, an epoch": "/devices/{device}?epoch={epoch}",
     "pay stub": "/devices/{device}/stubs/{epoch}",
@@ -38,9 +38,9 @@ PATHS = {
     "search": "/search?q={device}",
     "api: earnings": "/api/v1/owners/{owner}/earnings",
     "api: network": "/api/v1/network",
-    "api: devices": "/api/v1/devices?after={device}",
+    "api: devices": "/api/v1/devices?cursor={device}",
     "api: explain": "/api/v1/devices/{device}/explain?epoch={epoch}",
-    "api: payouts": "/api/v1/epochs/{epoch}/payouts?after={device}",
+    "api: payouts": "/api/v1/epochs/{epoch}/payouts?cursor={device}",
     "api: rewards": "/api/v1/owners/{owner}/rewards",
     "api: rewards by day": "/api/v1/rewards?before={epoch}",
     "api: map": "/api/v1/map",
