@@ -165,6 +165,8 @@ def test_a_crash_in_the_middle_is_finished_at_the_next_start(shown: Shown, monke
 def test_the_command_line(shown: Shown, house: Inn) -> None:
     device, token = shown.private.id.hex(), shown.net.folder / "api.token"
     token.write_text(house.token("owner", shown.owner).token + "\n")
+    for hand in (shown.private, shown.public):  # whatever other tests did before
+        assert house.token("owner", shown.owner)("DELETE", target(hand.id, 1)).status == 200
     named = ("--token", token, "--url", shown.http.url)
     refused = edgetally("owner", "delete-readings", device, "--through-epoch", 99, "--yes", *named)
     assert refused.returncode == 1 and "not closed yet" in refused.stderr
