@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint bench docs clean
+.PHONY: help setup demo test soak lint pictures bench docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -36,6 +36,9 @@ lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.firmware.board_types
 	@$(BIN)/lint-imports
+
+pictures: $(STAMP) ## pictures of every page for docs/guides/pages.md
+	@$(BIN)/python -m tests.web.pictures
 
 bench: $(STAMP) ## every figure that the documentation quotes
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -246,8 +246,9 @@ class Script:
 
 
 @contextmanager
-def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Iterator[Inn]:  # noqa: B008
-    """Serve a network in memory to people in a real store."""
+def inn(folder: Path, place: Place = Place(), shown: World | None = None, live_max: int = 0) -> Iterator[Inn]:  # noqa: B008
+    """Serve a network in memory to people in a real store. Events end for nobody, and most tests wait for the end of
+    every answer: `live_max` may listen."""
     home, clock, owners, enrolment = Home(folder), Clock(), FakeOwners(), FakeEnrolment()
     hand = FakeHand()
     home.make()
@@ -258,7 +259,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
         access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment, hand, FakeHousekeeping()
     )
     reader = FakeReader(shown or world())
-    endless = DEFAULT._replace(live_max=0)  # events end for nobody, and a test waits for the end of every answer
+    limits = DEFAULT._replace(live_max=live_max)
     app = make_app(
         reader,
         FakeSubmit(),
@@ -269,7 +270,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
         deletions=FakeDeletions(),
         owner_notices=FakeNotices(),
         health=FakeHealth(),
-        limits=endless,
+        limits=limits,
     )
 
     async def close(_: object) -> None:
