@@ -14,6 +14,7 @@ from aiohttp import web
 from coordinator.asking import Deletions, Owners, Statements, WholeHealth
 from coordinator.engine.genesis import Genesis
 from coordinator.enrolling import Enrolling
+from coordinator.housekeeping import Housekeeping
 from coordinator.inside import Ask
 from coordinator.operating import Operating
 from coordinator.owner_notices import notices_port
@@ -116,6 +117,7 @@ async def serving(network: Network, sockets: list[socket.socket], failures: Coun
             Contacts(access.engine),
             Enrolling(settings, network.base, home, network.genesis, network.stores),
             Operating(home, network.genesis, network.queries, book, texts),
+            Housekeeping(home),
         )
         health = WholeHealth(ask, failures)
         app = make_app(

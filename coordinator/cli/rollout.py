@@ -1,14 +1,13 @@
 """`edgetally rollout`: which part of the boards is offered a release, and what became of it."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from coordinator.store.rollouts import PPM, ROLLED_BACK, STAGES, ReleaseBroken, Rollout, Rollouts
-from device_client.core import manifest
+from coordinator.kernel.operator_views import RolloutView
+from coordinator.store.rollouts import PPM, ReleaseBroken, Rollout, Rollouts
 
 from . import fail
 from .network import CONFIG, DEFAULT_CONFIG, opened
@@ -73,7 +72,7 @@ def status(
     """Show what is on its way, how far it came, and why boards did not take or keep it."""
     _, home, _ = opened(config)
     rollouts = Rollouts(home.rollouts, home.releases)
-    found = [_told(rollouts, one) for one in rollouts.rollouts().values()]
+    found = [_told(rollouts.told(one)) for one in rollouts.rollouts().values()]
     if as_json:
         typer.echo(json.dumps({"rollouts": found}))
     elif not found:
@@ -87,19 +86,10 @@ def status(
             typer.echo(f"  {count} because of {reason}")
 
 
-def _told(rollouts: Rollouts, rollout: Rollout) -> dict[str, Any]:
-    stages = rollouts.stages(rollout.board, rollout.version)
-    by_stage = Counter(stage for stage, _ in stages.values())
-    reasons = Counter(manifest.REASONS[reason] for stage, reason in stages.values() if reason and stage != ROLLED_BACK)
-    return {
-        "board": rollout.board,
-        "version": rollout.version,
-        "percent": rollout.ppm / 10_000,
-        "halted": rollout.halted,
-        "asked": len(stages),
-        "devices": {name: by_stage[stage] for stage, name in STAGES.items()},
-        "reasons": dict(sorted(reasons.items())),
-    }
+def _told(view: RolloutView) -> dict[str, Any]:
+    fields = view._asdict()
+    percent = fields.pop("ppm") / 10_000
+    return {"board": fields.pop("board"), "version": fields.pop("version"), "percent": percent, **fields}
 
 
 def _chosen(config: Path, board: str) -> tuple[Rollouts, str]:

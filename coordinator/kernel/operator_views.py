@@ -54,3 +54,23 @@ class OwedView(NamedTuple):
     account: bytes
     amount: int
     settled: int  # was paid so far
+
+
+class RolloutView(NamedTuple):
+    """A release on its way: `devices` by how far they came, `reasons` of those that did not take or keep it."""
+
+    board: str
+    version: int
+    ppm: int  # of the boards are offered it
+    halted: bool
+    asked: int
+    devices: dict[str, int]
+    reasons: dict[str, int]
+
+
+class ChangeView(NamedTuple):
+    """A parameter that changes with an epoch to come."""
+
+    epoch: int
+    name: str
+    value: object

@@ -3,7 +3,10 @@
 import sqlalchemy as sa
 
 from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
+from coordinator.kernel.operator_views import ChangeView
 from coordinator.kernel.postings import CODES
+from coordinator.kernel.rows import rows_of
+from device_client.core import cbor
 
 from .money_queries import MoneyQueries
 from .schema import table_of
@@ -32,6 +35,17 @@ class EpochQueries(MoneyQueries):
             [PostedView(CODES[row.code], row.postings, row.amount) for row in await self._rows("ledger", wanted)],
             [(name, value) for name, value in self._parameters(number).items() if isinstance(value, int)],
         )
+
+    async def changes_to_come(self) -> list[ChangeView]:
+        """Parameters that change with an epoch to come, the next one first."""
+        live = self._live()
+        running = self._calendar.epoch_of(max(0, live.beacon))
+        rows = sorted(rows_of(live.accounts, "changes").items())
+        return [
+            ChangeView(int(key[0]), bytes(key[1]).decode(), cbor.decode(bytes(row[0])))
+            for key, row in rows
+            if int(key[0]) > running
+        ]
 
     async def device_ids(self, first: bytes, last: bytes, limit: int) -> list[bytes]:
         """Ids of devices from `first` to `last`."""

@@ -10,10 +10,12 @@ its place; the cursor only grows, so nobody is chosen twice and nobody is left b
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from coordinator.kernel.operator_views import RolloutView
 from device_client.core import cose, manifest
 from device_client.core.cbor import Malformed
 from device_client.core.releases import listed
@@ -135,6 +137,16 @@ class Rollouts:
             except (ValueError, KeyError, TypeError):
                 continue
         return found
+
+    def told(self, rollout: Rollout) -> RolloutView:
+        """How far it came. Raises OSError."""
+        stages = self.stages(rollout.board, rollout.version)
+        by_stage = Counter(stage for stage, _ in stages.values())
+        reasons = Counter(
+            manifest.REASONS[reason] for stage, reason in stages.values() if reason and stage != ROLLED_BACK
+        )
+        devices = {name: by_stage[stage] for stage, name in STAGES.items()}
+        return RolloutView(*rollout, len(stages), devices, dict(sorted(reasons.items())))
 
     def put(self, rollout: Rollout) -> None:
         self._folder.mkdir(exist_ok=True)

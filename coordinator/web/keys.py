@@ -17,6 +17,7 @@ from coordinator.web.ports import (
     Deletions,
     Enrolment,
     Hand,
+    Housekeeping,
     Notices,
     OperatorLog,
     Owners,
@@ -48,3 +49,4 @@ CONTACTS: web.AppKey[Contacts] = web.AppKey("contacts", Contacts)
 ENROLMENT: web.AppKey[Enrolment] = web.AppKey("enrolment", Enrolment)
 CHALLENGES: web.AppKey[Challenges] = web.AppKey("challenges", Challenges)
 HAND: web.AppKey[Hand] = web.AppKey("hand", Hand)
+HOUSEKEEPING: web.AppKey[Housekeeping] = web.AppKey("housekeeping", Housekeeping)

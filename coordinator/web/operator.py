@@ -24,9 +24,13 @@ class Room(NamedTuple):
 # Whoever adds a page of the operator's names it here.
 ROOMS = [
     Room("/operator", "Overview", "Everything an operator does, and where"),
+    Room("/operator/ingest", "Ingest", "Statements and refusals a second, queue, beacons, stores, disk: now"),
     Room("/operator/appeals", "Appeals", "What owners say about their quarantines, and devices that are held back"),
     Room("/operator/payouts", "Payouts", "What each owner could be paid, and paid references"),
     Room("/operator/tokens", "Tokens", "Enrolment tokens: issue one, show its QR code, see how often it was used"),
+    Room("/operator/rollouts", "Rollouts", "Releases on their way to the boards, and why some did not take them"),
+    Room("/operator/parameters", "Parameters", "What the network pays by, and what changes with an epoch to come"),
+    Room("/operator/backup", "Backup", "When the newest backup was made, and how to try one out"),
     Room("/operator/log", "Log", "Every action of an operator: who, what, why"),
 ]
 
@@ -41,7 +45,8 @@ async def frame(request: web.Request) -> dict[str, Any]:
 @routes.get("/operator")
 async def overview(request: web.Request) -> web.Response:
     access.demand(request, "reader")
-    return render(request, "operator.html", **await frame(request))
+    standings = await request.app[READER].standings()
+    return render(request, "operator.html", **await frame(request), standings=standings)
 
 
 @routes.get("/operator/log")

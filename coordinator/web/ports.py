@@ -19,7 +19,15 @@ from coordinator.kernel.earnings_views import EarningsView
 from coordinator.kernel.epoch_views import DayView, EpochDetailView
 from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
 from coordinator.kernel.map_views import MapView
-from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
+from coordinator.kernel.operator_views import (
+    AppealView,
+    ChangeView,
+    CorrectionView,
+    OwedView,
+    QuarantineView,
+    RolloutView,
+    SettlementView,
+)
 from coordinator.kernel.stub_views import PostingView, StatementView, StubView
 from coordinator.kernel.uptime_views import UptimeView
 from coordinator.kernel.views import (
@@ -244,6 +252,14 @@ class Reader(Protocol):
 
     async def settlements(self, account: bytes, before: int | None, limit: int) -> list[SettlementView]:
         """Of one account, the newest first, those with a number below `before`."""
+        ...
+
+    async def changes_to_come(self) -> list[ChangeView]:
+        """Parameters that change with an epoch to come, the next one first."""
+        ...
+
+    async def standings(self) -> dict[str, int]:
+        """How many devices have which standing."""
         ...
 
     async def owed(self, after: bytes, limit: int) -> list[OwedView]:
@@ -471,6 +487,18 @@ class Hand(Protocol):
     ) -> bytes: ...
 
 
+class Housekeeping(Protocol):
+    """What only files tell."""
+
+    async def rollouts(self) -> list[RolloutView]:
+        """One a class of boards. Raises OSError."""
+        ...
+
+    async def backup(self) -> tuple[int, int] | None:
+        """(unix seconds, batch) of the newest backup, None for none."""
+        ...
+
+
 class People(NamedTuple):
     """All that signing in needs; without it a server has public pages only."""
 
@@ -480,3 +508,4 @@ class People(NamedTuple):
     contacts: Contacts
     enrolment: Enrolment
     hand: Hand
+    housekeeping: Housekeeping

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,14 @@ from coordinator.kernel.earnings_views import (
 from coordinator.kernel.epoch_views import DayView, EpochDetailView, PostedView, ReasonCount
 from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
 from coordinator.kernel.map_views import MapView
-from coordinator.kernel.operator_views import AppealView, CorrectionView, OwedView, QuarantineView, SettlementView
+from coordinator.kernel.operator_views import (
+    AppealView,
+    ChangeView,
+    CorrectionView,
+    OwedView,
+    QuarantineView,
+    SettlementView,
+)
 from coordinator.kernel.stub_views import ChangeLine, PostingView, ShareLine, StatementView, StubView
 from coordinator.kernel.uptime_views import UptimeRow, UptimeView
 from coordinator.kernel.views import (
@@ -343,6 +351,12 @@ class FakeReader:
     async def settlements(self, account: bytes, before: int | None, limit: int) -> list[SettlementView]:
         made = [SettlementView(number, 6, account, number, bytes([number]) * 32, bytes(32)) for number in (1, 2, 3)]
         return [one for one in made if before is None or one.number < before][::-1][:limit]
+
+    async def changes_to_come(self) -> list[ChangeView]:
+        return [ChangeView(9, "reward_budget", 2_000_000_000)]
+
+    async def standings(self) -> dict[str, int]:
+        return dict(Counter(one.standing for one in self.world.devices.values()))
 
     async def owed(self, after: bytes, limit: int) -> list[OwedView]:
         owners = sorted(self.world.owners(), key=lambda one: one.account)

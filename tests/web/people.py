@@ -15,6 +15,7 @@ from nacl.signing import SigningKey
 from coordinator.engine.wire import is_valid_key
 from coordinator.kernel.access import OWNER, SCOPES_OF, EnrolmentToken, Person
 from coordinator.kernel.actions import BadAction
+from coordinator.kernel.operator_views import RolloutView
 from coordinator.kernel.views import AccountView, DeletedView, OwnerMessageView
 from coordinator.store.access import AccessStore
 from coordinator.store.access_schema import ACCESS
@@ -118,6 +119,16 @@ class FakeHand:
 
     async def settle(self, visitor: Any, *arguments: Any, look_only: bool = False) -> bytes:
         return await self._act("settle", *arguments, look_only=look_only)
+
+
+class FakeHousekeeping:
+    """One release that did not please every board, and a backup."""
+
+    async def rollouts(self) -> list[RolloutView]:
+        return [RolloutView("esp32-devkitc", 3, 50_000, True, 7, {"confirmed": 5, "rolled_back": 2}, {"no_room": 1})]
+
+    async def backup(self) -> tuple[int, int] | None:
+        return BEACON_TIME, 6
 
 
 class FakeDeletions:
@@ -241,7 +252,9 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None) -> Ite
     with ThreadPoolExecutor(1) as thread:
         access = thread.submit(lambda: asyncio.run(AccessStore.open(home))).result(20)
     engine = access.engine
-    people = People(access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment, hand)
+    people = People(
+        access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment, hand, FakeHousekeeping()
+    )
     reader = FakeReader(shown or world())
     endless = DEFAULT._replace(live_max=0)  # events end for nobody, and a test waits for the end of every answer
     app = make_app(
