@@ -39,13 +39,15 @@ class _Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Who takes nothing of an answer is let go: its bytes lie in our memory until then."""
-        if isinstance(resp, web.FileResponse):  # sent from the disk, as fast as it is taken
+        server = self._manager
+        # A file is sent from the disk, as fast as it is taken; without a server the connection is gone already.
+        if isinstance(resp, web.FileResponse) or not isinstance(server, _Server):
             return await super().finish_response(request, resp, start_time)
         try:
-            async with asyncio.timeout(self._server.limits.answer_timeout_s):
+            async with asyncio.timeout(server.limits.answer_timeout_s):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
-            self._server.count(Problem(503, "timeout", SLOW))
+            server.count(Problem(503, "timeout", SLOW))
             if self.transport is not None:
                 _drop(self.transport)
             return resp, True

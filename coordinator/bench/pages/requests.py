@@ -80,13 +80,14 @@ async def asked(job: Job) -> list[Answer]:
 
 
 def behind(path: str) -> str:
-    """A path whose `cursor` is the id of a device, with a real one: somewhere in the middle of a list."""
-    where, found, device = path.partition("?cursor=")
+    """A path whose `cursor` is the id of a device or an epoch, with a real one: in the middle of a list."""
+    where, found, named = path.partition("?cursor=")
     if not found:
         return path
-    place = bytes.fromhex(device)
-    cursor = cursors.written(where, "", *((place,) if where.endswith("/payouts") else (0, place)))
-    return f"{where}{found}{cursor}"
+    place: tuple[int | bytes, ...] = (int(named),) if where.endswith("/rewards") else (bytes.fromhex(named),)
+    if where.endswith("/devices"):
+        place = (0, *place)
+    return f"{where}{found}{cursors.written(where, '', *place)}"
 
 
 async def _ready(session: aiohttp.ClientSession) -> None:

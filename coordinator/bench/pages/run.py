@@ -42,7 +42,7 @@ PATHS = {
     "api: explain": "/api/v1/devices/{device}/explain?epoch={epoch}",
     "api: payouts": "/api/v1/epochs/{epoch}/payouts?cursor={device}",
     "api: rewards": "/api/v1/owners/{owner}/rewards",
-    "api: rewards by day": "/api/v1/rewards?before={epoch}",
+    "api: rewards by day": "/api/v1/rewards?cursor={epoch}",
     "api: map": "/api/v1/map",
 }
 
