@@ -581,10 +581,21 @@ class FakeSubmit:
 
 
 class FakeHealth:
-    """All is well, and nothing has a value."""
+    """All is well."""
 
     async def samples(self) -> list[tuple[str, tuple[str, ...], float]]:
-        return []
+        return [
+            ("edgetally_statements_total", (), 410_832),
+            ("edgetally_refusals_total", ("late",), 12),
+            ("edgetally_refusals_total", ("duplicate",), 3),
+            ("edgetally_queue_messages", (), 4),
+            ("edgetally_queue_max_messages", (), 10_000),
+            ("edgetally_batch_number", (), 42),
+            ("edgetally_sealed_slot_number", (), 171),
+            ("edgetally_disk_free_bytes", (), 41e9),
+            ("edgetally_disk_size_bytes", (), 64e9),
+            ("edgetally_store_batch_number", ("ledger",), 42),
+        ]
 
     async def not_ready(self) -> dict[str, str]:
         return {}

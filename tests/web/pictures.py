@@ -15,7 +15,7 @@ DOCUMENT = ROOT / "docs/guides/pages.md"
 HEAD = """\
 # The pages, one by one
 
-What each page is for, as it looks on a phone and on a desk. All of them follow the light or dark scheme of the system, and
+What each page is for, as it looks on a phone and on a desk. All follow the light or dark scheme of the system, and
 none of them loses its content without JavaScript. The pictures are made by the tests (`make pictures`), of a made-up
 network.
 """
