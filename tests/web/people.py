@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+import segno
 from nacl.signing import SigningKey
 
+from coordinator import token_code
 from coordinator.engine.wire import is_valid_key
 from coordinator.kernel.access import OWNER, SCOPES_OF, EnrolmentToken, Person
 from coordinator.kernel.actions import BadAction
@@ -64,7 +66,7 @@ class FakeEnrolment:
     async def provisioning(self, public_key: bytes, host: str) -> tuple[str, bytes] | None:
         if all(one.public_key != public_key for one in self.tokens):
             return None
-        return f'{{"host": "{host}"}}', b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+        return f'{{"host": "{host}"}}', token_code.svg(segno.make(f"edgetally:{host}", error="m", micro=False))
 
 
 class FakeOwners:

@@ -67,6 +67,9 @@ def foreign(document: Document) -> list[str]:
 @given(evil=EVIL)
 def test_a_search_never_echoes_markup(client: Client, evil: str) -> None:
     answer = client.page(f"/?q={quote(evil)}")
+    if answer.status == 303:  # the name of something: there, and nowhere else
+        assert re.fullmatch(r"/(devices|owners|batches|epochs)/[0-9a-f]+", answer.headers["Location"])
+        return
     assert answer.status in (200, 400)
     assert not foreign(Document(answer))
 
