@@ -45,7 +45,10 @@ def rates(now: Look, seen: Iterable[Look]) -> Rates | None:
     """Since the newest look that is neither too near nor too far; None where there is none, or counts began anew."""
     for one in reversed(list(seen)):
         over_s = now.at_s - one.at_s
-        if OVER_MIN_S <= over_s <= OVER_MAX_S and now.statements >= one.statements:
+        began_anew = now.statements < one.statements or any(
+            now.refusals.get(name, 0) < count for name, count in one.refusals.items()
+        )
+        if OVER_MIN_S <= over_s <= OVER_MAX_S and not began_anew:
             by_reason = {name: (count - one.refusals.get(name, 0)) / over_s for name, count in now.refusals.items()}
             return Rates(over_s, (now.statements - one.statements) / over_s, by_reason)
     return None
