@@ -3,9 +3,8 @@
 Nothing is done here: each page names the command that does it on the server.
 """
 
-import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from aiohttp import web
@@ -37,6 +36,7 @@ class Rates(NamedTuple):
 
 
 SEEN: "web.AppKey[deque[Look]]" = web.AppKey("operator_rooms_seen", deque)
+TICKS: "web.AppKey[Callable[[], float]]" = web.AppKey("operator_rooms_ticks")  # s of a clock that only grows
 
 routes = web.RouteTableDef()
 
@@ -62,7 +62,7 @@ async def ingest(request: web.Request) -> web.Response:
     access.demand(request, "reader")
     health = request.app[METERS].health
     samples = await health.samples()
-    now = look(samples, time.monotonic())
+    now = look(samples, request.app[TICKS]())
     seen = request.app[SEEN]
     found = rates(now, seen)
     seen.append(now)
