@@ -1,5 +1,6 @@
 """Reads of devices: who they are, how they stand, when they were there, what they measured."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,19 +40,19 @@ class DeviceQueries(Reads):
         ids = [row.device for row in rows]
         chains, totals = table_of("identity", "chains"), table_of("rewards", "device_totals")
         withheld, jailed = table_of("rewards", "withheld"), table_of("identity", "quarantined")
-        gaps: dict[bytes, int] = {}
-        for row in await self._rows("identity", sa.select(chains).where(chains.c.device.in_(ids))):
-            gaps[row.device] = gaps.get(row.device, 0) + Chain.unpack(*row[2:]).missing
-        paid_sum = sa.select(totals.c.device, totals.c.paid).where(totals.c.device.in_(ids))
-        paid = await self._pairs("rewards", paid_sum)
-        held = await self._pairs("rewards", sa.select(withheld).where(withheld.c.device.in_(ids)))
-        why = await self._pairs("identity", sa.select(jailed.c.device, jailed.c.reason).where(jailed.c.device.in_(ids)))
         active = table_of("identity", "activity")
-        spoke = {
-            row.device: (row.statements, row.last_slot)
-            for row in await self._rows("identity", sa.select(active).where(active.c.device.in_(ids)))
-        }
-        notices = await self._notices(rows)
+        links, paid, held, why, activity, notices = await asyncio.gather(
+            self._rows("identity", sa.select(chains).where(chains.c.device.in_(ids))),
+            self._pairs("rewards", sa.select(totals.c.device, totals.c.paid).where(totals.c.device.in_(ids))),
+            self._pairs("rewards", sa.select(withheld).where(withheld.c.device.in_(ids))),
+            self._pairs("identity", sa.select(jailed.c.device, jailed.c.reason).where(jailed.c.device.in_(ids))),
+            self._rows("identity", sa.select(active).where(active.c.device.in_(ids))),
+            self._notices(rows),
+        )
+        gaps: dict[bytes, int] = {}
+        for row in links:
+            gaps[row.device] = gaps.get(row.device, 0) + Chain.unpack(*row[2:]).missing
+        spoke = {row.device: (row.statements, row.last_slot) for row in activity}
         epoch = self._calendar.epoch_of(max(0, self._live().beacon))
         return [
             DeviceView(

@@ -1,5 +1,6 @@
 """Reads of what the operator did: quarantines, appeals, corrections, settlements, and what is owed."""
 
+import asyncio
 from itertools import zip_longest
 from typing import Any
 
@@ -20,8 +21,10 @@ ROWID: sa.ColumnElement[int] = sa.literal_column("rowid", sa.BigInteger()).label
 
 class OperatorQueries(Reads):
     async def _operated(self, device: bytes, epoch: int) -> Operated:
-        held, asked = await self.quarantines(device), await self.appeals(device)
-        return Operated(*touching(epoch, held, asked, self._calendar), await self.corrections(device, epoch))
+        held, asked, corrected = await asyncio.gather(
+            self.quarantines(device), self.appeals(device), self.corrections(device, epoch)
+        )
+        return Operated(*touching(epoch, held, asked, self._calendar), corrected)
 
     # QUARANTINES AND APPEALS
 

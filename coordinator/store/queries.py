@@ -201,13 +201,15 @@ class Queries(
 
     async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
         """None for an unknown device or an epoch that has not begun."""
-        declared, row = await self.device(device), await self.epoch(epoch)
+        declared, row = await asyncio.gather(self.device(device), self.epoch(epoch))
         if declared is None or row is None:
             return None
-        evidence = await self._evidence(declared, epoch, row.closed)
+        evidence, (corrections, corrected), statements = await asyncio.gather(
+            self._evidence(declared, epoch, row.closed),
+            self._corrections(device, epoch),
+            self._statement_count(device, epoch),
+        )
         postings = await self._postings_of(evidence.payout) if evidence.payout else []
-        corrections, corrected = await self._corrections(device, epoch)
-        statements = await self._statement_count(device, epoch)
         return pay_stub(evidence, row, statements, [*postings, *corrected], corrections)
 
     async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
@@ -216,14 +218,20 @@ class Queries(
             "rewards", sa.select(payouts).where(payouts.c.device == device.device, payouts.c.epoch == epoch)
         )
         owner = row.owner if row else device.owner  # a device may have been transferred since
-        cap = await self._one(
-            "rewards", sa.select(caps.c.earned, caps.c.cap).where(caps.c.owner == owner, caps.c.epoch == epoch)
-        )
-        windows = self._calendar.windows(device.interval_s)
-        present = await self._windows_present(device.device, epoch, closed)
         refused = table_of(INTAKE, "refused")
-        unproven = await self._rows(
-            INTAKE, sa.select(refused.c.code, refused.c.count).where(refused.c.device == device.device)
+        of_device = sa.select(refused.c.code, refused.c.count).where(refused.c.device == device.device)
+        of_owner = sa.select(caps.c.earned, caps.c.cap).where(caps.c.owner == owner, caps.c.epoch == epoch)
+        cap, unproven, present, sensing = await asyncio.gather(
+            self._one("rewards", of_owner),
+            self._rows(INTAKE, of_device),
+            self._windows_present(device.device, epoch, closed),
+            self._sensing(device.device, epoch, closed),
+        )
+        received, refusals, told, operated = await asyncio.gather(
+            self._codes("identity", "verdicts", device.device, epoch),
+            self._codes(INTAKE, "refusals", device.device, epoch),
+            self.told(device, epoch),
+            self._operated(device.device, epoch),
         )
         return Evidence(
             device=device,
@@ -231,18 +239,18 @@ class Queries(
             closed=closed,
             payout=PayoutView(*row[1:]) if row else None,
             windows_present=present,
-            windows=windows,
-            sensing=await self._sensing(device.device, epoch, closed),
-            verdicts=await self._codes("identity", "verdicts", device.device, epoch),
-            refusals=await self._codes(INTAKE, "refusals", device.device, epoch),
+            windows=self._calendar.windows(device.interval_s),
+            sensing=sensing,
+            verdicts=received,
+            refusals=refusals,
             unproven={row[0]: row[1] for row in unproven if not verdicts.is_receipted(row[0])},
             capped=(cap[0], cap[1]) if cap else None,
             late_ppm=self._parameters(epoch).integer("sensing_late_ppm"),
             sums=await self._sums(device.device, row.owner, epoch) if row else None,
             rates=self._rates(epoch),
             enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
-            told=await self.told(device, epoch),
-            operated=await self._operated(device.device, epoch),
+            told=told,
+            operated=operated,
         )
 
     async def _windows_present(self, device: bytes, epoch: int, closed: bool) -> int:
@@ -261,14 +269,16 @@ class Queries(
         for name in weights:
             earlier = sa.case((blocks.c.block < device[:1], blocks.c[name]), else_=0)
             sums += [_total(earlier), _total(blocks.c[name])]
-        split = await self._one("rewards", sa.select(*sums).where(blocks.c.epoch == epoch))
         in_block = payouts.c.epoch == epoch, payouts.c.device >= device[:1], payouts.c.device < device
-        rest = await self._one("rewards", sa.select(*(_total(payouts.c[name]) for name in weights)).where(*in_block))
         gross = payouts.c.presence + payouts.c.sensing
         earlier = sa.case((payouts.c.device < device, gross), else_=0)
         of_owner = payouts.c.owner == owner, payouts.c.epoch == epoch
-        shared = await self._one("rewards", sa.select(_total(earlier), _total(gross)).where(*of_owner))
-        emission = await self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch))
+        split, rest, shared, emission = await asyncio.gather(
+            self._one("rewards", sa.select(*sums).where(blocks.c.epoch == epoch)),
+            self._one("rewards", sa.select(*(_total(payouts.c[name]) for name in weights)).where(*in_block)),
+            self._one("rewards", sa.select(_total(earlier), _total(gross)).where(*of_owner)),
+            self._one("rewards", sa.select(epochs.c.emission).where(epochs.c.epoch == epoch)),
+        )
         presence_before, presence_all, sensing_before, sensing_all = map(int, split)
         return Sums(
             int(emission[0]),
