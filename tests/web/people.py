@@ -77,6 +77,7 @@ class FakeOwners:
 
     def __init__(self) -> None:
         self.keys: dict[bytes, bytes] = {}
+        self.balances: dict[bytes, int] = {}
 
     def add(self, key: SigningKey) -> bytes:
         account = cose.signer_id(bytes(key.verify_key))
@@ -90,7 +91,7 @@ class FakeOwners:
         return None
 
     async def account(self, account: bytes) -> AccountView:
-        return AccountView(account, self.keys.get(account, b""), 0, 0, 1)
+        return AccountView(account, self.keys.get(account, b""), self.balances.get(account, 0), 0, 1)
 
 
 class FakeHand:
@@ -264,6 +265,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None, live_m
         access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment, hand, FakeHousekeeping()
     )
     reader = FakeReader(shown or world())
+    owners.balances = {one.account: one.balance for one in reader.world.owners()}
     limits = DEFAULT._replace(live_max=live_max)
     app = make_app(
         reader,

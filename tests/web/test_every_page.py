@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from coordinator.kernel.access import OPERATOR, OWNER
 from tests.docs.routes import routes
 from tests.parts import ROOT
 from tests.web.chromium import launched
-from tests.web.every_page import ABOUT, OTHERS, Subject, subjects
+from tests.web.every_page import ABOUT, OFFLINE, OTHERS, Subject, subjects
 from tests.web.fakes import world
 from tests.web.people import Inn, inn
 
@@ -105,6 +106,34 @@ def test_the_pictures_are_those_of_the_pages() -> None:
     assert set(re.findall(r"\.\./pages/([\w-]+\.png)", shown)) == wanted
 
 
+def test_what_is_left_out_is_no_page(house: Inn, secrets: dict[str, str]) -> None:
+    operator = house.session(OPERATOR)
+    values = {"{number}": "1", "{name}": "index.json", "{board}": "esp32-devkitc", "{part}": "app.bin"}
+    for route in OTHERS - {OFFLINE}:
+        for name, value in values.items():
+            route = route.replace(name, value)
+        answer = operator("GET", route, Accept="*/*")
+        assert answer.type != "text/html", route
+
+
+@pytest.mark.parametrize("path", ["/devices/" + "0" * 32, "/epochs/nine", OFFLINE])
+def test_pages_without_a_picture_are_judged_too(browser: Browser, house: Inn, tmp_path: Path, path: str) -> None:
+    """What says that something is wrong, and the file that people keep on their disk."""
+    kept, url = tmp_path / "offline.html", house.client.url + path
+    if path == OFFLINE:
+        kept.write_bytes(house.client("GET", path).body)
+        url = kept.as_uri()
+    with browser.new_context(viewport=PHONE) as context:
+        page = context.new_page()
+        page.goto(url)
+        assert page.locator("h1").is_visible()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = Axe().run(page)
+            assert found.response["violations"] == [], (scheme, told(found.response["violations"]))
+        assert spills(page) == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page(browser: Browser, house: Inn, subject: dict[str, Subject], secrets: dict[str, str], name: str) -> None:
     one = subject[name]
@@ -139,16 +168,32 @@ def test_a_page(browser: Browser, house: Inn, subject: dict[str, Subject], secre
     with entered(browser, house, one, secrets, scripts=False) as context:
         page = context.new_page()
         page.goto(house.client.url + one.path)
-        missing = set(with_scripts) - set(text_of(page))
+        without_scripts = text_of(page)
+        missing = set(with_scripts) - set(without_scripts)
         assert not missing, f"what stands in the page only with scripts: {missing}"
+        # What only a script can do has no other way than to say so.
+        dead = page.locator("main :is(button, input, select):disabled").count()
+        assert not dead or any("JavaScript" in line for line in without_scripts), "controls that are dead, and no word"
 
 
 def told(violations: list[Any]) -> list[tuple[str, str]]:
     return [(rule["id"], node["html"]) for rule in violations for node in rule["nodes"]]
 
 
+# What differs from run to run: the port of the server, and the seconds since the newest beacon.
+STEADY = """() => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    node.data = node.data.replaceAll(`:${location.port}`, ":8080");
+    if (node.parentElement.matches("[data-live=silence]")) node.data = "3 s";
+  }
+}"""
+
+
 def draw(page: Page, name: str, where: str) -> None:
     """In 64 colours: a third of the bytes, and nobody sees it."""
     PICTURES.mkdir(exist_ok=True)
+    page.evaluate(STEADY)
     taken = Image.open(BytesIO(page.screenshot(animations="disabled", caret="hide")))
     taken.convert("RGB").quantize(64).save(PICTURES / f"{name}-{where}.png", optimize=True)
