@@ -74,3 +74,15 @@ class ChangeView(NamedTuple):
     epoch: int
     name: str
     value: object
+
+
+ENROLLED_TOGETHER, AWAY_TOGETHER = "enrolled_together", "away_together"
+
+
+class ClusterView(NamedTuple):
+    """Devices that behave as one. `value` is the slot in which they came, or the windows in which they were there."""
+
+    kind: str
+    value: int
+    members: int
+    devices: list[bytes]  # some of them

@@ -31,6 +31,7 @@ from device_client.core import merkle, verdicts
 
 from .batch_queries import read_batch
 from .bundle_queries import BundleQueries
+from .cluster_queries import ClusterQueries
 from .day_queries import DayQueries
 from .earnings_queries import EarningsQueries
 from .list_queries import ListQueries
@@ -76,6 +77,7 @@ class Queries(
     UptimeQueries,
     DayQueries,
     SearchQueries,
+    ClusterQueries,
 ):
     """Implements the web's reader over the stores of one data directory."""
 

@@ -26,6 +26,7 @@ ROOMS = [
     Room("/operator", "Overview", "Everything an operator does, and where"),
     Room("/operator/ingest", "Ingest", "Statements and refusals a second, queue, beacons, stores, disk: now"),
     Room("/operator/appeals", "Appeals", "What owners say about their quarantines, and devices that are held back"),
+    Room("/operator/clusters", "Clusters", "Devices that behave as one, to be looked at"),
     Room("/operator/payouts", "Payouts", "What each owner could be paid, and paid references"),
     Room("/operator/tokens", "Tokens", "Enrolment tokens: issue one, show its QR code, see how often it was used"),
     Room("/operator/rollouts", "Rollouts", "Releases on their way to the boards, and why some did not take them"),

@@ -1,16 +1,17 @@
-"""`/operator/ingest`, `/operator/rollouts`, `/operator/parameters`, `/operator/backup`: how the network is doing.
+"""`/operator/ingest`, `/operator/clusters`, `/operator/rollouts`,
+`/operator/parameters`, `/operator/backup`: how the network is doing.
 
 Nothing is done here: each page names the command that does it on the server.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiohttp import web
 
 from coordinator.web import access, operator
-from coordinator.web.keys import HOUSEKEEPING, READER
+from coordinator.web.keys import HOUSEKEEPING, NOW, READER
 from coordinator.web.metrics import METERS, Sample
 from coordinator.web.templating import render
 
@@ -20,7 +21,7 @@ OVER_MIN_S, OVER_MAX_S = 2.0, 300.0  # between two looks of which a rate is made
 
 
 class Look(NamedTuple):
-    """Counts at one moment of a clock that only grows; refusals by reason."""
+    """Counts at one moment; refusals by reason."""
 
     at_s: float
     statements: float
@@ -36,7 +37,6 @@ class Rates(NamedTuple):
 
 
 SEEN: "web.AppKey[deque[Look]]" = web.AppKey("operator_rooms_seen", deque)
-TICKS: "web.AppKey[Callable[[], float]]" = web.AppKey("operator_rooms_ticks")  # s of a clock that only grows
 
 routes = web.RouteTableDef()
 
@@ -62,7 +62,7 @@ async def ingest(request: web.Request) -> web.Response:
     access.demand(request, "reader")
     health = request.app[METERS].health
     samples = await health.samples()
-    now = look(samples, request.app[TICKS]())
+    now = look(samples, request.app[NOW]())
     seen = request.app[SEEN]
     found = rates(now, seen)
     seen.append(now)
@@ -105,3 +105,10 @@ async def backup(request: web.Request) -> web.Response:
     access.demand(request, "reader")
     newest = await request.app[HOUSEKEEPING].backup()
     return render(request, "operator_backup.html", **await operator.frame(request), newest=newest)
+
+
+@routes.get("/operator/clusters")
+async def clusters(request: web.Request) -> web.Response:
+    access.demand(request, "reader")
+    found = await request.app[READER].clusters()
+    return render(request, "operator_clusters.html", **await operator.frame(request), clusters=found)

@@ -22,6 +22,7 @@ from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import (
     AppealView,
     ChangeView,
+    ClusterView,
     CorrectionView,
     OwedView,
     QuarantineView,
@@ -256,6 +257,10 @@ class Reader(Protocol):
 
     async def changes_to_come(self) -> list[ChangeView]:
         """Parameters that change with an epoch to come, the next one first."""
+        ...
+
+    async def clusters(self) -> list[ClusterView]:
+        """Devices that behave as one, the largest groups of each kind first."""
         ...
 
     async def standings(self) -> dict[str, int]:

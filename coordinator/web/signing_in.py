@@ -1,6 +1,5 @@
 """What an application has where people sign in: the ports behind it, and the rooms it opens."""
 
-import time
 from collections import deque
 
 from aiohttp import web
@@ -30,7 +29,6 @@ def add(app: web.Application, people: People) -> None:
     app[HAND] = people.hand
     app[HOUSEKEEPING] = people.housekeeping
     app[operator_rooms.SEEN] = deque(maxlen=operator_rooms.SEEN_MAX)
-    app[operator_rooms.TICKS] = time.monotonic
     app[CHALLENGES] = Challenges(people.access)
     for room in (login, owner_key, passkeys, account):
         app.add_routes(room.routes)

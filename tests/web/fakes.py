@@ -23,8 +23,11 @@ from coordinator.kernel.epoch_views import DayView, EpochDetailView, PostedView,
 from coordinator.kernel.filters import DeviceFilter, DevicePage, DevicePlace, StatementPlace
 from coordinator.kernel.map_views import MapView
 from coordinator.kernel.operator_views import (
+    AWAY_TOGETHER,
+    ENROLLED_TOGETHER,
     AppealView,
     ChangeView,
+    ClusterView,
     CorrectionView,
     OwedView,
     QuarantineView,
@@ -356,6 +359,10 @@ class FakeReader:
 
     async def changes_to_come(self) -> list[ChangeView]:
         return [ChangeView(9, "reward_budget", 2_000_000_000)]
+
+    async def clusters(self) -> list[ClusterView]:
+        devices = list(self.world.devices)[:4]
+        return [ClusterView(ENROLLED_TOGETHER, 3, 4, devices), ClusterView(AWAY_TOGETHER, 7, 24, devices)]
 
     async def standings(self) -> dict[str, int]:
         return dict(Counter(one.standing for one in self.world.devices.values()))

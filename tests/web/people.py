@@ -25,7 +25,6 @@ from coordinator.store.access_schema import ACCESS
 from coordinator.store.contacts import Contacts
 from coordinator.store.home import Home
 from coordinator.store.operator_log import OperatorLog, Texts
-from coordinator.web import operator_rooms
 from coordinator.web.app import make_app
 from coordinator.web.hosts import Place
 from coordinator.web.limits import DEFAULT
@@ -279,7 +278,6 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None, live_m
         health=FakeHealth(),
         limits=limits,
     )
-    app[operator_rooms.TICKS] = clock
 
     async def close(_: object) -> None:
         await access.close()

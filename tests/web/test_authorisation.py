@@ -115,6 +115,7 @@ TABLE: dict[str, str] = {
     "GET /operator": READERS,
     "GET /operator/appeals": READERS,
     "GET /operator/backup": READERS,
+    "GET /operator/clusters": READERS,
     "GET /operator/devices/{id}": READERS,
     "POST /operator/devices/{id}/correct": OPERATORS,
     "POST /operator/devices/{id}/lift": OPERATORS,

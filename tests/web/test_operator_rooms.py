@@ -11,7 +11,7 @@ from coordinator.web.metrics import Sample
 from coordinator.web.operator_rooms import OVER_MAX_S, OVER_MIN_S, REFUSALS, STATEMENTS, Look, look, rates
 from tests.web.people import Inn, inn
 
-ROOMS = ("ingest", "rollouts", "parameters", "backup", "appeals", "payouts", "log", "tokens")
+ROOMS = ("ingest", "rollouts", "parameters", "backup", "appeals", "clusters", "payouts", "log", "tokens")
 
 
 @pytest.fixture(scope="module")
