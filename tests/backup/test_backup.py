@@ -110,8 +110,13 @@ async def _batches_come_while_it_is_made(tmp_path: Path) -> None:
     made = []
 
     def make() -> None:
+        # However fast the disk is: one of each batch.
         while not over.is_set() and len(made) < BACKUPS_MAX:
-            made.append(backup(net.home, net.config, out / f"{len(made)}.tar", NOW_S, silent))
+            one = backup(net.home, net.config, out / f"{len(made)}.tar", NOW_S, silent)
+            if made and made[-1].manifest["batch"] == one.manifest["batch"]:
+                one.path.unlink()
+            else:
+                made.append(one)
 
     async with driven(net) as at:
         await at.beacons()

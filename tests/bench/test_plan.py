@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,6 +16,7 @@ from coordinator.store.home import Home
 from tests.cli.inside import edgetally
 from tests.e2e.running import Net
 from tests.ingest.hand import Hand
+from tests.parts import ROOT
 from tests.store.driven import driven
 
 CALENDAR = Calendar(60, 1, 1440, 2, 11_520)
@@ -21,8 +24,16 @@ PASSING = ("snapshots", "timings", "redo", "intake", "stores")  # what does not 
 
 
 @pytest.fixture(scope="module")
-def costs(tmp_path_factory: pytest.TempPathFactory) -> Coefficients:
-    return calibrated(tmp_path_factory.mktemp("plan"), 1, lambda what, done, of: None)
+def disk() -> Iterator[Path]:
+    """A folder on a disk: where files live in memory, folders take no blocks."""
+    with TemporaryDirectory(dir=ROOT, prefix=".plan-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def costs(disk: Path) -> Coefficients:
+    (disk / "costs").mkdir()
+    return calibrated(disk / "costs", 1, lambda what, done, of: None)
 
 
 def taken(home: Home) -> int:
@@ -55,9 +66,9 @@ async def _grown(net: Net, devices: int, warm: int, beacons: int) -> tuple[int, 
         return taken(net.home) - before, reports
 
 
-def test_the_disk_is_what_a_network_takes(costs: Coefficients, tmp_path: Path) -> None:
+def test_the_disk_is_what_a_network_takes(costs: Coefficients, disk: Path) -> None:
     devices, epoch, beacons = 60, 6, 18
-    net = Net(tmp_path / "net", {"epoch_beacons": epoch, "deadline_beacons": 2})
+    net = Net(disk / "net", {"epoch_beacons": epoch, "deadline_beacons": 2})
     grown, reports = asyncio.run(_grown(net, devices, 2 * epoch + 2, beacons))
     assert reports == beacons * devices // 2
     planned = disk_of(costs, beacons, beacons, reports, beacons / epoch, devices)

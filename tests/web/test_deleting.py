@@ -36,7 +36,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 @pytest.fixture(scope="module")
 def house(shown: Shown) -> Inn:
     nothing: Any = None
-    return Inn(shown.http, shown.net.home, Clock(int(time.time())), nothing, nothing)
+    return Inn(shown.http, shown.net.home, Clock(int(time.time())), nothing, nothing, nothing, nothing)
 
 
 def audited(shown: Shown, private: bool = False) -> Report:

@@ -23,7 +23,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 def inn(shown: Shown) -> Inn:
     nothing: Any = None
-    return Inn(shown.http, shown.net.home, Clock(int(time.time())), nothing, nothing)
+    return Inn(shown.http, shown.net.home, Clock(int(time.time())), nothing, nothing, nothing, nothing)
 
 
 def contact(shown: Shown, address: str) -> tuple[int, str]:
