@@ -55,6 +55,8 @@ ABOUT = {
     "operator-backup": "The newest backup, and how to try it out.",
     "operator-log": "What operators did.",
 }
+OFFLINE = "/verify/offline.html"  # the page of /verify in one file
+
 # Routes that answer with something else than a page of ours.
 OTHERS = {
     "/archive/batches/{number}",
@@ -69,7 +71,7 @@ OTHERS = {
     "/operator/payouts.csv",
     "/readyz",
     "/static/{name}",
-    "/verify/offline.html",  # the page of /verify in one file
+    OFFLINE,
 }
 
 

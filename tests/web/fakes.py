@@ -11,7 +11,7 @@ import h3.api.basic_int as h3
 from coordinator.engine import log, places
 from coordinator.engine.timing import Span
 from coordinator.engine.views import BatchFileView, BatchModuleView, BatchView
-from coordinator.kernel.amounts import share_ppm, split
+from coordinator.kernel.amounts import share_ppm, split, tokens
 from coordinator.kernel.earnings_views import (
     DeviceEarnings,
     EarningsView,
@@ -207,7 +207,9 @@ def _explain(device: bytes, number: int, row: PayoutView | None, view: DeviceVie
         reasons.append(
             Reason("fork", 1, "Two statements prove a second holder of its key.", "Enrol it with a new key.")
         )
-    summary = f"It earned {row.paid} base units in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
+    summary = (
+        f"It earned {tokens(row.paid)} tokens in epoch {number}." if row.paid else f"Epoch {number} paid it nothing."
+    )
     return Explanation(device, number, "closed", row, summary, reasons, [f"paid = {row.paid} + 0 = {row.paid}."])
 
 

@@ -1,6 +1,7 @@
 """People who can sign in, for tests of pages: a real access store, and clients that hold a session or a token."""
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +57,8 @@ class FakeEnrolment:
     async def issue(self, owner_key: bytes, devices: int, last_epoch: int) -> bytes:
         if not is_valid_key(owner_key):
             raise ValueError("is not a public key that anyone can sign with")
-        made = bytes(SigningKey.generate().verify_key)
+        seed = hashlib.sha256(b"token %d" % len(self.tokens)).digest()  # the same in every run: pictures show it
+        made = bytes(SigningKey(seed).verify_key)
         self.tokens.insert(0, EnrolmentToken(made, cose.signer_id(owner_key), devices, last_epoch, 0))
         return made
 
@@ -74,6 +76,7 @@ class FakeOwners:
 
     def __init__(self) -> None:
         self.keys: dict[bytes, bytes] = {}
+        self.balances: dict[bytes, int] = {}
 
     def add(self, key: SigningKey) -> bytes:
         account = cose.signer_id(bytes(key.verify_key))
@@ -87,7 +90,7 @@ class FakeOwners:
         return None
 
     async def account(self, account: bytes) -> AccountView:
-        return AccountView(account, self.keys.get(account, b""), 0, 0, 1)
+        return AccountView(account, self.keys.get(account, b""), self.balances.get(account, 0), 0, 1)
 
 
 class FakeHand:
@@ -261,6 +264,7 @@ def inn(folder: Path, place: Place = Place(), shown: World | None = None, live_m
         access, OperatorLog(engine, clock), Texts(engine, clock), Contacts(engine), enrolment, hand, FakeHousekeeping()
     )
     reader = FakeReader(shown or world())
+    owners.balances = {one.account: one.balance for one in reader.world.owners()}
     limits = DEFAULT._replace(live_max=live_max)
     app = make_app(
         reader,

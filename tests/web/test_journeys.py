@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from coordinator.kernel.amounts import tokens
 from tests.web.chromium import launched
 from tests.web.money import Money, money
 
@@ -51,6 +50,15 @@ def units(shown: Locator) -> int:
     return int(value)
 
 
+def all_units(shown: Locator) -> list[int]:
+    return [int(str(one.get_attribute("value"))) for one in shown.locator("data.amount").all()]
+
+
+def fact(page: Page, term: str) -> Locator:
+    """What stands under a term."""
+    return page.get_by_role("definition").filter(has=page.locator(f"xpath=../dt[normalize-space()='{term}']"))
+
+
 def test_a_newcomer_finds_her_device_and_her_money(world: Money, page: Page) -> None:
     device = world.id("ann0").hex()
     page.goto(f"http://127.0.0.1:{world.net.http_port}/")
@@ -61,16 +69,25 @@ def test_a_newcomer_finds_her_device_and_her_money(world: Money, page: Page) -> 
     expect(page.get_by_role("heading", level=1)).to_contain_text(device)
     told = api(world, f"devices/{device}")
     assert told["paid"] > 0
-    expect(page.locator("main")).to_contain_text(tokens(told["paid"])[:-6])
+    assert all_units(fact(page, "Paid so far")) == [told["paid"]]
+    assert all_units(fact(page, "Withheld")) == [told["withheld"]]
     # What one epoch came to, and how.
-    row = page.get_by_role("row").filter(has=page.get_by_role("link", name=f"{EPOCH} why?"))
-    row.get_by_role("link", name="stub").click()
+    payout = next(one for one in api(world, f"devices/{device}/payouts")["payouts"] if one["epoch"] == EPOCH)
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name=f"pay stub of epoch {EPOCH}"))
+    parts = ("presence", "sensing", "owner_cap", "paid", "withheld", "released")
+    assert all_units(row) == [payout[name] for name in parts]
+    row.get_by_role("link", name="pay stub").click()
     page.wait_for_url(re.compile(rf"/devices/{device}/stubs/{EPOCH}$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Pay stub of epoch {EPOCH}")
     stub = api(world, f"devices/{device}/stubs/{EPOCH}")
-    assert stub["paid"] > 0
-    expect(page.locator("main")).to_contain_text(f"Epoch {EPOCH}", ignore_case=True)
-    amounts = [int(str(one.get_attribute("value"))) for one in page.locator("main data.amount").all()]
-    assert stub["paid"] in amounts
+    assert stub["paid"] > 0 and stub["payout"]["paid"] == payout["paid"]
+    for head, amount in (
+        ("Being up", payout["presence"]),
+        ("Measuring", payout["sensing"]),
+        ("Paid", stub["paid"]),
+    ):
+        line = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=re.compile(f"^{head}")))
+        assert all_units(line)[-1] == amount
     # And to whom it belongs.
     page.get_by_role("link", name=told["owner"][:8]).first.click()
     owner = api(world, f"owners/{told['owner']}")
@@ -97,8 +114,9 @@ def test_an_owner_learns_why_a_device_earned_nothing_and_what_to_do(world: Money
     assert api(world, f"devices/{silent}/stubs/{epoch}")["paid"] == 0
     reason = why["reasons"][0]
     expect(line).to_contain_text(reason["text"])
-    if reason["advice"]:
-        expect(line).to_contain_text(reason["advice"])
+    assert reason["advice"], "it says what to do"
+    expect(line).to_contain_text(reason["advice"])
     line.get_by_role("link").first.click()
     page.wait_for_url(re.compile(rf"/devices/{silent}/stubs/{epoch}$"))
-    expect(page.locator("main")).to_contain_text(reason["text"])
+    expect(page.get_by_role("heading", name=re.compile("Why was nothing paid"))).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text=reason["text"])).to_contain_text(reason["advice"])

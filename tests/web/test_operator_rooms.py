@@ -39,6 +39,13 @@ def test_what_the_rooms_say(house: Inn) -> None:
     assert '<a href="/batches/6">' in someone.page("/operator/backup").text
 
 
+def test_the_second_look_shows_what_came_in_between(house: Inn) -> None:
+    someone = house.session(READER)
+    someone.page("/operator/ingest")
+    house.clock.now += 10
+    assert "over the last 10 s" in someone.page("/operator/ingest").text
+
+
 def samples(statements: int, refusals: dict[str, int]) -> list[Sample]:
     counted = [(REFUSALS, (name,), float(count)) for name, count in refusals.items()]
     return [(STATEMENTS, (), float(statements)), ("edgetally_disk_free_bytes", (), 1.0), *counted]
