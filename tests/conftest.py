@@ -42,8 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Half as many again as processors: many tests wait for the beacons of a real network."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
+    """One a processor: with more, tests of what is in time fail for want of time."""
+    return max(2, os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)
