@@ -84,11 +84,11 @@ def _run(given: Provisioning, folder: Path, settings: DeviceSettings, as_json: b
         place=settings.cell,
     )
     _warn(outbox, renewed)
-    typer.echo(f"device {client.device_id.hex()} on {given.network} at {given.host}:{given.port}", err=True)
     shown = _Shown(client, as_json)
     live = LiveFile(folder, client, sensor)
     runner = Runner(given, client, sensor, shown.update)
-    asyncio.run(_until_stopped(runner, sensor, shown, live))
+    started = f"device {client.device_id.hex()} on {given.network} at {given.host}:{given.port}"
+    asyncio.run(_until_stopped(runner, sensor, shown, live, started))
     shown.update()
     live.end()
 
@@ -102,7 +102,7 @@ def _warn(outbox: Outbox, renewed: bool) -> None:
         typer.echo("The outbox holds a wrong proof, signed by the coordinator: see edgetally device status.", err=True)
 
 
-async def _until_stopped(runner: Runner, sensor: Sensor, shown: "_Shown", live: LiveFile) -> None:
+async def _until_stopped(runner: Runner, sensor: Sensor, shown: "_Shown", live: LiveFile, started: str) -> None:
     notifier = Notifier()
     task = asyncio.create_task(runner.run(), name="device")
     attending = asyncio.create_task(_attend(runner, shown, live, notifier), name="attend")
@@ -115,6 +115,7 @@ async def _until_stopped(runner: Runner, sensor: Sensor, shown: "_Shown", live: 
         sensor.notice = noticed
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
+    typer.echo(started, err=True)  # from here on, Ctrl-C ends it in order
     notifier.ready()
     with contextlib.suppress(asyncio.CancelledError):
         await task
