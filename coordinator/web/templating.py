@@ -21,18 +21,24 @@ def amount(value: int) -> Markup:
         return Markup('<data class="amount zero" value="0">0</data>')
     text = tokens(value)
     cut = text.index(".") + 1 + DECIMALS_BRIGHT
-    return Markup('<data class="amount" value="{}">{}<small>{}</small></data>').format(value, text[:cut], text[cut:])
+    return _safe(f'<data class="amount" value="{value:d}">{text[:cut]}<small>{text[cut:]}</small></data>')
 
 
 def about(value: int) -> Markup:
     """An estimate: tokens, no more digits than anybody should believe."""
     whole, part = divmod(value, TOKEN)
     text = f"{whole:,}" if whole >= WHOLE_FROM else f"{whole}.{part // (TOKEN // 1000):03d}"
-    return Markup('<data class="estimate" value="{}">≈ {}</data>').format(value, text)
+    return _safe(f'<data class="estimate" value="{value:d}">≈ {text}</data>')
 
 
 def number(value: int) -> Markup:
-    return Markup('<data class="number" value="{}">{:,}</data>').format(value, value)
+    return _safe(f'<data class="number" value="{value:d}">{value:,d}</data>')
+
+
+def _safe(text: str) -> Markup:
+    """What the three above wrote: `:d` takes whole numbers only. A page has hundreds, and to escape digits took a
+    quarter of its time."""
+    return Markup(text)  # noqa: S704
 
 
 def short(identity: bytes) -> str:
