@@ -51,10 +51,11 @@ def explain(
     async def look(queries: Queries) -> tuple[Explanation, StubView | None] | None:
         if epoch is not None and await queries.epoch(epoch) is None:
             raise fail(f"epoch {epoch} has not begun; the running one is {(await queries.network()).epoch}")
-        explanation = await queries.explain(wanted, epoch)
-        if explanation is None:
+        view = await queries.device(wanted)
+        if view is None:
             return None
-        return explanation, await queries.pay_stub(wanted, explanation.epoch) if stub else None
+        explanation = await queries.explain(view, epoch)
+        return explanation, await queries.pay_stub(view, explanation.epoch) if stub else None
 
     told = asyncio.run(_with_queries(data_dir, look))
     if told is None:

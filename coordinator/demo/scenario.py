@@ -221,9 +221,9 @@ class Scenario:
         account = await service.queries.owner(owner) if owner else None
         if account is not None and account.capped_epochs:
             flags.append("owner_cap")
-        constant = [await service.queries.explain(device, None) for device in cheat.devices]
+        constant = [await service.queries.explain(view, None) for view in views if view is not None]
         for explanation in constant:
-            if explanation and any(reason.code == "constant" for reason in explanation.reasons):
+            if any(reason.code == "constant" for reason in explanation.reasons):
                 flags.append("constant")
                 break
         return {

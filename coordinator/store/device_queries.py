@@ -105,7 +105,7 @@ class DeviceQueries(Reads):
             found.append(Told(notice.code, row.value, since, before.value if before else 0, times[0]))
         return found
 
-    async def _pairs(self, store: str, statement: Any) -> dict[bytes, int]:
+    async def _pairs(self, store: str, statement: Any) -> dict[Any, int]:
         return {row[0]: row[1] for row in await self._rows(store, statement)}
 
     def _standing(self, row: Any, epoch: int) -> str:
@@ -123,20 +123,23 @@ class DeviceQueries(Reads):
         return [PayoutView(*row[1:]) for row in await self._rows("rewards", statement)]
 
     async def device_presence(self, device: bytes, limit: int, before: int = NUMBER_MAX) -> list[PresenceView]:
-        closed, running = table_of("presence", "presence"), table_of("presence", "windows")
         devices = table_of("identity", "devices")
-        declared = await self._one("identity", sa.select(devices.c.interval_s).where(devices.c.device == device))
+
+        async def newest(name: str) -> Sequence[Any]:
+            table = table_of("presence", name)
+            of_device = sa.select(table).where(table.c.device == device, table.c.epoch < before)
+            return await self._rows("presence", of_device.order_by(table.c.epoch.desc()).limit(limit))
+
+        declared, running, closed = await asyncio.gather(
+            self._one("identity", sa.select(devices.c.interval_s).where(devices.c.device == device)),
+            newest("windows"),
+            newest("presence"),
+        )
         if declared is None:
             return []
         windows = self._calendar.windows(declared.interval_s)
-        of_device = sa.select(running).where(running.c.device == device, running.c.epoch < before)
-        statement = of_device.order_by(running.c.epoch.desc()).limit(limit)
-        views = [PresenceView(row.epoch, marks(row.bitmap), windows) for row in await self._rows("presence", statement)]
-        of_device = sa.select(closed).where(closed.c.device == device, closed.c.epoch < before)
-        statement = of_device.order_by(closed.c.epoch.desc()).limit(limit)
-        views += [
-            PresenceView(row.epoch, row.windows_present, row.windows) for row in await self._rows("presence", statement)
-        ]
+        views = [PresenceView(row.epoch, marks(row.bitmap), windows) for row in running]
+        views += [PresenceView(row.epoch, row.windows_present, row.windows) for row in closed]
         return views[:limit]
 
     async def readings(self, device: bytes, after_slot: int, limit: int) -> list[ReadingView]:

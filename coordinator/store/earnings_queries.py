@@ -1,7 +1,8 @@
 """Reads for an owner's home: what came in, what is open, which devices earned nothing and why."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from coordinator.engine.provisional import (
 )
 from coordinator.engine.silence import ENDED, is_silent, silent_beacons
 from coordinator.kernel.earnings_views import DeviceEarnings, EarningsView, EstimateView, LifetimeView, MonthView
-from coordinator.kernel.views import DeviceView, OwnerView, PayoutView, Reason
+from coordinator.kernel.views import DeviceView, OwnerEpochView, OwnerView, PayoutView, Reason
 from coordinator.kernel.windows import marks
 
 from .epoch_queries import EpochQueries
@@ -34,18 +35,37 @@ QUARANTINED_TOLD = 20  # of so many it is read who put them there
 OPEN_EPOCHS_MAX = 4  # the running one, and those that wait for their deadline
 
 
+class Open(NamedTuple):
+    """What is known of an open epoch: rows of its devices, and what it emits."""
+
+    epoch: int
+    windows: dict[bytes, Any]
+    tallies: dict[bytes, Any]
+    emission: int
+
+
 class EarningsQueries(EpochQueries, OperatorQueries):
     async def earnings(self, account: bytes) -> EarningsView | None:
         """None for an account that nobody has named."""
-        owner = await self.owner(account)
+        owner, epoch, lifetime, settled, known, months = await asyncio.gather(
+            self.owner(account),
+            self._newest_closed(),
+            self._lifetime(account),
+            self.settled(account),
+            self._known_slot(),
+            self.owner_epochs(account, None, self._month_epochs()),
+        )
         if owner is None:
             return None
-        epochs = table_of("rewards", "epochs")
-        newest = await self._one("rewards", sa.select(sa.func.max(epochs.c.epoch)))
-        epoch = newest[0] if newest is not None and newest[0] is not None else -1
-        lifetime, settled = await self._lifetime(account), await self.settled(account)
-        payouts = await self._of_devices("rewards", "payouts", epoch, owner.devices)
-        estimates, by_device = await self._estimates(owner, epoch, payouts)
+        running = self._calendar.epoch_of(max(0, self._live().beacon))
+        is_estimated = epoch >= 0 and bool(owner.devices)
+        begun = range(epoch + 1, min(running, epoch + OPEN_EPOCHS_MAX) + 1) if is_estimated else ()
+        payouts, basis, *opened = await asyncio.gather(
+            self._of_devices("rewards", "payouts", epoch, owner.devices),
+            self._basis(epoch),
+            *(self._open(number, owner.devices) for number in begun),
+        )
+        estimates, by_device = self._estimates(owner, known, payouts, basis, opened)
         devices = await self._device_earnings(owner, epoch, payouts, by_device)
         return EarningsView(
             owner=owner,
@@ -54,7 +74,7 @@ class EarningsQueries(EpochQueries, OperatorQueries):
             moved=owner.balance - lifetime.credited + settled,
             epoch=epoch,
             estimates=estimates,
-            month=await self._month(account, epoch),
+            month=self._month(months, epoch),
             devices=devices,
             silent=sum(one.silent for one in devices),
             unpaid=sum(one.why is not None for one in devices),
@@ -68,32 +88,36 @@ class EarningsQueries(EpochQueries, OperatorQueries):
         row = dict(zip(LIFETIME, found or (0,) * len(LIFETIME), strict=True))
         return LifetimeView(**row, credited=row["paid"] - row["withheld"] + row["released"])
 
-    async def _month(self, account: bytes, epoch: int) -> MonthView | None:
-        epoch_s = self._calendar.epoch_beacons * self._calendar.beacon_interval_s
-        count = max(1, min(MONTH_EPOCHS_MAX, MONTH_S // epoch_s))
-        rows = await self.owner_epochs(account, None, count)
-        rows = [row for row in rows if row.epoch > epoch - count]
+    async def _newest_closed(self) -> int:
+        """-1 before the first."""
+        epochs = table_of("rewards", "epochs")
+        newest = await self._one("rewards", sa.select(sa.func.max(epochs.c.epoch)))
+        return newest[0] if newest is not None and newest[0] is not None else -1
+
+    def _month_epochs(self) -> int:
+        return max(1, min(MONTH_EPOCHS_MAX, MONTH_S // self._epoch_s()))
+
+    def _epoch_s(self) -> int:
+        return self._calendar.epoch_beacons * self._calendar.beacon_interval_s
+
+    def _month(self, newest: Sequence[OwnerEpochView], epoch: int) -> MonthView | None:
+        rows = [row for row in newest if row.epoch > epoch - self._month_epochs()]
         if not rows:
             return None
         first = rows[-1].epoch
-        return MonthView(month(sum(row.paid for row in rows), epoch - first + 1, epoch_s), first, epoch)
+        return MonthView(month(sum(row.paid for row in rows), epoch - first + 1, self._epoch_s()), first, epoch)
 
     # THE OPEN EPOCHS
 
-    async def _estimates(
-        self, owner: OwnerView, closed: int, payouts: dict[bytes, Any]
+    def _estimates(
+        self, owner: OwnerView, known: int, payouts: dict[bytes, Any], basis: Basis, opened: Sequence[Open]
     ) -> tuple[list[EstimateView], dict[bytes, int]]:
-        if closed < 0 or not owner.devices:
-            return [], {}
-        basis = await self._basis(closed)
-        known = await self._known_slot()
-        running = self._calendar.epoch_of(max(0, self._live().beacon))
         views, by_device = [], dict.fromkeys((one.device for one in owner.devices), 0)
-        for epoch in range(closed + 1, min(running, closed + OPEN_EPOCHS_MAX) + 1):
-            rows = await self._so_far(owner.devices, epoch, known, payouts)
-            emission = (await self._emission(epoch), self._rates(epoch))
-            now = estimated(epoch, *emission, rows, basis, whole=False)
-            whole = estimated(epoch, *emission, rows, basis, whole=True)
+        for each in opened:
+            epoch, rows = each.epoch, self._so_far(owner.devices, each, known, payouts)
+            rates = self._rates(epoch)
+            now = estimated(epoch, each.emission, rates, rows, basis, whole=False)
+            whole = estimated(epoch, each.emission, rates, rows, basis, whole=True)
             for one in now:
                 by_device[one.device] += one.paid
             first, last = self._calendar.first_slot(epoch), self._calendar.last_slot(epoch)
@@ -102,10 +126,14 @@ class EarningsQueries(EpochQueries, OperatorQueries):
             views.append(EstimateView(epoch, first, last, known_slot, basis.epoch, *sums))
         return views, by_device
 
-    async def _emission(self, epoch: int) -> int:
-        view = await self.epoch(epoch)
+    async def _open(self, epoch: int, devices: Sequence[DeviceView]) -> Open:
+        windows, tallies, view = await asyncio.gather(
+            self._of_devices("presence", "windows", epoch, devices),
+            self._of_devices("sensing", "tallies", epoch, devices),
+            self.epoch(epoch),
+        )
         assert view is not None, "an epoch that has begun"
-        return view.emission
+        return Open(epoch, windows, tallies, view.emission)
 
     async def _basis(self, epoch: int) -> Basis:
         blocks = table_of("rewards", "payout_blocks")
@@ -117,16 +145,13 @@ class EarningsQueries(EpochQueries, OperatorQueries):
         """The last slot of the newest batch."""
         return (await self._stores.applied("presence") + 1) * self._calendar.batch_beacons - 1
 
-    async def _so_far(
-        self, devices: Iterable[DeviceView], epoch: int, known: int, payouts: dict[bytes, Any]
+    def _so_far(
+        self, devices: Sequence[DeviceView], opened: Open, known: int, payouts: dict[bytes, Any]
     ) -> list[SoFar]:
-        devices = list(devices)
-        windows = await self._of_devices("presence", "windows", epoch, devices)
-        tallies = await self._of_devices("sensing", "tallies", epoch, devices)
-        found = []
+        epoch, found = opened.epoch, []
         for one in devices:
-            tally, last = tallies.get(one.device), payouts.get(one.device)
-            marked = windows.get(one.device)
+            tally, last = opened.tallies.get(one.device), payouts.get(one.device)
+            marked = opened.windows.get(one.device)
             found.append(
                 SoFar(
                     device=one.device,
@@ -152,10 +177,13 @@ class EarningsQueries(EpochQueries, OperatorQueries):
     ) -> list[DeviceEarnings]:
         beacon = self._live().beacon
         unpaid = [one for one in owner.devices if epoch >= 0 and not _paid(payouts.get(one.device), owner.account)]
-        present = await self._of_devices("presence", "presence", epoch, unpaid)
-        sensed = await self._of_devices("sensing", "sensing", epoch, unpaid)
         jailed = [one.device for one in unpaid if one.standing == "quarantined"][:QUARANTINED_TOLD]
-        done = {device: await self._operated(device, epoch) for device in jailed}
+        present, sensed, *told = await asyncio.gather(
+            self._of_devices("presence", "presence", epoch, unpaid),
+            self._of_devices("sensing", "sensing", epoch, unpaid),
+            *(self._operated(device, epoch) for device in jailed),
+        )
+        done = dict(zip(jailed, told, strict=True))
         why = {
             one.device: self._why(
                 one, epoch, present.get(one.device), sensed.get(one.device), done.get(one.device, Operated())

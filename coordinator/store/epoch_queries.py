@@ -1,5 +1,8 @@
 """Reads of one epoch: from totals that were made when its rows came."""
 
+import asyncio
+from typing import Any
+
 import sqlalchemy as sa
 
 from coordinator.kernel.epoch_views import EpochDetailView, PostedView, ReasonCount
@@ -16,23 +19,23 @@ _REASONS = (("presence", "missed"), ("sensing", "unmeasured"), ("rewards", "kept
 
 class EpochQueries(MoneyQueries):
     async def epoch_detail(self, number: int) -> EpochDetailView | None:
-        view = await self.epoch(number)
+        posted = table_of("ledger", "posted")
+        of_epoch = sa.select(posted).where(posted.c.epoch == number).order_by(posted.c.code)
+        view, postings, *counted = await asyncio.gather(
+            self.epoch(number),
+            self._rows("ledger", of_epoch),
+            *(self._rows(store, _counted(store, name, number)) for store, name in _REASONS),
+        )
         if view is None:
             return None
         state = "closed" if view.closed else "closing" if self._live().beacon > view.last_slot else "open"
-        reasons: list[ReasonCount] = []
-        for store, name in _REASONS:
-            table = table_of(store, name)
-            wanted = sa.select(table.c.reason, table.c.devices).where(table.c.epoch == number)
-            reasons += [ReasonCount(*row) for row in await self._rows(store, wanted)]
-        posted = table_of("ledger", "posted")
-        wanted = sa.select(posted).where(posted.c.epoch == number).order_by(posted.c.code)
+        reasons = [ReasonCount(*row) for rows in counted for row in rows]
         return EpochDetailView(
             view,
             state,
             view.emission - view.paid - view.treasury if view.closed else 0,
             sorted(reasons, key=lambda each: (-each.devices, each.code)),
-            [PostedView(CODES[row.code], row.postings, row.amount) for row in await self._rows("ledger", wanted)],
+            [PostedView(CODES[row.code], row.postings, row.amount) for row in postings],
             [(name, value) for name, value in self._parameters(number).items() if isinstance(value, int)],
         )
 
@@ -58,3 +61,8 @@ class EpochQueries(MoneyQueries):
         table = table_of("identity", "devices")
         wanted = sa.select(table.c.owner).where(table.c.owner.between(first, last)).distinct().order_by(table.c.owner)
         return [row.owner for row in await self._rows("identity", wanted.limit(limit))]
+
+
+def _counted(store: str, name: str, epoch: int) -> Any:
+    table = table_of(store, name)
+    return sa.select(table.c.reason, table.c.devices).where(table.c.epoch == epoch)

@@ -1,5 +1,6 @@
 """Reads of money: owners, epochs and payouts."""
 
+import asyncio
 import functools
 from typing import Any
 
@@ -33,30 +34,30 @@ class MoneyQueries(DeviceQueries):
 
     async def owner(self, account: bytes) -> OwnerView | None:
         accounts, devices = table_of("accounts", "accounts"), table_of("identity", "devices")
-        known = await self._one("accounts", sa.select(accounts).where(accounts.c.account == account))
-        rows = await self._rows("identity", sa.select(devices).where(devices.c.owner == account).limit(1000))
-        views = await self._device_views(sorted(rows, key=lambda row: bytes(row.device)))
         balances, caps = table_of("ledger", "balances"), table_of("rewards", "caps")
-        held = sa.select(balances.c.kind, balances.c.balance).where(balances.c.holder == account)
-        balance = {
-            row.kind: row.balance for row in await self._rows("ledger", held.where(balances.c.kind.in_(OF_OWNER)))
-        }
-        if known is None and not balance and not rows:
-            return None
-        reached = sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch.desc())
-        capped = await self._rows("rewards", reached.limit(CAPPED_EPOCHS_MAX))
         totals = table_of("rewards", "owner_totals")
-        paid = await self._one("rewards", sa.select(totals.c.paid).where(totals.c.owner == account))
+        held = sa.select(balances.c.kind, balances.c.balance).where(balances.c.holder == account)
+        reached = sa.select(caps.c.epoch).where(caps.c.owner == account).order_by(caps.c.epoch.desc())
+        known, rows, money, capped, paid = await asyncio.gather(
+            self._one("accounts", sa.select(accounts).where(accounts.c.account == account)),
+            self._rows("identity", sa.select(devices).where(devices.c.owner == account).limit(1000)),
+            self._pairs("ledger", held.where(balances.c.kind.in_(OF_OWNER))),
+            self._rows("rewards", reached.limit(CAPPED_EPOCHS_MAX)),
+            self._one("rewards", sa.select(totals.c.paid).where(totals.c.owner == account)),
+        )
+        if known is None and not money and not rows:
+            return None
+        views = await self._device_views(sorted(rows, key=lambda row: bytes(row.device)))
         return OwnerView(
             account=account,
             devices=views,
-            balance=balance.get(OWNER, 0),
+            balance=money.get(OWNER, 0),
             paid=paid[0] if paid else 0,
             withheld=sum(view.withheld for view in views),
             capped_epochs=[row[0] for row in reversed(capped)],
             nonce=known.nonce if known is not None else 0,
             public_key=known.public_key if known is not None else b"",
-            settled=balance.get(SETTLED, 0),
+            settled=money.get(SETTLED, 0),
         )
 
     async def owner_epochs(self, account: bytes, before: int | None, limit: int) -> list[OwnerEpochView]:

@@ -31,8 +31,9 @@ class OperatorQueries(Reads):
     async def quarantines(self, device: bytes) -> list[QuarantineView]:
         """All of one device, the newest first."""
         lifts = table_of("identity", "lifts")
-        begun = await self._of_device("quarantines", device)
-        ended = await self._of_device("lifts", device, lifts.c.ends == 1)
+        begun, ended = await asyncio.gather(
+            self._of_device("quarantines", device), self._of_device("lifts", device, lifts.c.ends == 1)
+        )
         # One begins only when the one before it has ended; a proof may take one over, and then nothing ends any more.
         return [_quarantine(row, row.batch, end) for row, end in zip_longest(begun, ended)][::-1]
 
@@ -44,8 +45,9 @@ class OperatorQueries(Reads):
     async def appeals(self, device: bytes) -> list[AppealView]:
         """All of one device, the newest first."""
         lifts = table_of("identity", "lifts")
-        said = await self._of_device("appeals", device)
-        answers = await self._of_device("lifts", device, lifts.c.answers == 1)
+        said, answers = await asyncio.gather(
+            self._of_device("appeals", device), self._of_device("lifts", device, lifts.c.answers == 1)
+        )
         return [_appeal(row, row.batch, answer) for row, answer in zip_longest(said, answers)][::-1]
 
     async def appeals_open(self, after: bytes, limit: int) -> list[AppealView]:

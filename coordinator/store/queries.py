@@ -109,9 +109,11 @@ class Queries(
         devices, epochs = table_of("identity", "devices"), table_of("rewards", "epochs")
         quarantined = sa.func.sum(sa.case((devices.c.standing == QUARANTINED, 1), else_=0))
         owners = sa.func.count(sa.distinct(devices.c.owner))
-        known = await self._one("identity", sa.select(sa.func.count(), quarantined, owners).select_from(devices))
-        spoken = await self._one("identity", sa.select(sa.func.sum(table_of("identity", "activity").c.statements)))
-        money = await self._one("rewards", sa.select(sa.func.sum(epochs.c.paid), sa.func.sum(epochs.c.treasury)))
+        known, spoken, money = await asyncio.gather(
+            self._one("identity", sa.select(sa.func.count(), quarantined, owners).select_from(devices)),
+            self._one("identity", sa.select(sa.func.sum(table_of("identity", "activity").c.statements))),
+            self._one("rewards", sa.select(sa.func.sum(epochs.c.paid), sa.func.sum(epochs.c.treasury))),
+        )
         return Counts(batches, spoken[0] or 0, known[0], known[1] or 0, known[2], money[0] or 0, money[1] or 0)
 
     async def standings(self) -> dict[str, int]:
@@ -192,54 +194,52 @@ class Queries(
 
     # WHY
 
-    async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
-        declared = await self.device(device)
-        if declared is None:
-            return None
-        closed = await self._one("rewards", sa.select(sa.func.max(table_of("rewards", "epochs").c.epoch)))
-        newest = closed[0] if closed is not None and closed[0] is not None else -1
+    async def explain(self, device: DeviceView, epoch: int | None) -> Explanation:
+        """Of the newest closed epoch, if none is given."""
+        newest = await self._newest_closed()
         number = epoch if epoch is not None else max(0, newest)
-        return explain(await self._evidence(declared, number, number <= newest))
+        payout = await self._payout(device.device, number)
+        return explain(await self._evidence(device, number, number <= newest, payout))
 
-    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
-        """None for an unknown device or an epoch that has not begun."""
-        declared, row = await asyncio.gather(self.device(device), self.epoch(epoch))
-        if declared is None or row is None:
+    async def pay_stub(self, device: DeviceView, epoch: int) -> StubView | None:
+        """None for an epoch that has not begun."""
+        row, payout = await asyncio.gather(self.epoch(epoch), self._payout(device.device, epoch))
+        if row is None:
             return None
-        evidence, (corrections, corrected), statements = await asyncio.gather(
-            self._evidence(declared, epoch, row.closed),
-            self._corrections(device, epoch),
-            self._statement_count(device, epoch),
+        evidence, (corrections, corrected), statements, postings = await asyncio.gather(
+            self._evidence(device, epoch, row.closed, payout),
+            self._corrections(device.device, epoch),
+            self._statement_count(device.device, epoch),
+            self._postings_of(payout),
         )
-        postings = await self._postings_of(evidence.payout) if evidence.payout else []
         return pay_stub(evidence, row, statements, [*postings, *corrected], corrections)
 
-    async def _evidence(self, device: DeviceView, epoch: int, closed: bool) -> Evidence:
-        payouts, caps = table_of("rewards", "payouts"), table_of("rewards", "caps")
-        row = await self._one(
-            "rewards", sa.select(payouts).where(payouts.c.device == device.device, payouts.c.epoch == epoch)
-        )
-        owner = row.owner if row else device.owner  # a device may have been transferred since
-        refused = table_of(INTAKE, "refused")
+    async def _payout(self, device: bytes, epoch: int) -> PayoutView | None:
+        table = table_of("rewards", "payouts")
+        row = await self._one("rewards", sa.select(table).where(table.c.device == device, table.c.epoch == epoch))
+        return PayoutView(*row[1:]) if row else None
+
+    async def _evidence(self, device: DeviceView, epoch: int, closed: bool, payout: PayoutView | None) -> Evidence:
+        caps, refused = table_of("rewards", "caps"), table_of(INTAKE, "refused")
+        owner = payout.owner if payout else device.owner  # a device may have been transferred since
         of_device = sa.select(refused.c.code, refused.c.count).where(refused.c.device == device.device)
         of_owner = sa.select(caps.c.earned, caps.c.cap).where(caps.c.owner == owner, caps.c.epoch == epoch)
-        cap, unproven, present, sensing = await asyncio.gather(
+        cap, unproven, present, sensing, received, refusals, told, operated, sums = await asyncio.gather(
             self._one("rewards", of_owner),
             self._rows(INTAKE, of_device),
             self._windows_present(device.device, epoch, closed),
             self._sensing(device.device, epoch, closed),
-        )
-        received, refusals, told, operated = await asyncio.gather(
             self._codes("identity", "verdicts", device.device, epoch),
             self._codes(INTAKE, "refusals", device.device, epoch),
             self.told(device, epoch),
             self._operated(device.device, epoch),
+            self._sums(payout),
         )
         return Evidence(
             device=device,
             epoch=epoch,
             closed=closed,
-            payout=PayoutView(*row[1:]) if row else None,
+            payout=payout,
             windows_present=present,
             windows=self._calendar.windows(device.interval_s),
             sensing=sensing,
@@ -248,7 +248,7 @@ class Queries(
             unproven={row[0]: row[1] for row in unproven if not verdicts.is_receipted(row[0])},
             capped=(cap[0], cap[1]) if cap else None,
             late_ppm=self._parameters(epoch).integer("sensing_late_ppm"),
-            sums=await self._sums(device.device, row.owner, epoch) if row else None,
+            sums=sums,
             rates=self._rates(epoch),
             enrolled_epoch=self._calendar.epoch_of(device.enrolled_slot),
             told=told,
@@ -262,8 +262,11 @@ class Queries(
             return 0
         return int(row.windows_present) if closed else marks(row.bitmap)
 
-    async def _sums(self, device: bytes, owner: bytes, epoch: int) -> Sums:
+    async def _sums(self, payout: PayoutView | None) -> Sums | None:
         """The prefix sums by which the pools are split: whole blocks from their totals, and the rest of one block."""
+        if payout is None:
+            return None
+        device, owner, epoch = payout.device, payout.owner, payout.epoch
         payouts, epochs = table_of("rewards", "payouts"), table_of("rewards", "epochs")
         blocks = table_of("rewards", "payout_blocks")
         weights = "presence_ppm", "sensing_ppm"

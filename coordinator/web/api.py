@@ -96,9 +96,7 @@ async def device_explain(request: web.Request) -> web.Response:
     view = await known_device(request)
     if epoch is not None:
         await known_epoch(request, epoch)
-    explanation = await request.app[READER].explain(view.device, epoch)
-    if explanation is None:
-        raise Problem(404, "unknown_device", "No device with this id is enrolled here.")
+    explanation = await request.app[READER].explain(view, epoch)
     return web.json_response(shapes.explanation(explanation))
 
 

@@ -1,33 +1,33 @@
 """What the page of one device shows. Its first question is why an epoch was paid, or not."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
-from coordinator.kernel.views import Explanation, PayoutView
+from coordinator.kernel.views import Explanation, NetworkView, PayoutView
 from coordinator.web import api, figures, query, readings, words
 from coordinator.web.keys import DELETIONS, READER
-from coordinator.web.problems import Problem
 
 PAYOUTS_SHOWN = 40
 PRESENCE_SHOWN = 120
 
 
-async def read(request: web.Request) -> dict[str, Any]:
-    """Values of device.html. Raises Problem as the API does."""
+async def read(request: web.Request) -> tuple[NetworkView, dict[str, Any]]:
+    """The network, and values of device.html. Raises Problem as the API does."""
     epoch = query.number(request, "epoch")
     device = await api.known_device(request)
     if epoch is not None:
         await api.known_epoch(request, epoch)
     reader = request.app[READER]
-    network = await reader.network()
-    explanation = await reader.explain(device.device, epoch)
-    if explanation is None:
-        raise Problem(404, "unknown_device", "No device with this id is enrolled here.")
-    payouts = await reader.device_payouts(device.device, PAYOUTS_SHOWN)
-    presence = await reader.device_presence(device.device, PRESENCE_SHOWN)
+    network, explanation, payouts, presence = await asyncio.gather(
+        reader.network(),
+        reader.explain(device, epoch),
+        reader.device_payouts(device.device, PAYOUTS_SHOWN),
+        reader.device_presence(device.device, PRESENCE_SHOWN),
+    )
     shown = await readings.newest(reader, device, network)
-    return {
+    return network, {
         "device": device,
         "can_delete": DELETIONS in request.app,
         "standing_reason": lower_first(words.quarantine(device.reason)),

@@ -1,5 +1,6 @@
 """An owner's home: what is there, what is coming, and which devices need a hand. Public, like all that it rests on."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -47,12 +48,15 @@ async def own_page(request: web.Request) -> web.Response:
 async def home(request: web.Request, account: bytes, private: dict[str, Any]) -> web.Response:
     """The page of one owner; `private` are values that only the owner's own view has."""
     reader, before = request.app[READER], query.number(request, "before")
-    view = await known_earnings(request, account)
-    rows = await reader.owner_epochs(account, before, EPOCHS_SHOWN + 1)
+    view, rows, network = await asyncio.gather(
+        known_earnings(request, account),
+        reader.owner_epochs(account, before, EPOCHS_SHOWN + 1),
+        reader.network(),
+    )
     return render(
         request,
         "owner.html",
-        **pages.frame(request, await reader.network()),
+        **pages.frame(request, network),
         **values(view),
         private=private,
         may_sign=OWNERS in request.app,

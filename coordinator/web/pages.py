@@ -1,5 +1,6 @@
 """The pages: network, devices, device, owner, batch. Each is one read of the published state."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -32,9 +33,12 @@ async def network(request: web.Request) -> web.Response:
     if len(found.addresses) == 1:
         raise web.HTTPSeeOther(found.addresses[0])
     reader = request.app[READER]
-    state = await reader.network()
-    epochs = await reader.epochs(None, EPOCHS_DRAWN)
-    devices = await reader.devices(b"", DEVICES_SHOWN + 1)
+    state, epochs, devices, owners = await asyncio.gather(
+        reader.network(),
+        reader.epochs(None, EPOCHS_DRAWN),
+        reader.devices(b"", DEVICES_SHOWN + 1),
+        reader.owners(OWNERS_SHOWN),
+    )
     return render(
         request,
         "network.html",
@@ -42,7 +46,7 @@ async def network(request: web.Request) -> web.Response:
         epochs=epochs[:EPOCHS_SHOWN],
         older=len(epochs) > EPOCHS_SHOWN,
         chart=figures.emissions(epochs),
-        owners=await reader.owners(OWNERS_SHOWN),
+        owners=owners,
         devices=devices[:DEVICES_SHOWN],
         more=len(devices) > DEVICES_SHOWN,
         refusals=sorted(state.refusals.items(), key=lambda each: (-each[1], each[0])),
@@ -57,16 +61,20 @@ async def devices(request: web.Request) -> web.Response:
     """Page by page, as the API lists them."""
     filters.only(request, DEVICES_TAKE)
     reader, chosen, place = request.app[READER], filters.devices(request), cursors.place(request, int, bytes)
-    found = await reader.devices_where(chosen, DevicePlace(*place) if place else None, DEVICES_PER_PAGE)
+    found, network, measures = await asyncio.gather(
+        reader.devices_where(chosen, DevicePlace(*place) if place else None, DEVICES_PER_PAGE),
+        reader.network(),
+        reader.measures(),
+    )
     return render(
         request,
         "devices.html",
-        **frame(request, await reader.network()),
+        **frame(request, network),
         devices=found.devices,
         chosen=chosen,
         filtered=chosen != DeviceFilter(),
         standings=STANDINGS,
-        measures=(await reader.measures())[:MEASURES_OFFERED],
+        measures=measures[:MEASURES_OFFERED],
         first=place is None,
         begin=str(request.rel_url.without_query_params("cursor", "live")),
         next=cursors.address(request, None, *found.next) if found.next else "",
@@ -75,8 +83,7 @@ async def devices(request: web.Request) -> web.Response:
 
 @routes.get("/devices/{id}")
 async def device(request: web.Request) -> web.Response:
-    values = await device_page.read(request)
-    state = await request.app[READER].network()
+    state, values = await device_page.read(request)
     return render(request, "device.html", **frame(request, state), **values)
 
 

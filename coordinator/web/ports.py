@@ -98,12 +98,12 @@ class Reader(Protocol):
         """Public and private readings received in some slots, those behind (slot, place), in this order."""
         ...
 
-    async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
-        """None for an unknown device. Without an epoch: the newest closed one, or the running one before the first."""
+    async def explain(self, device: DeviceView, epoch: int | None) -> Explanation:
+        """Without an epoch: of the newest closed one, or the running one before the first."""
         ...
 
-    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
-        """None for an unknown device or an epoch that has not begun."""
+    async def pay_stub(self, device: DeviceView, epoch: int) -> StubView | None:
+        """None for an epoch that has not begun."""
         ...
 
     async def statements(

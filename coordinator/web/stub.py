@@ -3,6 +3,8 @@
 Each number on the stub leads down: to the statements of the epoch, to the payout's row and proof, to the ledger.
 """
 
+import asyncio
+
 from aiohttp import web
 
 from coordinator.kernel.stub_views import StatementView, StubView
@@ -44,8 +46,7 @@ async def stub_json(request: web.Request) -> web.Response:
 
 @routes.get("/devices/{id}/stubs/{n}")
 async def stub_page(request: web.Request) -> web.Response:
-    device, view = await known_stub(request)
-    network = await request.app[READER].network()
+    (device, view), network = await asyncio.gather(known_stub(request), request.app[READER].network())
     return render(
         request,
         "stub.html",
@@ -133,17 +134,21 @@ async def epoch_postings_json(request: web.Request) -> web.Response:
 @routes.get("/owners/{id}/ledger")
 async def ledger_page(request: web.Request) -> web.Response:
     reader, account, epoch = request.app[READER], query.path_id(request), query.number(request, "epoch")
-    owner = await reader.owner(account)
+    before = _before(request)
+    owner, found, network = await asyncio.gather(
+        reader.owner(account),
+        reader.postings(account, epoch, before, POSTINGS_SHOWN + 1),
+        reader.network(),
+    )
     if owner is None:
         raise Problem(404, "unknown_account", "No owner has this account.")
-    found = await reader.postings(account, epoch, _before(request), POSTINGS_SHOWN + 1)
     shown = found[:POSTINGS_SHOWN]
     only = "" if epoch is None else f"epoch={epoch}&"
     more = len(found) > POSTINGS_SHOWN
     return render(
         request,
         "ledger.html",
-        **pages.frame(request, await reader.network()),
+        **pages.frame(request, network),
         owner=owner,
         epoch=epoch,
         postings=[each for _, each in shown],
@@ -154,7 +159,7 @@ async def ledger_page(request: web.Request) -> web.Response:
 async def known_stub(request: web.Request) -> tuple[DeviceView, StubView]:
     """Raises Problem bad_id, unknown_device or unknown_epoch."""
     epoch, device = query.path_number(request), await api.known_device(request)
-    view = await request.app[READER].pay_stub(device.device, epoch)
+    view = await request.app[READER].pay_stub(device, epoch)
     if view is None:
         raise api.unknown_epoch(await request.app[READER].network())
     return device, view

@@ -9,17 +9,19 @@ import h3.api.basic_int as h3
 import sqlalchemy as sa
 
 from coordinator.kernel.epochs import Calendar
+from coordinator.kernel.views import PayoutView
 from coordinator.store.day_queries import DayQueries
 from coordinator.store.migrate import migrate
 from coordinator.store.place_queries import PlaceQueries
 from coordinator.store.schema import table_of
+from coordinator.store.stub_queries import StubQueries
 from coordinator.store.uptime_queries import UptimeQueries
 
-STORES = "identity", "presence", "rewards"
+STORES = "identity", "presence", "rewards", "ledger"
 TOWN = h3.latlng_to_cell(53.55, 9.99, 5)
 
 
-class Explained(UptimeQueries, DayQueries, PlaceQueries):
+class Explained(UptimeQueries, DayQueries, PlaceQueries, StubQueries):
     """Empty stores but for a device and an epoch; `steps` are those of the plans of all that was read."""
 
     def __init__(self, folder: Path) -> None:
@@ -48,6 +50,10 @@ class Explained(UptimeQueries, DayQueries, PlaceQueries):
     async def _once_a_batch(self, key: tuple[object, ...], read: Callable[[], Awaitable[Any]]) -> Any:
         return await read()
 
+    def close(self) -> None:
+        for engine in self.engines.values():
+            engine.dispose()
+
 
 def test_no_page_scans_what_grows(tmp_path: Path) -> None:
     explained = Explained(tmp_path)
@@ -63,5 +69,21 @@ def test_no_page_scans_what_grows(tmp_path: Path) -> None:
     asyncio.run(read())
     assert len(explained.steps) > 15
     assert not [step for step in explained.steps if step.startswith("SCAN") or "TEMP B-TREE" in step], explained.steps
-    for engine in explained.engines.values():
-        engine.dispose()
+    explained.close()
+
+
+def test_a_pay_stub_reads_postings_of_its_holder_only(tmp_path: Path) -> None:
+    """Not those that an epoch made for everybody, although they have an index too."""
+    explained = Explained(tmp_path)
+    fields = dict.fromkeys(PayoutView._fields, 0) | {"epoch": 3, "device": b"d" * 16, "owner": b"o" * 16}
+    paid, withheld, released = ({"paid": 2}, {"withheld": 1, "paid": 1}, {"released": 1})
+
+    async def read() -> None:
+        for amounts in paid, withheld, released:
+            await explained._postings_of(PayoutView(**fields | amounts))
+
+    asyncio.run(read())
+    of_holder = [step for step in explained.steps if "SEARCH postings" in step]
+    assert len(of_holder) == 3
+    assert all("holder_epoch (" in step for step in of_holder), of_holder
+    explained.close()

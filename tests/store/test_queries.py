@@ -100,7 +100,9 @@ async def everything(world: World, queries: Queries) -> dict[str, Any]:
         "epochs": epochs,
         "payouts": {epoch.number: await queries.payouts(epoch.number, b"", 100) for epoch in epochs},
         "explained": {
-            (device, epoch.number): await queries.explain(device, epoch.number) for device in ids for epoch in epochs
+            (view.device, epoch.number): await queries.explain(view, epoch.number)
+            for view in await queries.devices(b"", 100)
+            for epoch in epochs
         },
         "uptime": {
             (before, missed): await queries.uptime(b"", before, 3, 100, missed)

@@ -280,15 +280,15 @@ class FakeReader:
         ]
         return rows[:limit]
 
-    async def explain(self, device: bytes, epoch: int | None) -> Explanation | None:
+    async def explain(self, device: DeviceView, epoch: int | None) -> Explanation:
         number = self.world.network.epoch if epoch is None else epoch
         if epoch is None and number > 0:
             number -= 1
-        return self.world.explanations.get((device, number))
+        return self.world.explanations[device.device, number]
 
-    async def pay_stub(self, device: bytes, epoch: int) -> StubView | None:
-        view, explained = self.world.devices.get(device), self.world.explanations.get((device, epoch))
-        return made_stub(view, self.world.epochs[epoch], explained) if view and explained else None
+    async def pay_stub(self, device: DeviceView, epoch: int) -> StubView | None:
+        explained = self.world.explanations.get((device.device, epoch))
+        return made_stub(device, self.world.epochs[epoch], explained) if explained else None
 
     async def statements(
         self, device: bytes, epoch: int, after: tuple[int, int], limit: int, code: int | None = None
