@@ -29,7 +29,7 @@ class MoneyQueries(DeviceQueries):
         chosen = sa.select(table.c.owner).where(sa.tuple_(table.c.paid, table.c.owner) < below)
         chosen = chosen.order_by(table.c.paid.desc(), table.c.owner.desc()).limit(limit)
         rows = await self._rows("rewards", chosen)
-        found = [await self.owner(row[0]) for row in rows]
+        found = await asyncio.gather(*(self.owner(row[0]) for row in rows))
         return [view for view in found if view is not None]
 
     async def owner(self, account: bytes) -> OwnerView | None:

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+import sqlalchemy as sa
 
 from coordinator.kernel.access import METRICS, OPERATOR, OWNER, READ_PRIVATE, READER, TooMany, Visitor
 from coordinator.store.access import PASSKEYS_MAX, SESSIONS_MAX, TOKENS_MAX, AccessStore, fingerprint
@@ -64,6 +65,45 @@ def test_what_is_no_secret_is_not_looked_up(text: str) -> None:
     assert fingerprint(text) is None
     assert fingerprint("et_" + text, "et_") is None
     assert fingerprint("A" * 43, "et_") is None and fingerprint("A" * 43) is not None
+
+
+def test_every_wrong_secret_takes_the_same_steps(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One question, for the SHA-256 of what was said: how long it takes tells nothing of the secrets that are there."""
+    looked: list[bytes] = []
+
+    def near(secret: str) -> list[str]:
+        """Others that differ from a secret in its first character, or in one late in it."""
+        at = len(secret) - 43
+        return [
+            secret[:place] + ("A" if secret[place] != "A" else "Q") + secret[place + 1 :] for place in (at, at + 41)
+        ]
+
+    async def work(store: AccessStore) -> None:
+        person = await store.person(OPERATOR, b"", "olga", NOW)
+        token = await store.new_token(person, "x", frozenset({METRICS}), NOW, 900)
+        session = await store.open_session(person, "link", NOW)
+        rows, touched = store._reading.rows, list[bytes]()
+
+        async def read(name: str, statement: sa.Select[Any]) -> Sequence[Any]:
+            looked.extend(statement.compile().params.values())
+            return await rows(name, statement)
+
+        async def touch(_table: sa.Table, digest: bytes, _now: int) -> None:
+            touched.append(digest)
+
+        monkeypatch.setattr(store._reading, "rows", read)
+        monkeypatch.setattr(store, "_touch", touch)
+        for said in (*near(token), "et_" + "A" * 43):
+            assert await store.token(said, NOW + 60) is None
+            assert looked.pop() == fingerprint(said, "et_") and not looked
+        for said in (*near(session), "A" * 43):
+            assert await store.session(said, NOW + 60) is None
+            assert looked.pop() == fingerprint(said) and not looked
+        assert await store.token(token, NOW + 900) is None and looked.pop() and not looked, "one that is over too"
+        assert not touched
+        assert await store.token(token, NOW + 60) is not None and touched, "the right one leaves a trace"
+
+    asked(home, work)
 
 
 def test_an_owner_is_one_person_and_names_are_others(home: Home) -> None:
