@@ -10,7 +10,7 @@ from coordinator.kernel.uptime_views import UptimeRow, UptimeView
 from .reads import Reads
 from .schema import table_of
 
-LOOKED_MAX = 1_000  # devices looked at for those that missed a window: a page may have fewer than it could
+LOOKED_MAX = 500  # devices looked at for those that missed a window: a page may have fewer than it could
 
 
 class UptimeQueries(Reads):
