@@ -104,7 +104,7 @@ class Node:
         self._shape = ReportShape(self.genesis.hash)
         self.logs = SlotLogs(home.intake)
         self.logs.drop(self.next_slot - 1)
-        self._roots: dict[int, bytes] = {}  # of closed slots in no batch
+        self._roots: dict[int, bytes] = {}  # of closed slots that a beacon to come names
         self.counts = Counts()
         self.owner_inbox = OwnerInbox(home.owner_inbox, self.genesis.hash, lambda: self.keys, self._has_balance)
         self._intake: Intake | None = None
@@ -211,6 +211,7 @@ class Node:
         self._beacon_file.append(data)
         crash.reached("after_beacon_before_publish")
         self.beacons.append(data)
+        self._roots = {slot: root for slot, root in self._roots.items() if slot > number - 2}
         if self._intake:
             self._intake.open_slot()
         return data
@@ -233,13 +234,18 @@ class Node:
         return True
 
     def _intake_root(self, slot: int) -> bytes:
+        """A batch may have taken the slot since its root was worked out: to read a large one again, while the next
+        beacon waits, would keep all statements waiting too."""
+        if slot not in self._roots:
+            self._roots[slot] = self._read_root(slot)
+        return self._roots[slot]
+
+    def _read_root(self, slot: int) -> bytes:
         if slot < 0:
             return merkle.empty_root()
         if slot >= self.next_slot:
-            if slot not in self._roots:
-                self.logs.sync(slot)
-                self._roots[slot] = intake_root(self.logs.ids(slot))
-            return self._roots[slot]
+            self.logs.sync(slot)
+            return intake_root(self.logs.ids(slot))
         folder = self.home.batches / str(self._batch_of(slot))
         path = folder / STATEMENTS_FILE
         held = unpack_statements(path.read_bytes()) if path.exists() else []
@@ -370,6 +376,4 @@ class Node:
         if self._intake:
             self._intake.refresh(self.state["identity"], changes)
         self.logs.drop(changes.last_slot)
-        for slot in [slot for slot in self._roots if slot <= changes.last_slot]:
-            del self._roots[slot]
         return changes

@@ -23,7 +23,7 @@ from coordinator.ingest import frames
 from coordinator.ingest.frames import Frames
 from coordinator.kernel.tables import TableState
 from coordinator.logs import LOG_PROCESSORS, failures
-from coordinator.loops import collect_rarely, loop_factory
+from coordinator.loops import collect_rarely, loop_factory, switch_often
 from coordinator.serving import Network, Served, serving
 from coordinator.settings import Settings
 from coordinator.store.queries import Queries
@@ -152,6 +152,7 @@ def main() -> None:
     )
     sockets = [socket.socket(fileno=number) for number in given.sockets]
     collect_rarely()
+    switch_often()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_main(given.settings, given.base, sockets, output))
 

@@ -36,7 +36,7 @@ from coordinator.ingest.registry import Changes, Known
 from coordinator.ingest.waiting_tokens import WaitingTokens
 from coordinator.logins import login_of
 from coordinator.logs import LOG_PROCESSORS
-from coordinator.loops import collect_rarely, loop_factory
+from coordinator.loops import collect_rarely, loop_factory, switch_often
 from coordinator.settings import Settings
 from coordinator.store.folders import read_beacons
 from coordinator.store.schema import STATE
@@ -229,6 +229,7 @@ def main() -> None:
         processors=[named, *LOG_PROCESSORS], logger_factory=structlog.PrintLoggerFactory(file=sys.stderr)
     )
     collect_rarely()
+    switch_often()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_main(given.settings, given.base, given.worker, output))
 

@@ -17,7 +17,7 @@ from coordinator import crash
 from coordinator.engine.engines import NAMES as ENGINES
 from coordinator.engine.engines import EngineFailed
 from coordinator.logs import LOG_PROCESSORS
-from coordinator.loops import collect_rarely, loop_factory
+from coordinator.loops import collect_rarely, loop_factory, switch_often
 from coordinator.recovery import Fault
 from coordinator.service import Service, running
 from coordinator.settings import Settings, SettingsError, overridden
@@ -122,6 +122,7 @@ def stop_on_signals(service: Service) -> None:
 def run_guarded(work: Coroutine[object, object, None]) -> None:
     """Run a coordinator and turn what can be expected to go wrong into one line and an exit code."""
     collect_rarely()
+    switch_often()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(work)
