@@ -101,7 +101,8 @@ class EarningsQueries(EpochQueries, OperatorQueries):
         return self._calendar.epoch_beacons * self._calendar.beacon_interval_s
 
     def _month(self, newest: Sequence[OwnerEpochView], epoch: int) -> MonthView | None:
-        rows = [row for row in newest if row.epoch > epoch - self._month_epochs()]
+        # One may have closed since `epoch` was read.
+        rows = [row for row in newest if epoch - self._month_epochs() < row.epoch <= epoch]
         if not rows:
             return None
         first = rows[-1].epoch

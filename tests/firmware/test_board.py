@@ -75,7 +75,7 @@ def test_a_wrong_password_is_told_and_the_next_network_taken(tmp_path):
         board.said.clear()
         await board.power_on()
         await board.status(receipts(2))
-        assert "edgetally: wifi_refused home" not in board.said
+        assert "edgetally: wifi_refused home" not in board.said, "\n".join(board.said)
 
 
 def test_an_access_point_that_goes_for_a_while(tmp_path):
