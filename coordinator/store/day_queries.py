@@ -20,14 +20,12 @@ class DayQueries(Reads):
         """Newest first, at most `limit`, only those on which an epoch ended; of epochs before one."""
 
         async def read() -> list[DayView]:
-            closed, paid = table_of("rewards", "epochs"), table_of("rewards", "epoch_totals")
-            newest = sa.select(sa.func.max(closed.c.epoch))
-            found = await self._one("rewards", newest if before is None else newest.where(closed.c.epoch < before))
-            if found is None or found[0] is None:
+            paid, newest = table_of("rewards", "epoch_totals"), await self._newest_closed(before)
+            if newest < 0:
                 return []
             sums = [sa.func.coalesce(sa.func.sum(paid.c[name]), 0) for name in KINDS]
             views = []
-            for day, first, last in await asyncio.to_thread(lambda: list(self._spans(found[0], limit))):
+            for day, first, last in await asyncio.to_thread(lambda: list(self._spans(newest, limit))):
                 row = await self._one("rewards", sa.select(*sums).where(paid.c.epoch.between(first, last)))
                 views.append(DayView(day, first, last, *map(int, row)))
             return views

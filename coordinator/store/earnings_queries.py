@@ -88,12 +88,6 @@ class EarningsQueries(EpochQueries, OperatorQueries):
         row = dict(zip(LIFETIME, found or (0,) * len(LIFETIME), strict=True))
         return LifetimeView(**row, credited=row["paid"] - row["withheld"] + row["released"])
 
-    async def _newest_closed(self) -> int:
-        """-1 before the first."""
-        epochs = table_of("rewards", "epochs")
-        newest = await self._one("rewards", sa.select(sa.func.max(epochs.c.epoch)))
-        return newest[0] if newest is not None and newest[0] is not None else -1
-
     def _month_epochs(self) -> int:
         return max(1, min(MONTH_EPOCHS_MAX, MONTH_S // self._epoch_s()))
 

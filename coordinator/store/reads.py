@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
+import sqlalchemy as sa
+
 from coordinator.engine import wire
 from coordinator.engine.genesis import Genesis
 from coordinator.engine.header import HEADER_FILE, parse_header
@@ -19,7 +21,7 @@ from .home import Home
 from .log_files import LogFiles
 from .prover import prover_of
 from .published import PublishedFiles
-from .schema import INTAKE
+from .schema import INTAKE, table_of
 from .stores import Stores
 
 
@@ -74,6 +76,13 @@ class Reads:
             kept[key] = await read()  # kept for the batch at which it was begun, or for nobody
             return kept[key]  # type: ignore[no-any-return]
         return self._kept[key]  # type: ignore[no-any-return]
+
+    async def _newest_closed(self, before: int | None = None) -> int:
+        """The newest closed epoch, or that before one; -1 where there is none."""
+        closed = table_of("rewards", "epochs")
+        newest = sa.select(sa.func.max(closed.c.epoch))
+        found = await self._one("rewards", newest if before is None else newest.where(closed.c.epoch < before))
+        return -1 if found is None or found[0] is None else int(found[0])
 
     async def _rows(self, store: str, statement: Any) -> Sequence[Any]:
         return await self._stores.rows(store, statement)

@@ -113,8 +113,10 @@ class StubQueries(Reads):
 
     async def _postings_of(self, payout: PayoutView | None) -> list[PostingView]:
         """Those of one payout stand together, in the order in which they were made; the first one tells where."""
-        table, first = table_of("ledger", "postings"), await self._first_posting(payout) if payout else None
-        if payout is None or first is None:
+        if payout is None:
+            return []
+        table, first = table_of("ledger", "postings"), await self._first_posting(payout)
+        if first is None:
             return []
         count = (payout.paid > payout.withheld) + bool(payout.withheld) + bool(payout.released) + bool(payout.owner_cap)
         together = _numbered(table).where(ROWID.between(first, first + count - 1)).order_by(ROWID)

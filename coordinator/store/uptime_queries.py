@@ -19,15 +19,12 @@ class UptimeQueries(Reads):
     ) -> UptimeView | None:
         """The newest closed epochs, or those before one; None where there is none. With `missed` only devices that were
         not there in every window of the last of them."""
-        closed = table_of("rewards", "epochs")
-        newest = sa.select(sa.func.max(closed.c.epoch))
-        found = await self._one("rewards", newest if before is None else newest.where(closed.c.epoch < before))
-        if found is None or found[0] is None:
+        last = await self._newest_closed(before)
+        if last < 0:
             return None
-        last = int(found[0])
-        first = max(0, last - epochs + 1)
-        looked = await self._looked_at(after, (LOOKED_MAX if missed else limit) + 1)
-        more, looked = len(looked) > (LOOKED_MAX if missed else limit), looked[: LOOKED_MAX if missed else limit]
+        first, count = max(0, last - epochs + 1), LOOKED_MAX if missed else limit
+        looked = await self._looked_at(after, count + 1)
+        more, looked = len(looked) > count, looked[:count]
         shown = [row for row in looked if not missed or self._calendar.epoch_of(row.enrolled_slot) <= last]
         if missed:
             always = await self._always_up([row.device for row in shown], last)
